@@ -1,0 +1,92 @@
+//! What [`REGISTER_QUERY`](crate::RegisterOp::REGISTER_QUERY) takes and answers: the kernel's
+//! `query.h`.
+
+#![allow(non_camel_case_types, reason = "the C names")]
+
+use crate::{QueryOp, SharedPtr, ZcrxFeatures};
+
+/// One question; several make a list.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct io_uring_query_hdr {
+    /// The next question, or null.
+    pub next_entry: SharedPtr,
+    /// Where the answer goes.
+    pub query_data: SharedPtr,
+    /// What is asked.
+    pub query_op: QueryOp,
+    /// The room for the answer in bytes, and then how much of it the kernel filled.
+    pub size: u32,
+    /// 0, or a negated errno.
+    pub result: i32,
+    /// Zero.
+    pub __resv: [u32; 3],
+}
+
+/// The answer to [`QueryOp::OPCODES`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct io_uring_query_opcode {
+    /// How many [`Opcode`](crate::Opcode)s the kernel numbers.
+    pub nr_request_opcodes: u32,
+    /// How many [`RegisterOp`](crate::RegisterOp)s the kernel numbers.
+    pub nr_register_opcodes: u32,
+    /// Its [`Features`](crate::Features).
+    pub feature_flags: u64,
+    /// The [`SetupFlags`](crate::SetupFlags) that it takes.
+    pub ring_setup_flags: u64,
+    /// The [`EnterFlags`](crate::EnterFlags) that it takes.
+    pub enter_flags: u64,
+    /// The [`SqeFlags`](crate::SqeFlags) that it takes.
+    pub sqe_flags: u64,
+    /// How many [`QueryOp`]s the kernel numbers.
+    pub nr_query_opcodes: u32,
+    /// Zero.
+    pub __pad: u32,
+}
+
+/// The answer to [`QueryOp::ZCRX`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct io_uring_query_zcrx {
+    /// The [`ZcrxRegFlags`](crate::ZcrxRegFlags) that it takes.
+    pub register_flags: u64,
+    /// The [`ZcrxAreaFlags`](crate::ZcrxAreaFlags) that it takes.
+    pub area_flags: u64,
+    /// How many [`ZcrxCtrlOp`](crate::ZcrxCtrlOp)s the kernel numbers.
+    pub nr_ctrl_opcodes: u32,
+    /// What it can do.
+    pub features: ZcrxFeatures,
+    /// The size of the refill ring's header, in bytes.
+    pub rq_hdr_size: u32,
+    /// The alignment of that header, in bytes.
+    pub rq_hdr_alignment: u32,
+    /// Zero.
+    pub __resv2: u64,
+}
+
+/// The answer to [`QueryOp::ZCRX_EVENT`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct io_uring_query_zcrx_event {
+    /// The events that it reports: bit `n` for the [`ZcrxEvent`](crate::ZcrxEvent) `n`.
+    pub event_flags: u32,
+    /// The size of its [`zcrx_stats`](crate::zcrx_stats), in bytes.
+    pub stats_size: u32,
+    /// The alignment of [`zcrx_event_desc::stats_offset`](crate::zcrx_event_desc::stats_offset).
+    pub stats_off_alignment: u32,
+    /// Zero.
+    pub __resv1: u32,
+    /// Zero.
+    pub __resv2: [u64; 4],
+}
+
+/// The answer to [`QueryOp::SCQ`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct io_uring_query_scq {
+    /// The size of the header before the completion entries, in bytes.
+    pub hdr_size: u64,
+    /// The alignment of that header, in bytes.
+    pub hdr_alignment: u64,
+}

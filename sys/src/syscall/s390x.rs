@@ -1,0 +1,30 @@
+//! s390x: `svc 0` with the number in `r1`. The kernel keeps every register but `r2`, and the
+//! condition code.
+
+use core::arch::asm;
+
+use super::Word;
+
+/// # Safety
+///
+/// That of the system call `nr`.
+#[inline(always)]
+pub(super) unsafe fn syscall(nr: usize, args: [Word; 6]) -> isize {
+    let [a0, a1, a2, a3, a4, a5] = args;
+    let answer: isize;
+    // SAFETY: every register that changes is listed; memory is as the caller promises.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("r1") nr,
+            inlateout("r2") a0 => answer,
+            in("r3") a1,
+            in("r4") a2,
+            in("r5") a3,
+            in("r6") a4,
+            in("r7") a5,
+            options(nostack, preserves_flags),
+        );
+    }
+    answer
+}

@@ -1,0 +1,43 @@
+//! 32-bit x86: `int 0x80`, which keeps every register but `eax`.
+//!
+//! Three of the six argument registers cannot be operands: `ebp` may be the frame pointer, and
+//! the compiler keeps `ebx` and `esi` for itself. So all six come from memory, and the three are
+//! saved on the stack meanwhile.
+
+use core::arch::asm;
+
+use super::Word;
+
+/// # Safety
+///
+/// That of the system call `nr`.
+#[inline(always)]
+pub(super) unsafe fn syscall(nr: usize, args: [Word; 6]) -> isize {
+    let answer: isize;
+    // SAFETY: every register that changes is listed or restored, `push` and `pop` are in pairs,
+    // `edi` is the last to be overwritten as the others are read through it, and `mov`, `push`
+    // and `pop` do not touch the flags; memory is as the caller promises.
+    unsafe {
+        asm!(
+            "push ebx",
+            "push esi",
+            "push ebp",
+            "mov ebx, [edi]",
+            "mov ecx, [edi + 4]",
+            "mov edx, [edi + 8]",
+            "mov esi, [edi + 12]",
+            "mov ebp, [edi + 20]",
+            "mov edi, [edi + 16]",
+            "int 0x80",
+            "pop ebp",
+            "pop esi",
+            "pop ebx",
+            inlateout("eax") nr => answer,
+            inout("edi") args.as_ptr() => _,
+            out("ecx") _,
+            out("edx") _,
+            options(preserves_flags),
+        );
+    }
+    answer
+}
