@@ -1,0 +1,283 @@
+//! Every reason why a ring cannot be made, and what to do about it.
+#![forbid(unsafe_code)]
+
+use core::fmt;
+
+use rustix::io::Errno;
+
+use crate::builder::{MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
+use crate::ring::layout::LayoutError;
+use crate::sys::{SetupFlags, io_uring_params};
+
+/// Why a ring could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Flags that the kernel refuses together. It was not asked.
+    Contradiction(Contradiction),
+    /// No submission entries, or more than [`MAX_ENTRIES`] without
+    /// [`Builder::clamp`](crate::Builder::clamp). The kernel was not asked.
+    Entries {
+        /// The number asked for.
+        entries: u32,
+    },
+    /// No completion entries, fewer than submission entries, or more than [`MAX_CQ_ENTRIES`]
+    /// without [`Builder::clamp`](crate::Builder::clamp). The kernel was not asked.
+    CqEntries {
+        /// The number of submission entries asked for.
+        entries: u32,
+        /// The number of completion entries asked for.
+        cq_entries: u32,
+    },
+    /// Raw flags for which there is a method that does the rest of it. The kernel was not
+    /// asked.
+    NeedsMethod {
+        /// The flags.
+        flags: SetupFlags,
+    },
+    /// What was asked for is of use to one thread only, and the ring would be free to go to
+    /// another. The kernel was not asked.
+    NeedsOneThread {
+        /// The flags, or none if it was the registered descriptor.
+        flags: SetupFlags,
+    },
+    /// The memory provided is too small, or not aligned to pages.
+    Memory {
+        /// What is needed.
+        needed: MemoryNeeded,
+    },
+    /// `ENOSYS`: this kernel has no io_uring.
+    NotSupported,
+    /// `EPERM`: this kernel has io_uring, and does not let this process use it.
+    NotPermitted,
+    /// `ENOMEM`: no memory, or more locked memory than is allowed.
+    OutOfMemory,
+    /// `EINVAL`: this kernel does not know one of the flags, or refuses an argument.
+    Invalid {
+        /// The flags asked for.
+        flags: SetupFlags,
+    },
+    /// `EMFILE` or `ENFILE`: too many open files.
+    TooManyFiles(Errno),
+    /// Any other answer of `io_uring_setup(2)`.
+    Setup(Errno),
+    /// The rings could not be mapped.
+    Map(Errno),
+    /// Set-up returned what cannot be right.
+    Layout(LayoutError),
+    /// The ring's descriptor could not be registered with the thread. `EINVAL` before Linux
+    /// 5.18, `EBUSY` when 16 are registered already.
+    RegisterRingFd(Errno),
+}
+
+/// Set-up flags that do not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contradiction {
+    /// A flag that has no meaning without another.
+    Needs {
+        /// The flag.
+        flag: SetupFlags,
+        /// Those of which one is needed.
+        one_of: SetupFlags,
+    },
+    /// Flags that exclude each other.
+    Excludes {
+        /// One of them.
+        flag: SetupFlags,
+        /// The others.
+        others: SetupFlags,
+    },
+}
+
+/// A flag, those of which it needs one, those that it excludes. As the kernel has it.
+const RULES: [(SetupFlags, SetupFlags, SetupFlags); 10] = {
+    type F = SetupFlags;
+    const NONE: F = F::empty();
+    const TASKRUN: F = F::COOP_TASKRUN.union(F::DEFER_TASKRUN);
+    [
+        (F::TASKRUN_FLAG, TASKRUN, NONE),
+        (F::DEFER_TASKRUN, F::SINGLE_ISSUER, NONE),
+        (F::SQPOLL, NONE, TASKRUN.union(F::TASKRUN_FLAG)),
+        (F::SQ_AFF, F::SQPOLL, NONE),
+        (F::REGISTERED_FD_ONLY, F::NO_MMAP, NONE),
+        (F::HYBRID_IOPOLL, F::IOPOLL, NONE),
+        (F::CQE32, NONE, F::CQE_MIXED),
+        (F::SQE128, NONE, F::SQE_MIXED),
+        (F::SQ_REWIND, F::NO_SQARRAY, NONE),
+        (F::SQ_REWIND, NONE, F::SQPOLL),
+    ]
+};
+
+impl Contradiction {
+    /// The first rule of the kernel's that `flags` break.
+    pub(crate) fn find(flags: SetupFlags) -> Option<Self> {
+        let asked = RULES.iter().filter(|(flag, ..)| flags.contains(*flag));
+        asked.copied().find_map(|(flag, one_of, excluded)| {
+            let others = flags.intersection(excluded);
+            if !others.is_empty() {
+                return Some(Self::Excludes { flag, others });
+            }
+            let missing = !one_of.is_empty() && !flags.intersects(one_of);
+            missing.then_some(Self::Needs { flag, one_of })
+        })
+    }
+}
+
+impl BuildError {
+    /// What a refusal of `io_uring_setup(2)` means.
+    pub(crate) fn refused(errno: Errno, params: &io_uring_params) -> Self {
+        match errno {
+            Errno::NOSYS => Self::NotSupported,
+            Errno::PERM => Self::NotPermitted,
+            Errno::NOMEM => Self::OutOfMemory,
+            Errno::INVAL => Self::Invalid { flags: params.flags },
+            Errno::MFILE | Errno::NFILE => Self::TooManyFiles(errno),
+            other => Self::Setup(other),
+        }
+    }
+
+    /// The kernel's errno, if the kernel was asked.
+    pub const fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::NotSupported => Some(Errno::NOSYS),
+            Self::NotPermitted => Some(Errno::PERM),
+            Self::OutOfMemory => Some(Errno::NOMEM),
+            Self::Invalid { .. } => Some(Errno::INVAL),
+            Self::TooManyFiles(errno)
+            | Self::Setup(errno)
+            | Self::Map(errno)
+            | Self::RegisterRingFd(errno) => Some(*errno),
+            _ => None,
+        }
+    }
+}
+
+impl From<LayoutError> for BuildError {
+    fn from(error: LayoutError) -> Self {
+        Self::Layout(error)
+    }
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Needs { flag, one_of } => {
+                write!(f, "{} needs ", Names(*flag))?;
+                f.write_str(if one_of.iter().count() > 1 { "one of " } else { "" })?;
+                write!(f, "{}", Names(*one_of))
+            }
+            Self::Excludes { flag, others } => {
+                write!(f, "{} does not go together with {}", Names(*flag), Names(*others))
+            }
+        }
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Contradiction(contradiction) => {
+                write!(f, "contradictory set-up flags: {contradiction}")
+            }
+            Self::Entries { entries } => write!(
+                f,
+                "{entries} submission entries: a ring has 1 to {MAX_ENTRIES}; `clamp` cuts more \
+                 down to that"
+            ),
+            Self::CqEntries { entries, cq_entries } => write!(
+                f,
+                "{cq_entries} completion entries for {entries} submission entries: a ring has at \
+                 least as many, and at most {MAX_CQ_ENTRIES}; `clamp` cuts more down to that"
+            ),
+            Self::NeedsMethod { flags } => write!(
+                f,
+                "{} cannot be asked for by raw bits: use the methods of `Builder` that take \
+                 what belongs to it",
+                Names(*flags)
+            ),
+            Self::NeedsOneThread { flags } if flags.is_empty() => f.write_str(
+                "a registered ring descriptor is of use to one thread only: build with \
+                 `build_local`",
+            ),
+            Self::NeedsOneThread { flags } => write!(
+                f,
+                "a ring with {} is of use to one thread only: build with `build_local`, or with \
+                 `build_disabled` and enable it there",
+                Names(*flags)
+            ),
+            Self::Memory { needed } => write!(
+                f,
+                "the memory provided does not do: needed are {} bytes for the rings and {} for \
+                 the entries, both page-aligned",
+                needed.rings, needed.sqes
+            ),
+            Self::NotSupported => f.write_str(
+                "this kernel has no io_uring (ENOSYS): it is older than Linux 5.1, or built \
+                 without CONFIG_IO_URING",
+            ),
+            Self::NotPermitted => f.write_str(
+                "io_uring is not permitted here (EPERM): sysctl kernel.io_uring_disabled is 2, or \
+                 1 for processes outside kernel.io_uring_group, or a seccomp filter (of a \
+                 container, say) forbids it",
+            ),
+            Self::OutOfMemory => f.write_str(
+                "no memory for the ring (ENOMEM): raise the limit on locked memory (ulimit -l), \
+                 grant CAP_IPC_LOCK, or ask for fewer entries",
+            ),
+            Self::Invalid { flags } => {
+                f.write_str("the kernel refuses the set-up (EINVAL)")?;
+                if let Some((newest, since)) = flags.newest() {
+                    write!(f, ": of the flags, {} came last, in Linux {since}", Names(newest))?;
+                }
+                if flags.contains(SetupFlags::SQ_AFF) {
+                    f.write_str("; or there is no such CPU for the polling thread")?;
+                }
+                if flags.contains(SetupFlags::ATTACH_WQ) {
+                    f.write_str("; or the ring to attach to is not one that can be shared")?;
+                }
+                Ok(())
+            }
+            Self::TooManyFiles(errno) => {
+                write!(f, "no descriptor left for the ring ({errno}): raise ulimit -n")
+            }
+            Self::Setup(errno) => write!(f, "io_uring_setup failed: {errno}"),
+            Self::Map(errno) => write!(f, "the rings could not be mapped: {errno}"),
+            Self::Layout(error) => error.fmt(f),
+            Self::RegisterRingFd(Errno::BUSY) => f.write_str(
+                "this thread has registered 16 ring descriptors already, which is the most (EBUSY)",
+            ),
+            Self::RegisterRingFd(errno) => write!(
+                f,
+                "the ring's descriptor could not be registered, which needs Linux 5.18: {errno}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for BuildError {}
+
+#[cfg(feature = "std")]
+impl From<BuildError> for std::io::Error {
+    fn from(error: BuildError) -> Self {
+        let kind = match error.errno() {
+            Some(errno) => Self::from(errno).kind(),
+            None => std::io::ErrorKind::InvalidInput,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// Flags by their kernel names.
+struct Names(SetupFlags);
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names = self.0.iter_names();
+        for (index, (name, _)) in names.by_ref().enumerate() {
+            f.write_str(if index > 0 { ", " } else { "" })?;
+            write!(f, "IORING_SETUP_{name}")?;
+        }
+        let unknown = names.remaining().bits();
+        if unknown != 0 { write!(f, " {unknown:#x}") } else { Ok(()) }
+    }
+}

@@ -1,0 +1,215 @@
+//! The completion half of a ring, borrowed: [`CompletionQueue`].
+//!
+//! Its state is the ring's own, so that a half can be dropped or forgotten at any time:
+//! nothing is given back by that, lost, or seen twice.
+
+use core::fmt;
+use core::iter::FusedIterator;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+
+use rustix::io::Errno;
+
+use crate::entry::{CqEntry, Cqe, OneWidth};
+use crate::ring::cq::Cq;
+use crate::submit::{Enter, EnterArg, Timespec, WaitArg};
+use crate::sys::{CqFlags, EnterFlags, SetupFlags};
+use crate::thread::AnyThread;
+
+/// Where completions come from: the ring's completion queue, borrowed.
+///
+/// From [`IoUring::completion`](crate::IoUring::completion),
+/// [`IoUring::split`](crate::IoUring::split) or an owned half.
+pub struct CompletionQueue<'r, C: CqEntry = Cqe, T = AnyThread> {
+    cq: &'r mut Cq<C>,
+    enter: &'r Enter,
+    thread: PhantomData<T>,
+}
+
+impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
+    #[inline(always)]
+    pub(crate) fn new(cq: &'r mut Cq<C>, enter: &'r Enter) -> Self {
+        Self { cq, enter, thread: PhantomData }
+    }
+
+    /// Slots in all: a power of two.
+    #[inline]
+    pub fn capacity(&self) -> u32 {
+        self.cq.capacity()
+    }
+
+    /// Completions that wait to be taken, in slots: a wide one of a mixed queue takes two. No
+    /// system call is made.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        self.cq.ready()
+    }
+
+    /// Whether no completion waits. No system call is made.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the next completion. No system call is made.
+    ///
+    /// The kernel learns that slots are free when those seen so far are used up, at the next
+    /// system call of this ring, or from [`sync`](Self::sync).
+    #[inline(always)]
+    pub fn pop(&mut self) -> Option<C> {
+        self.cq.pop()
+    }
+
+    /// Copies the next completion, and leaves it where it is.
+    #[inline]
+    pub fn peek(&mut self) -> Option<C> {
+        self.cq.peek()
+    }
+
+    /// Takes the completions that are there now, in order, and ends.
+    ///
+    /// Those that come meanwhile are for the next call, so that the iteration ends however
+    /// fast they come. Reaching the end gives all slots back to the kernel; an iteration that
+    /// is left early keeps the rest for later.
+    #[inline(always)]
+    pub fn drain(&mut self) -> Drain<'_, C> {
+        self.cq.refresh();
+        Drain { cq: self.cq }
+    }
+
+    /// Copies as many completions as there are and fit into `out`, in order. Returns how
+    /// many: so many places, from the first, are initialised.
+    pub fn pop_into(&mut self, out: &mut [MaybeUninit<C>]) -> usize {
+        self.cq.pop_into(out)
+    }
+
+    /// Tells the kernel how far completions have been taken.
+    ///
+    /// Needed only by those who leave an iteration early and then wait for the ring's
+    /// descriptor with something else than this crate, `epoll_wait(2)` say.
+    #[inline]
+    pub fn sync(&mut self) {
+        self.cq.publish();
+    }
+
+    /// Completions that the kernel had to drop, modulo 2^32.
+    ///
+    /// With [`Features::NODROP`](crate::sys::Features::NODROP), since Linux 5.5, it keeps
+    /// those for which there is no room, and drops only when memory runs out.
+    #[inline]
+    pub fn overflow(&self) -> u32 {
+        self.cq.overflow()
+    }
+
+    /// The flags that this side has set.
+    #[inline]
+    pub fn flags(&self) -> CqFlags {
+        self.cq.flags()
+    }
+
+    /// Turns the notifications of a registered eventfd off or on. Since Linux 5.8.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` where the kernel does not look at the flag.
+    pub fn set_eventfd_disabled(&mut self, disabled: bool) -> Result<(), Errno> {
+        let mut flags = self.cq.flags();
+        flags.set(CqFlags::EVENTFD_DISABLED, disabled);
+        if self.cq.set_flags(flags) { Ok(()) } else { Err(Errno::OPNOTSUPP) }
+    }
+
+    /// Waits until `want` completions are there, submitting nothing.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` when a signal came; `EBADR` when completions were dropped; `EEXIST` on a ring
+    /// with DEFER_TASKRUN from a thread that is not its own. See [`io_uring_enter(2)`].
+    ///
+    /// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
+    #[inline(always)]
+    pub fn wait(&mut self, want: u32) -> Result<(), Errno> {
+        self.cq.publish();
+        self.enter.wait(want, EnterFlags::empty(), EnterArg::None)
+    }
+
+    /// Like [`wait`](Self::wait), for `timeout` at the most. Since Linux 5.11.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait); `ETIME` when the time was up, `EOPNOTSUPP` where the kernel
+    /// lacks [`Features::EXT_ARG`](crate::sys::Features::EXT_ARG).
+    #[inline]
+    pub fn wait_timeout(&mut self, want: u32, timeout: Timespec) -> Result<(), Errno> {
+        let wait = WaitArg { timeout: Some(&timeout), ..WaitArg::default() };
+        self.wait_with(want, EnterFlags::empty(), EnterArg::Wait(wait))
+    }
+
+    /// Waits with flags and arguments of the caller's choice; see
+    /// [`SubmissionQueue::submit_with`](crate::SubmissionQueue::submit_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_timeout`](Self::wait_timeout).
+    #[inline]
+    pub fn wait_with(
+        &mut self,
+        want: u32,
+        flags: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<(), Errno> {
+        self.enter.check(&arg)?;
+        self.cq.publish();
+        self.enter.wait(want, flags, arg)
+    }
+
+    /// Brings in overflown completions and runs work that was put off, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    #[inline]
+    pub fn get_events(&mut self) -> Result<(), Errno> {
+        self.wait(0)
+    }
+}
+
+impl<C: CqEntry, T> fmt::Debug for CompletionQueue<'_, C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompletionQueue")
+            .field("capacity", &self.capacity())
+            .field("len", &self.len())
+            .field("overflow", &self.overflow())
+            .finish()
+    }
+}
+
+/// The completions that were there when [`CompletionQueue::drain`] was called.
+#[derive(Debug)]
+pub struct Drain<'q, C: CqEntry = Cqe> {
+    cq: &'q mut Cq<C>,
+}
+
+impl<C: CqEntry> Iterator for Drain<'_, C> {
+    type Item = C;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<C> {
+        let entry = self.cq.pop_known();
+        if entry.is_none() {
+            self.cq.publish();
+        }
+        entry
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
+        let slots = self.cq.known() as usize;
+        // In a mixed queue an entry may take two, and some may be there to fill it.
+        let mixed = C::SETUP.contains(SetupFlags::CQE_MIXED);
+        (if mixed { 0 } else { slots }, Some(slots))
+    }
+}
+
+impl<C: CqEntry + OneWidth> ExactSizeIterator for Drain<'_, C> {}
+impl<C: CqEntry> FusedIterator for Drain<'_, C> {}

@@ -1,0 +1,92 @@
+//! [`DisabledIoUring`]: a ring before it takes entries.
+#![forbid(unsafe_code)]
+
+use core::fmt;
+
+use rustix::fd::{AsFd, BorrowedFd};
+
+use crate::build_error::BuildError;
+use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
+use crate::register::Registrar;
+use crate::sys::{SetupFlags, io_uring_params};
+use crate::uring::{IoUring, LocalIoUring};
+
+/// A ring that is set up and takes no entries yet, from
+/// [`Builder::build_disabled`](crate::Builder::build_disabled).
+///
+/// Restrictions are registered now or never. It can be sent to the thread that will use it;
+/// with SINGLE_ISSUER, that is the thread which enables it.
+#[derive(Debug)]
+pub struct DisabledIoUring<S: SqEntry = Sqe, C: CqEntry = Cqe> {
+    ring: IoUring<S, C>,
+}
+
+/// Enabling failed; the ring is as it was.
+#[derive(Debug)]
+pub struct EnableError<S: SqEntry = Sqe, C: CqEntry = Cqe> {
+    /// The ring, still disabled.
+    pub ring: DisabledIoUring<S, C>,
+    /// What went wrong.
+    pub cause: BuildError,
+}
+
+#[expect(clippy::result_large_err, reason = "the ring comes back, and there is nothing to box it")]
+impl<S: SqEntry, C: CqEntry> DisabledIoUring<S, C> {
+    pub(crate) const fn new(ring: IoUring<S, C>) -> Self {
+        Self { ring }
+    }
+
+    /// Registers what has to be there before the first entry.
+    pub fn registrar(&self) -> Registrar<'_> {
+        self.ring.registrar()
+    }
+
+    /// What set-up returned.
+    pub const fn params(&self) -> &io_uring_params {
+        self.ring.params()
+    }
+
+    /// Enables the ring for any thread.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::NeedsOneThread`] with SINGLE_ISSUER, which is for
+    /// [`enable_local`](Self::enable_local); [`BuildError::Setup`] if the kernel refuses.
+    pub fn enable(self) -> Result<IoUring<S, C>, EnableError<S, C>> {
+        let flags = self.ring.setup_flags().intersection(SetupFlags::SINGLE_ISSUER);
+        if !flags.is_empty() {
+            return Err(EnableError { ring: self, cause: BuildError::NeedsOneThread { flags } });
+        }
+        self.enabled()
+    }
+
+    /// Enables the ring for this thread.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Setup`] if the kernel refuses.
+    pub fn enable_local(self) -> Result<LocalIoUring<S, C>, EnableError<S, C>> {
+        self.enabled().map(IoUring::into_local)
+    }
+
+    fn enabled(self) -> Result<IoUring<S, C>, EnableError<S, C>> {
+        match self.ring.registrar().enable() {
+            Ok(()) => Ok(self.ring),
+            Err(errno) => Err(EnableError { ring: self, cause: BuildError::Setup(errno) }),
+        }
+    }
+}
+
+impl<S: SqEntry, C: CqEntry> AsFd for DisabledIoUring<S, C> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+impl<S: SqEntry, C: CqEntry> fmt::Display for EnableError<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the ring could not be enabled: {}", self.cause)
+    }
+}
+
+impl<S: SqEntry, C: CqEntry> core::error::Error for EnableError<S, C> {}

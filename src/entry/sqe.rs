@@ -1,0 +1,428 @@
+//! [`Sqe`], the entry of 64 bytes, and [`SafeSqe`], one that anybody may push.
+
+use core::fmt;
+
+use crate::sys::{
+    Opcode, SharedPtr, SqeFlags, io_uring_sqe, sqe_addr, sqe_addr3, sqe_buf, sqe_file, sqe_off,
+    sqe_op_flags, sqe_tail,
+};
+
+/// A submission queue entry of 64 bytes, `struct io_uring_sqe`.
+///
+/// The types of [`ops`](crate::ops) make these; [`ops::RawOp`](crate::ops::RawOp) makes one
+/// from an opcode alone. What the fields mean depends on the opcode; the flags, the buffer
+/// group and the personality mean the same for each, and are set here.
+///
+/// ```
+/// use ringbolt::ops::Nop;
+/// use ringbolt::sys::SqeFlags;
+///
+/// let sqe = Nop::new().sqe(7).drain().skip_success();
+/// assert_eq!(sqe.as_sqe().user_data(), 7);
+/// assert_eq!(sqe.as_sqe().flags(), SqeFlags::IO_DRAIN | SqeFlags::CQE_SKIP_SUCCESS);
+/// ```
+#[doc(alias = "io_uring_sqe")]
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Sqe(io_uring_sqe);
+
+/// An entry that names no memory and borrows no descriptor, so that pushing it is safe.
+///
+/// Made by such operations as [`ops::Nop`](crate::ops::Nop) or
+/// [`ops::AsyncCancel`](crate::ops::AsyncCancel), and pushed with
+/// [`SubmissionQueue::push_safe`](crate::SubmissionQueue::push_safe). It is an [`Sqe`] too,
+/// by `into()`, where it stands in a chain with others.
+#[derive(Clone, Copy, Debug)]
+pub struct SafeSqe(Sqe);
+
+/// Flags that tie an entry to the next one.
+const LINKS: SqeFlags = SqeFlags::IO_LINK.union(SqeFlags::IO_HARDLINK);
+
+impl Sqe {
+    /// An entry for `opcode` with every other byte zero.
+    #[inline(always)]
+    pub const fn new(opcode: Opcode) -> Self {
+        Self(io_uring_sqe { opcode, ..io_uring_sqe::ZEROED })
+    }
+
+    /// Wraps an entry as the kernel lays it out.
+    #[inline(always)]
+    pub const fn from_raw(raw: io_uring_sqe) -> Self {
+        Self(raw)
+    }
+
+    /// The entry as the kernel lays it out.
+    #[inline(always)]
+    pub const fn as_raw(&self) -> &io_uring_sqe {
+        &self.0
+    }
+
+    /// The entry as the kernel lays it out, to be changed in place.
+    #[inline(always)]
+    pub const fn as_raw_mut(&mut self) -> &mut io_uring_sqe {
+        &mut self.0
+    }
+
+    /// The 64 bytes that the kernel will read.
+    ///
+    /// Pointers become numbers here, so that bytes cannot be turned back into an entry that
+    /// strict provenance accepts.
+    pub const fn to_bytes(&self) -> [u8; 64] {
+        // SAFETY: an entry is 64 bytes, every one initialised: `ZEROED` initialises them, and
+        // each arm of each union is fully initialised whatever is stored to it later.
+        unsafe { core::mem::transmute::<io_uring_sqe, [u8; 64]>(self.0) }
+    }
+
+    /// What to do.
+    #[inline(always)]
+    pub const fn opcode(&self) -> Opcode {
+        self.0.opcode
+    }
+
+    /// Sets what to do.
+    #[inline(always)]
+    pub const fn set_opcode(&mut self, opcode: Opcode) {
+        self.0.opcode = opcode;
+    }
+
+    /// How to do it: `IOSQE_` flags.
+    #[inline(always)]
+    pub const fn flags(&self) -> SqeFlags {
+        self.0.flags
+    }
+
+    /// Replaces the `IOSQE_` flags.
+    #[inline(always)]
+    pub const fn set_flags(&mut self, flags: SqeFlags) {
+        self.0.flags = flags;
+    }
+
+    /// I/O priority, or flags of the operation that live in the same field.
+    #[inline(always)]
+    pub const fn ioprio(&self) -> u16 {
+        self.0.ioprio
+    }
+
+    /// Sets the I/O priority, or the flags that live in the same field.
+    #[inline(always)]
+    pub const fn set_ioprio(&mut self, ioprio: u16) {
+        self.0.ioprio = ioprio;
+    }
+
+    /// The descriptor, or the fixed slot where [`SqeFlags::FIXED_FILE`] is set.
+    #[inline(always)]
+    pub const fn fd(&self) -> i32 {
+        self.0.fd
+    }
+
+    /// Sets the descriptor or fixed slot.
+    #[inline(always)]
+    pub const fn set_fd(&mut self, fd: i32) {
+        self.0.fd = fd;
+    }
+
+    /// The second word: an offset, a second address, or what else the operation keeps there.
+    #[inline(always)]
+    pub const fn off(&self) -> u64 {
+        // SAFETY: every arm of the union is 8 initialised bytes, and any bytes are a u64.
+        unsafe { self.0.off.off }
+    }
+
+    /// Sets the second word to a number.
+    #[inline(always)]
+    pub const fn set_off(&mut self, off: u64) {
+        self.0.off = sqe_off { off };
+    }
+
+    /// Sets the second word to an address.
+    #[inline(always)]
+    pub const fn set_addr2(&mut self, addr2: SharedPtr) {
+        self.0.off = sqe_off { addr2 };
+    }
+
+    /// The third word: most often the address of a buffer.
+    #[inline(always)]
+    pub const fn addr(&self) -> u64 {
+        // SAFETY: every arm of the union is 8 initialised bytes, and any bytes are a u64.
+        unsafe { self.0.addr.raw }
+    }
+
+    /// Sets the third word to an address.
+    #[inline(always)]
+    pub const fn set_addr(&mut self, addr: SharedPtr) {
+        self.0.addr = sqe_addr { addr };
+    }
+
+    /// Sets the third word to a number.
+    #[inline(always)]
+    pub const fn set_addr_raw(&mut self, raw: u64) {
+        self.0.addr = sqe_addr { raw };
+    }
+
+    /// Bytes, or a count of elements, or what else the operation keeps there.
+    #[inline(always)]
+    pub const fn len(&self) -> u32 {
+        self.0.len
+    }
+
+    /// Whether [`Sqe::len`] is 0.
+    #[inline(always)]
+    pub const fn is_empty(&self) -> bool {
+        self.0.len == 0
+    }
+
+    /// Sets the length.
+    #[inline(always)]
+    pub const fn set_len(&mut self, len: u32) {
+        self.0.len = len;
+    }
+
+    /// The flags of the operation.
+    #[inline(always)]
+    pub const fn op_flags(&self) -> u32 {
+        // SAFETY: `ZEROED` initialises the whole word, and any bytes are a u32.
+        unsafe { self.0.op_flags.raw }
+    }
+
+    /// Sets the flags of the operation.
+    #[inline(always)]
+    pub const fn set_op_flags(&mut self, raw: u32) {
+        self.0.op_flags = sqe_op_flags { raw };
+    }
+
+    /// What the completion of this entry will carry.
+    #[inline(always)]
+    pub const fn user_data(&self) -> u64 {
+        self.0.user_data
+    }
+
+    /// Sets what the completion of this entry will carry.
+    #[inline(always)]
+    pub const fn set_user_data(&mut self, user_data: u64) {
+        self.0.user_data = user_data;
+    }
+
+    /// The same entry with another `user_data`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn with_user_data(mut self, user_data: u64) -> Self {
+        self.0.user_data = user_data;
+        self
+    }
+
+    /// The index of a fixed buffer, or the buffer group with [`SqeFlags::BUFFER_SELECT`].
+    #[inline(always)]
+    pub const fn buf_index(&self) -> u16 {
+        // SAFETY: both arms of the union are a u16.
+        unsafe { self.0.buf.buf_index }
+    }
+
+    /// Sets the index of a fixed buffer, or the buffer group.
+    #[inline(always)]
+    pub const fn set_buf_index(&mut self, buf_index: u16) {
+        self.0.buf = sqe_buf { buf_index };
+    }
+
+    /// The credentials to use, as registered; 0 for those of the submitter.
+    #[inline(always)]
+    pub const fn personality(&self) -> u16 {
+        self.0.personality
+    }
+
+    /// Sets the credentials to use.
+    #[inline(always)]
+    pub const fn set_personality(&mut self, personality: u16) {
+        self.0.personality = personality;
+    }
+
+    /// The word that holds a destination slot, a second descriptor or an address length.
+    #[inline(always)]
+    pub const fn file_index(&self) -> u32 {
+        // SAFETY: every arm of the union is 4 initialised bytes, and any bytes are a u32.
+        unsafe { self.0.file.file_index }
+    }
+
+    /// Sets the word that holds a destination slot, a second descriptor or an address length.
+    #[inline(always)]
+    pub const fn set_file_index(&mut self, file_index: u32) {
+        self.0.file = sqe_file { file_index };
+    }
+
+    /// The last two words: a third address and padding, an attribute, or a command's payload.
+    #[inline(always)]
+    pub const fn tail(&self) -> [u64; 2] {
+        // SAFETY: every arm of the union is 16 initialised bytes, and any bytes are u64s.
+        unsafe { self.0.tail.raw }
+    }
+
+    /// Sets the last two words to numbers.
+    #[inline(always)]
+    pub const fn set_tail(&mut self, raw: [u64; 2]) {
+        self.0.tail = sqe_tail { raw };
+    }
+
+    /// Sets the third address, and zeroes the word behind it.
+    #[inline(always)]
+    pub const fn set_addr3(&mut self, addr3: SharedPtr) {
+        self.0.tail = sqe_tail { addr3: sqe_addr3 { addr3, __pad2: [0] } };
+    }
+
+    /// Ties the next entry to this one: it starts when this one has succeeded, and is
+    /// cancelled if this one fails. `IOSQE_IO_LINK`, since Linux 5.3.
+    ///
+    /// A short read or write counts as a failure. Linked entries are pushed together, by
+    /// [`SubmissionQueue::push_all`](crate::SubmissionQueue::push_all).
+    #[must_use]
+    #[inline(always)]
+    pub const fn link(self) -> Self {
+        self.with_flags(SqeFlags::IO_LINK)
+    }
+
+    /// Like [`Sqe::link`], but the next entry runs whatever becomes of this one.
+    /// `IOSQE_IO_HARDLINK`, since Linux 5.5.
+    #[must_use]
+    #[inline(always)]
+    pub const fn hard_link(self) -> Self {
+        self.with_flags(SqeFlags::IO_HARDLINK)
+    }
+
+    /// Starts this entry only when all before it have completed, and holds back all after it
+    /// until then. `IOSQE_IO_DRAIN`, since Linux 5.2.
+    #[must_use]
+    #[inline(always)]
+    pub const fn drain(self) -> Self {
+        self.with_flags(SqeFlags::IO_DRAIN)
+    }
+
+    /// Hands this entry to a worker thread without trying it first.
+    /// `IOSQE_ASYNC`, since Linux 5.6.
+    #[doc(alias = "async")]
+    #[must_use]
+    #[inline(always)]
+    pub const fn force_async(self) -> Self {
+        self.with_flags(SqeFlags::ASYNC)
+    }
+
+    /// Posts no completion if this entry succeeds. `IOSQE_CQE_SKIP_SUCCESS`, since Linux 5.17
+    /// ([`Features::CQE_SKIP`](crate::sys::Features::CQE_SKIP)).
+    #[must_use]
+    #[inline(always)]
+    pub const fn skip_success(self) -> Self {
+        self.with_flags(SqeFlags::CQE_SKIP_SUCCESS)
+    }
+
+    /// Lets the kernel pick a provided buffer of group `group` when data is there.
+    /// `IOSQE_BUFFER_SELECT`, since Linux 5.7.
+    #[must_use]
+    #[inline(always)]
+    pub const fn buffer_group(mut self, group: u16) -> Self {
+        self.0.buf = sqe_buf { buf_group: group };
+        self.with_flags(SqeFlags::BUFFER_SELECT)
+    }
+
+    /// Runs this entry with the credentials registered as `id`. Since Linux 5.6.
+    #[must_use]
+    #[inline(always)]
+    pub const fn with_personality(mut self, id: u16) -> Self {
+        self.0.personality = id;
+        self
+    }
+
+    /// Adds `IOSQE_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn with_flags(mut self, flags: SqeFlags) -> Self {
+        self.0.flags = self.0.flags.union(flags);
+        self
+    }
+
+    /// Whether the next entry is tied to this one.
+    #[inline(always)]
+    pub const fn is_linked(&self) -> bool {
+        self.0.flags.intersects(LINKS)
+    }
+}
+
+impl SafeSqe {
+    /// Wraps an entry of which the caller knows that it names no memory and borrows no
+    /// descriptor.
+    #[inline(always)]
+    pub(crate) const fn new(sqe: Sqe) -> Self {
+        Self(sqe)
+    }
+
+    /// The entry itself, for reading.
+    #[inline(always)]
+    pub const fn as_sqe(&self) -> &Sqe {
+        &self.0
+    }
+
+    /// See [`Sqe::link`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn link(self) -> Self {
+        Self(self.0.link())
+    }
+
+    /// See [`Sqe::hard_link`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn hard_link(self) -> Self {
+        Self(self.0.hard_link())
+    }
+
+    /// See [`Sqe::drain`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn drain(self) -> Self {
+        Self(self.0.drain())
+    }
+
+    /// See [`Sqe::force_async`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn force_async(self) -> Self {
+        Self(self.0.force_async())
+    }
+
+    /// See [`Sqe::skip_success`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn skip_success(self) -> Self {
+        Self(self.0.skip_success())
+    }
+
+    /// See [`Sqe::with_personality`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn with_personality(self, id: u16) -> Self {
+        Self(self.0.with_personality(id))
+    }
+}
+
+impl From<SafeSqe> for Sqe {
+    #[inline(always)]
+    fn from(safe: SafeSqe) -> Self {
+        safe.0
+    }
+}
+
+impl fmt::Debug for Sqe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqe")
+            .field("opcode", &self.opcode())
+            .field("flags", &self.flags())
+            .field("ioprio", &self.ioprio())
+            .field("fd", &self.fd())
+            .field("off", &format_args!("{:#x}", self.off()))
+            .field("addr", &format_args!("{:#x}", self.addr()))
+            .field("len", &self.len())
+            .field("op_flags", &format_args!("{:#x}", self.op_flags()))
+            .field("user_data", &format_args!("{:#x}", self.user_data()))
+            .field("buf_index", &self.buf_index())
+            .field("personality", &self.personality())
+            .field("file_index", &self.file_index())
+            .field("tail", &format_args!("{:#x?}", self.tail()))
+            .finish()
+    }
+}

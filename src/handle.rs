@@ -1,0 +1,83 @@
+//! The name of a ring: its descriptor, its registered index, or both.
+#![forbid(unsafe_code)]
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+
+use crate::register::{self, Registrar};
+use crate::submit::Enter;
+use crate::sys::{EnterFlags, io_uring_params};
+
+/// What set-up returned to name the ring by.
+#[derive(Debug)]
+pub(crate) enum RingFd {
+    /// A descriptor.
+    Owned(OwnedFd),
+    /// An index registered with the thread, and no descriptor at all.
+    Index(i32),
+}
+
+/// The name of a ring, released when dropped.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    fd: RingFd,
+    /// The index that the descriptor is registered as, too.
+    registered: Option<i32>,
+}
+
+impl Handle {
+    pub(crate) const fn new(fd: RingFd) -> Self {
+        Self { fd, registered: None }
+    }
+
+    /// The descriptor, if there is one.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.fd {
+            RingFd::Owned(fd) => Some(fd.as_fd()),
+            RingFd::Index(_) => None,
+        }
+    }
+
+    /// The registered index, if there is one.
+    pub(crate) fn index(&self) -> Option<i32> {
+        match &self.fd {
+            RingFd::Owned(_) => self.registered,
+            RingFd::Index(index) => Some(*index),
+        }
+    }
+
+    /// How to enter the kernel for this ring.
+    pub(crate) fn enter(&self, params: &io_uring_params) -> Enter {
+        let (fd, base) = match (&self.fd, self.index()) {
+            (RingFd::Owned(fd), None) => (fd.as_raw_fd(), EnterFlags::empty()),
+            (RingFd::Index(index), _) => (*index, EnterFlags::REGISTERED_RING),
+            (_, Some(index)) => (index, EnterFlags::REGISTERED_RING),
+        };
+        Enter { fd, base, setup: params.flags, features: params.features }
+    }
+
+    /// How to register things with this ring.
+    pub(crate) fn registrar(&self) -> Registrar<'_> {
+        match &self.fd {
+            RingFd::Owned(fd) => Registrar::new(fd.as_fd()),
+            RingFd::Index(index) => Registrar::of_index(*index),
+        }
+    }
+
+    /// Registers the descriptor with this thread; the ring goes by its index from then on.
+    pub(crate) fn register(&mut self) -> Result<(), Errno> {
+        let RingFd::Owned(fd) = &self.fd else { return Ok(()) };
+        self.registered = Some(register::register_ring_fd(fd.as_fd())?);
+        Ok(())
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // The index first: a slot that is not freed keeps the ring alive.
+        if let Some(index) = self.index() {
+            // Fails only where the index is gone with its thread, in a child process say.
+            let _ = register::unregister_ring_fd(self.registrar(), index);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! io_uring by raw system calls: no liburing, no C, `no_std`, and no allocation after set-up.
+//!
+//! ringbolt is the layer under a runtime: it maps the rings, moves entries in and out of
+//! them, enters the kernel, and types every operation. It has no executor, no thread and no
+//! opinion on who waits for what.
+//!
+//! ```
+//! use ringbolt::{IoUring, ops::Nop};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut ring = IoUring::new(8)?;
+//! ring.submission().push_safe(Nop::new().sqe(42))?;
+//! ring.submit_and_wait(1)?;
+//! let cqe = ring.completion().pop().ok_or("no completion")?;
+//! assert_eq!((cqe.user_data(), cqe.result()?), (42, 0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A tour
+//!
+//! - [`Builder`] sets a ring up, and says by [`BuildError`] why it cannot be.
+//! - [`IoUring`] is the ring. Its two halves, [`SubmissionQueue`] and [`CompletionQueue`],
+//!   are borrowed from it one at a time, or together for two threads.
+//! - [`ops`] makes entries, [`Sqe`]; completions come as [`Cqe`]. [`Sqe128`] and [`Cqe32`]
+//!   are their wide forms, [`SqeMixed`] and [`CqeMixed`] hold either.
+//! - [`register`] registers files and buffers, and asks what the kernel can do.
+//! - [`sys`] is the kernel's own interface, for what is not reached otherwise.
+//!
+//! # Safety
+//!
+//! The kernel reads and writes memory behind the program's back from the submit that hands an
+//! entry over until its last completion. Nothing in the type of an entry can hold the program
+//! to that, so [`SubmissionQueue::push`] is unsafe, and its contract says what to keep until
+//! when. Operations that name no memory are pushed by [`SubmissionQueue::push_safe`].
+//! Everything else is safe: submitting, waiting, reaping, dropping a ring.
+//!
+//! # Threads
+//!
+//! A ring can be sent to another thread unless it was built by [`Builder::build_local`], which
+//! is for rings that are of use to one thread only: [`LocalIoUring`]. A ring built
+//! [disabled](Builder::build_disabled) is made by one thread and enabled by the one that will
+//! use it.
+//!
+//! # Kernels
+//!
+//! Linux 5.1 and later. Each item says which version it came with; ask the kernel what it has
+//! ([`IoUring::features`], [`Registrar::probe`](register::Registrar::probe)), as versions tell
+//! little: distributions carry features back. Sets that the kernel may extend are open: a
+//! value that is not known here is kept, passed on and printed as a number.
+//!
+//! # Features
+//!
+//! - `std`, on by default: conversions to `std::io::Error`, and the descriptor types of std.
+//! - `owned`: halves of a ring that own it together, for those who keep them apart for good.
+//!   Needs an allocator.
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "owned")]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod build_error;
+mod builder;
+mod completion;
+mod disabled;
+mod entry;
+mod handle;
+pub mod ops;
+#[cfg(feature = "owned")]
+mod owned;
+pub mod register;
+mod ring;
+mod submission;
+mod submit;
+mod thread;
+mod uring;
+
+#[doc(inline)]
+pub use ringbolt_sys as sys;
+
+pub use build_error::{BuildError, Contradiction};
+pub use builder::{Builder, MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
+pub use completion::{CompletionQueue, Drain};
+pub use disabled::{DisabledIoUring, EnableError};
+pub use entry::{CqEntry, Cqe, Cqe32, CqeMixed, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed};
+#[cfg(feature = "owned")]
+pub use owned::{OwnedCompletionQueue, OwnedSubmissionQueue};
+pub use ring::layout::LayoutError;
+pub use ring::map::RingMemory;
+pub use ring::sq::PushError;
+pub use submission::{Reserved, SubmissionQueue};
+pub use submit::{Advice, EnterArg, SigSet, SubmitError, Timespec, WaitArg};
+pub use thread::{AnyThread, HasFd, NoFd, OneThread};
+pub use uring::{IoUring, LocalIoUring};
+
+/// The crates whose types are part of this crate's interface, by the versions it uses.
+pub use rustix;
+
+/// Runs the program of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,272 @@
+//! Commands that a file interprets by itself: sockets, block devices, drivers.
+
+use core::ffi::c_void;
+
+use rustix::net::addr::{SocketAddrLen, SocketAddrStorage};
+
+use crate::entry::{Sqe, Sqe128};
+use crate::sys::{
+    BlockUringCmd, Opcode, SharedPtr, SocketCmd, UringCmdFlags, sqe_addr, sqe_cmd_op, sqe_off,
+    sqe_sockopt, sqe_tail,
+};
+
+use super::{Target, on, sqe};
+
+/// A command that the file's driver interprets.
+///
+/// `IORING_OP_URING_CMD`. Since Linux 5.19. The result, the errors, and what must stay until when
+/// are the driver's.
+#[doc(alias = "IORING_OP_URING_CMD")]
+#[derive(Clone, Copy, Debug)]
+pub struct UringCmd(Sqe);
+
+/// A command with a payload of 80 bytes, on a ring with 128-byte entries or mixed ones.
+///
+/// `IORING_OP_URING_CMD` on the former, since Linux 5.19, and `IORING_OP_URING_CMD128` on the
+/// latter, since Linux 6.19. As [`UringCmd`] otherwise.
+#[doc(alias = "IORING_OP_URING_CMD128")]
+#[derive(Clone, Copy, Debug)]
+pub struct UringCmd80(Sqe128);
+
+/// Asks how many bytes wait on a socket, or sets and reads its options.
+///
+/// `IORING_OP_URING_CMD` with `SOCKET_URING_OP_` commands, like [`getsockopt(2)`] and its kin.
+/// Since Linux 6.6, options since 6.7.
+///
+/// # Result
+///
+/// A count of bytes ([`bytes_to_read`](Self::bytes_to_read),
+/// [`bytes_to_send`](Self::bytes_to_send)), the length of the option's value
+/// ([`get_option`](Self::get_option)), or 0.
+///
+/// # Errors
+///
+/// `ENOTSOCK`, `EOPNOTSUPP` for a level or a socket that cannot, `ENOPROTOOPT`, `EFAULT`, `EINVAL`.
+///
+/// [`getsockopt(2)`]: https://man7.org/linux/man-pages/man2/getsockopt.2.html
+#[derive(Clone, Copy, Debug)]
+pub struct SocketCommand(Sqe);
+
+/// Discards a range of a block device.
+///
+/// `IORING_OP_URING_CMD` with `BLOCK_URING_CMD_DISCARD`, like the ioctl `BLKDISCARD`. Since Linux
+/// 6.12. **What was there is lost.**
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EBADF` if not open for writing, `EINVAL` for a range that is not aligned or not on the device,
+/// `EOPNOTSUPP` if the device cannot.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockDiscard(Sqe);
+
+#[inline(always)]
+const fn command(opcode: Opcode, file: Target, code: u32) -> Sqe {
+    let mut sqe = on(opcode, file);
+    sqe.as_raw_mut().off = sqe_off { cmd: sqe_cmd_op { cmd_op: code, __pad1: 0 } };
+    sqe
+}
+
+impl UringCmd {
+    /// Command `code` of `file`'s driver.
+    #[inline(always)]
+    pub fn new(file: impl Into<Target>, code: u32) -> Self {
+        Self(command(Opcode::URING_CMD, file.into(), code))
+    }
+
+    /// The payload.
+    #[must_use]
+    #[inline(always)]
+    pub const fn payload(mut self, cmd: [u8; 16]) -> Self {
+        self.0.as_raw_mut().tail = sqe_tail { cmd };
+        self
+    }
+
+    /// Adds `IORING_URING_CMD_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: UringCmdFlags) -> Self {
+        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        self
+    }
+
+    /// Uses registered buffer `buf_index`. `IORING_URING_CMD_FIXED`, since Linux 6.1.
+    #[must_use]
+    #[inline(always)]
+    pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
+        self.0.set_buf_index(buf_index);
+        self.flags(UringCmdFlags::FIXED)
+    }
+
+    /// The field `addr`, which some drivers read.
+    #[must_use]
+    #[inline(always)]
+    pub const fn addr(mut self, addr: SharedPtr) -> Self {
+        self.0.set_addr(addr);
+        self
+    }
+
+    /// The field `len`, which some drivers read.
+    #[must_use]
+    #[inline(always)]
+    pub const fn len(mut self, len: u32) -> Self {
+        self.0.set_len(len);
+        self
+    }
+}
+
+impl UringCmd80 {
+    /// Command `code` of `file`'s driver with its payload, for a ring whose entries all have 128
+    /// bytes.
+    #[inline(always)]
+    pub fn new(file: impl Into<Target>, code: u32, payload: [u8; 80]) -> Self {
+        Self(wide(command(Opcode::URING_CMD, file.into(), code), payload))
+    }
+
+    /// The same for a ring with mixed entries.
+    #[inline(always)]
+    pub fn mixed(file: impl Into<Target>, code: u32, payload: [u8; 80]) -> Self {
+        Self(wide(command(Opcode::URING_CMD128, file.into(), code), payload))
+    }
+
+    /// Adds `IORING_URING_CMD_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: UringCmdFlags) -> Self {
+        self.0.sqe.set_op_flags(self.0.sqe.op_flags() | flags.bits());
+        self
+    }
+
+    /// The entry, with what its completions are to be recognised by.
+    #[inline(always)]
+    pub const fn sqe(mut self, user_data: u64) -> Sqe128 {
+        self.0.sqe.set_user_data(user_data);
+        self.0
+    }
+}
+
+/// An entry whose payload starts in its last 16 bytes and goes on behind them.
+#[inline(always)]
+fn wide(mut sqe: Sqe, payload: [u8; 80]) -> Sqe128 {
+    let (mut cmd, mut rest) = ([0; 16], [0; 64]);
+    for (to, from) in cmd.iter_mut().chain(&mut rest).zip(payload) {
+        *to = from;
+    }
+    sqe.as_raw_mut().tail = sqe_tail { cmd };
+    Sqe128 { sqe, payload: rest }
+}
+
+impl SocketCommand {
+    /// How many bytes wait to be received. `SOCKET_URING_OP_SIOCINQ`, since Linux 6.6.
+    #[inline(always)]
+    pub fn bytes_to_read(socket: impl Into<Target>) -> Self {
+        Self::new(socket, SocketCmd::SIOCINQ)
+    }
+
+    /// How many bytes have not been sent, or not acknowledged. `SOCKET_URING_OP_SIOCOUTQ`, since
+    /// Linux 6.6.
+    #[inline(always)]
+    pub fn bytes_to_send(socket: impl Into<Target>) -> Self {
+        Self::new(socket, SocketCmd::SIOCOUTQ)
+    }
+
+    /// Reads option `name` of `level` into the `len` bytes at `value`, which must stay, and not be
+    /// touched, until the completion has been popped. `SOCKET_URING_OP_GETSOCKOPT`, since Linux
+    /// 6.7; only for `SOL_SOCKET`.
+    #[inline(always)]
+    pub fn get_option(
+        socket: impl Into<Target>,
+        level: u32,
+        name: u32,
+        value: *mut c_void,
+        len: u32,
+    ) -> Self {
+        let this = Self::new(socket, SocketCmd::GETSOCKOPT);
+        this.option(level, name, SharedPtr::from_mut(value), len)
+    }
+
+    /// Sets option `name` of `level` to the `len` bytes at `value`, which must stay until the
+    /// completion has been popped. `SOCKET_URING_OP_SETSOCKOPT`, since Linux 6.7.
+    #[inline(always)]
+    pub fn set_option(
+        socket: impl Into<Target>,
+        level: u32,
+        name: u32,
+        value: *const c_void,
+        len: u32,
+    ) -> Self {
+        let this = Self::new(socket, SocketCmd::SETSOCKOPT);
+        this.option(level, name, SharedPtr::new(value), len)
+    }
+
+    /// Reads the time stamps of what was sent, one completion each, until there are none left.
+    /// `SOCKET_URING_OP_TX_TIMESTAMP`, since Linux 6.17; on a ring with wide completions, whose
+    /// second half is the time.
+    #[inline(always)]
+    pub fn tx_timestamps(socket: impl Into<Target>) -> Self {
+        let mut this = Self::new(socket, SocketCmd::TX_TIMESTAMP);
+        this.0.set_op_flags(UringCmdFlags::MULTISHOT.bits());
+        this
+    }
+
+    /// Stores the socket's own address, and at `len` its length, which holds the room there is.
+    /// Both must stay, and not be touched, until the completion has been popped.
+    /// `SOCKET_URING_OP_GETSOCKNAME`, since Linux 6.19.
+    #[inline(always)]
+    pub fn own_address(
+        socket: impl Into<Target>,
+        address: *mut SocketAddrStorage,
+        len: *mut SocketAddrLen,
+    ) -> Self {
+        Self::new(socket, SocketCmd::GETSOCKNAME).address(address, len)
+    }
+
+    /// Stores the address of the socket's peer; as [`own_address`](Self::own_address).
+    #[inline(always)]
+    pub fn peer_address(
+        socket: impl Into<Target>,
+        address: *mut SocketAddrStorage,
+        len: *mut SocketAddrLen,
+    ) -> Self {
+        let mut this = Self::new(socket, SocketCmd::GETSOCKNAME).address(address, len);
+        this.0.set_file_index(1);
+        this
+    }
+
+    #[inline(always)]
+    fn new(socket: impl Into<Target>, code: SocketCmd) -> Self {
+        Self(command(Opcode::URING_CMD, socket.into(), code.as_raw()))
+    }
+
+    #[inline(always)]
+    const fn option(mut self, level: u32, optname: u32, optval: SharedPtr, optlen: u32) -> Self {
+        self.0.as_raw_mut().addr = sqe_addr { sockopt: sqe_sockopt { level, optname } };
+        self.0.set_addr3(optval);
+        self.0.set_file_index(optlen);
+        self
+    }
+
+    #[inline(always)]
+    const fn address(mut self, address: *mut SocketAddrStorage, len: *mut SocketAddrLen) -> Self {
+        self.0.set_addr(SharedPtr::from_mut(address));
+        self.0.set_addr3(SharedPtr::from_mut(len));
+        self
+    }
+}
+
+impl BlockDiscard {
+    /// Discards `len` bytes of `device` from `offset` on.
+    #[inline(always)]
+    pub fn new(device: impl Into<Target>, offset: u64, len: u64) -> Self {
+        let code = BlockUringCmd::DISCARD.as_raw();
+        let mut sqe = command(Opcode::URING_CMD, device.into(), code);
+        sqe.set_addr_raw(offset);
+        sqe.set_tail([len, 0]);
+        Self(sqe)
+    }
+}
+
+sqe!(UringCmd, SocketCommand, BlockDiscard);

@@ -1,0 +1,193 @@
+//! Files by name, and what is done to a file other than reading and writing.
+#![forbid(unsafe_code)]
+
+use core::ffi::c_char;
+
+use rustix::fd::{AsFd, AsRawFd, RawFd};
+use rustix::fs::{AtFlags, Mode, OFlags, Statx as StatxBuf, StatxFlags};
+
+use crate::entry::Sqe;
+use crate::sys::{FsyncFlags, Opcode, SharedPtr};
+
+use super::{DestSlot, Fixed, Target, on, on_none, sqe};
+
+/// Opens a file by its path.
+///
+/// `IORING_OP_OPENAT`, like [`openat(2)`]. Since Linux 5.6. The path must stay until taken.
+///
+/// # Result
+///
+/// The new descriptor, which is the caller's to close; or see [`DestSlot`].
+///
+/// # Errors
+///
+/// | errno | cause |
+/// |---|---|
+/// | `EACCES`, `EPERM`, `EROFS` | not permitted |
+/// | `EEXIST` | `O_EXCL`, and it is there |
+/// | `EINVAL` | flags that contradict each other, or CLOEXEC with a fixed slot |
+/// | `EISDIR`, `ENOTDIR`, `ELOOP` | not the kind of file that was asked for |
+/// | `EMFILE`, `ENFILE` | too many open files, or no free slot |
+/// | `ENAMETOOLONG`, `ENOENT` | no such name |
+/// | `ENXIO` | a fixed slot, and no file table |
+///
+/// [`openat(2)`]: https://man7.org/linux/man-pages/man2/openat.2.html
+#[doc(alias = "IORING_OP_OPENAT")]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenAt(Sqe);
+
+/// Closes a descriptor, or empties a fixed slot.
+///
+/// `IORING_OP_CLOSE`, like [`close(2)`]. Since Linux 5.6; of a fixed slot since 5.15.
+///
+/// The descriptor is given up when the entry is pushed: `file.into_raw_fd()` is the way to
+/// name it.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EBADF` if it is not open, or the descriptor of a ring, or a slot that is empty; `EINVAL` if
+/// there is no such slot, `ENXIO` if there is no file table.
+///
+/// [`close(2)`]: https://man7.org/linux/man-pages/man2/close.2.html
+#[doc(alias = "IORING_OP_CLOSE")]
+#[derive(Clone, Copy, Debug)]
+pub struct Close(Sqe);
+
+/// Brings what was written to the device.
+///
+/// `IORING_OP_FSYNC`, like [`fsync(2)`]. Since Linux 5.1. Writes in flight are not waited for:
+/// [link](Sqe::link) or [drain](Sqe::drain).
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EBADF` if not open, `EINVAL` if the file cannot be synchronised, `EIO`, `ENOSPC` and
+/// `EDQUOT` if what was written cannot be kept.
+///
+/// [`fsync(2)`]: https://man7.org/linux/man-pages/man2/fsync.2.html
+#[doc(alias = "IORING_OP_FSYNC")]
+#[derive(Clone, Copy, Debug)]
+pub struct Fsync(Sqe);
+
+/// Tells what kind of file there is under a path.
+///
+/// `IORING_OP_STATX`, like [`statx(2)`]. Since Linux 5.6. The path must stay until taken; the
+/// buffer must stay, and not be touched, until the completion has been popped.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EACCES`, `ELOOP`, `ENAMETOOLONG`, `ENOENT`, `ENOTDIR` about the path, `EFAULT` about the
+/// buffer, `EINVAL` for unknown flags.
+///
+/// [`statx(2)`]: https://man7.org/linux/man-pages/man2/statx.2.html
+#[doc(alias = "IORING_OP_STATX")]
+#[derive(Clone, Copy, Debug)]
+pub struct Statx(Sqe);
+
+impl OpenAt {
+    /// Opens the file at the NUL-terminated `path`, from directory `dir` on; rustix's `CWD`
+    /// stands for the working directory.
+    ///
+    /// On 32-bit machines, files beyond 2 GiB need [`OFlags::LARGEFILE`].
+    #[inline(always)]
+    pub fn new(dir: impl AsFd, path: *const c_char, flags: OFlags) -> Self {
+        let mut sqe = on(Opcode::OPENAT, Target::Fd(dir.as_fd().as_raw_fd()));
+        sqe.set_addr(SharedPtr::new(path));
+        sqe.set_op_flags(flags.bits());
+        Self(sqe)
+    }
+
+    /// The permissions of a file that is created.
+    #[must_use]
+    #[inline(always)]
+    pub const fn mode(mut self, mode: Mode) -> Self {
+        self.0.set_len(mode.bits());
+        self
+    }
+
+    /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
+    /// 5.15. `O_CLOEXEC` is refused then.
+    #[must_use]
+    #[inline(always)]
+    pub const fn fixed(mut self, slot: DestSlot) -> Self {
+        self.0.set_file_index(slot.file_index());
+        self
+    }
+}
+
+impl Close {
+    /// Closes descriptor `fd`.
+    #[inline(always)]
+    pub const fn new(fd: RawFd) -> Self {
+        Self(on(Opcode::CLOSE, Target::Fd(fd)))
+    }
+
+    /// Empties fixed slot `slot`.
+    #[inline(always)]
+    pub const fn fixed(slot: Fixed) -> Self {
+        // The slot is told where others have their destination, and no descriptor is.
+        let mut sqe = on_none(Opcode::CLOSE);
+        sqe.set_fd(0);
+        sqe.set_file_index(DestSlot::At(slot).file_index());
+        Self(sqe)
+    }
+}
+
+impl Fsync {
+    /// Synchronises all of `file`.
+    #[inline(always)]
+    pub fn new(file: impl Into<Target>) -> Self {
+        Self(on(Opcode::FSYNC, file.into()))
+    }
+
+    /// Leaves metadata out that is not needed to read the data, as `fdatasync(2)` does.
+    /// `IORING_FSYNC_DATASYNC`, since Linux 5.1.
+    #[must_use]
+    #[inline(always)]
+    pub const fn data_only(mut self) -> Self {
+        self.0.set_op_flags(FsyncFlags::DATASYNC.bits());
+        self
+    }
+
+    /// Only `len` bytes from `offset` on; a `len` of 0 stands for up to the end.
+    #[must_use]
+    #[inline(always)]
+    pub const fn range(mut self, offset: u64, len: u32) -> Self {
+        self.0.set_off(offset);
+        self.0.set_len(len);
+        self
+    }
+}
+
+impl Statx {
+    /// Stores into `buf` what `mask` asks for about the file at the NUL-terminated `path`,
+    /// from directory `dir` on.
+    #[inline(always)]
+    pub fn new(
+        dir: impl AsFd,
+        path: *const c_char,
+        flags: AtFlags,
+        mask: StatxFlags,
+        buf: *mut StatxBuf,
+    ) -> Self {
+        let mut sqe = on(Opcode::STATX, Target::Fd(dir.as_fd().as_raw_fd()));
+        sqe.set_addr(SharedPtr::new(path));
+        sqe.set_addr2(SharedPtr::from_mut(buf));
+        sqe.set_len(mask.bits());
+        sqe.set_op_flags(flags.bits());
+        Self(sqe)
+    }
+}
+
+sqe!(OpenAt, Close, Fsync, Statx);

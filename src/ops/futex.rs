@@ -1,0 +1,217 @@
+//! Waiting for other threads and processes: futexes and `waitid`.
+#![forbid(unsafe_code)]
+
+use rustix::fd::AsRawFd;
+use rustix::process::{WaitId as Who, WaitIdOptions};
+
+use crate::entry::Sqe;
+use crate::sys::{Futex2Flags, Opcode, SharedPtr, futex_waitv};
+
+use super::{Target, on, on_none, sqe};
+
+/// Waits until woken on a futex, if it has the value expected.
+///
+/// `IORING_OP_FUTEX_WAIT`, like [`futex(2)`] `FUTEX_WAIT_BITSET`, with the flags of futex2. Since
+/// Linux 6.7. The word must stay until the completion has been popped.
+///
+/// # Result
+///
+/// 0: woken.
+///
+/// # Errors
+///
+/// `EAGAIN` if the word has another value, `ECANCELED`, `EFAULT`, `EINVAL` for unknown flags or no
+/// bit in the mask.
+///
+/// [`futex(2)`]: https://man7.org/linux/man-pages/man2/futex.2.html
+#[doc(alias = "IORING_OP_FUTEX_WAIT")]
+#[derive(Clone, Copy, Debug)]
+pub struct FutexWait(Sqe);
+
+/// Wakes those who wait on a futex.
+///
+/// `IORING_OP_FUTEX_WAKE`, like [`futex(2)`] `FUTEX_WAKE_BITSET`, with the flags of futex2. Since
+/// Linux 6.7. The word must stay until the completion has been popped.
+///
+/// # Result
+///
+/// How many were woken.
+///
+/// # Errors
+///
+/// `EFAULT`, `EINVAL` for unknown flags or no bit in the mask.
+///
+/// [`futex(2)`]: https://man7.org/linux/man-pages/man2/futex.2.html
+#[doc(alias = "IORING_OP_FUTEX_WAKE")]
+#[derive(Clone, Copy, Debug)]
+pub struct FutexWake(Sqe);
+
+/// Waits until woken on one of several futexes, if all have the values expected.
+///
+/// `IORING_OP_FUTEX_WAITV`, like `futex_waitv(2)`. Since Linux 6.7. The array must stay until
+/// taken, the words until the completion has been popped.
+///
+/// # Result
+///
+/// The index of the futex that it was woken on.
+///
+/// # Errors
+///
+/// `EAGAIN` if a word has another value, `ECANCELED`, `EFAULT`, `EINVAL` for none or more than
+/// 128.
+#[doc(alias = "IORING_OP_FUTEX_WAITV")]
+#[derive(Clone, Copy, Debug)]
+pub struct FutexWaitv(Sqe);
+
+/// Waits until a child changes its state.
+///
+/// `IORING_OP_WAITID`, like [`waitid(2)`]. Since Linux 6.7. The place for the information must
+/// stay, and not be touched, until the completion has been popped.
+///
+/// # Result
+///
+/// 0, and the information if something has happened.
+///
+/// # Errors
+///
+/// `ECANCELED`, `ECHILD` if there is no such child, `EINVAL` for unknown options.
+///
+/// [`waitid(2)`]: https://man7.org/linux/man-pages/man2/waitid.2.html
+#[doc(alias = "IORING_OP_WAITID")]
+#[derive(Clone, Copy, Debug)]
+pub struct WaitId(Sqe);
+
+/// Any bit wakes, and is woken.
+const ANY_BIT: u64 = 0xffff_ffff;
+
+#[inline(always)]
+fn futex(opcode: Opcode, word: *const u32, value: u64, flags: Futex2Flags) -> Sqe {
+    // The flags are where others have their descriptor: the bits are the same.
+    let flags = i32::from_ne_bytes(flags.bits().to_ne_bytes());
+    let mut sqe = on(opcode, Target::Fd(flags));
+    sqe.set_addr(SharedPtr::new(word));
+    sqe.set_off(value);
+    sqe.set_addr3(SharedPtr::without_provenance(ANY_BIT));
+    sqe
+}
+
+impl FutexWait {
+    /// Waits on `word` if it is `expected`. The flags say how wide it is, and whether other
+    /// processes share it.
+    #[inline(always)]
+    pub fn new(word: *const u32, expected: u64, flags: Futex2Flags) -> Self {
+        Self(futex(Opcode::FUTEX_WAIT, word, expected, flags))
+    }
+
+    /// Is woken only by those who name one of these bits.
+    #[must_use]
+    #[inline(always)]
+    pub fn mask(mut self, mask: u64) -> Self {
+        self.0.set_addr3(SharedPtr::without_provenance(mask));
+        self
+    }
+}
+
+impl FutexWake {
+    /// Wakes up to `count` of those who wait on `word`.
+    #[inline(always)]
+    pub fn new(word: *const u32, count: u64, flags: Futex2Flags) -> Self {
+        Self(futex(Opcode::FUTEX_WAKE, word, count, flags))
+    }
+
+    /// Wakes only those who wait for one of these bits.
+    #[must_use]
+    #[inline(always)]
+    pub fn mask(mut self, mask: u64) -> Self {
+        self.0.set_addr3(SharedPtr::without_provenance(mask));
+        self
+    }
+}
+
+impl FutexWaitv {
+    /// Waits on the `count` futexes at `futexes`.
+    #[inline(always)]
+    pub const fn new(futexes: *const futex_waitv, count: u32) -> Self {
+        let mut sqe = Sqe::new(Opcode::FUTEX_WAITV);
+        sqe.set_addr(SharedPtr::new(futexes));
+        sqe.set_len(count);
+        Self(sqe)
+    }
+}
+
+/// What a child came to: `siginfo_t` as the kernel fills it in for [`WaitId`].
+#[doc(alias = "siginfo_t")]
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ChildInfo {
+    signal: i32,
+    errno: i32,
+    code: i32,
+    child: Child,
+}
+
+/// The part of `siginfo_t` that is about a child, aligned like a pointer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Child {
+    align: [usize; 0],
+    pid: i32,
+    uid: u32,
+    status: i32,
+    rest: [i32; 26],
+}
+
+const _: () = assert!(size_of::<ChildInfo>() >= 128);
+
+impl ChildInfo {
+    /// Nothing yet.
+    pub const ZEROED: Self = Self {
+        signal: 0,
+        errno: 0,
+        code: 0,
+        child: Child { align: [], pid: 0, uid: 0, status: 0, rest: [0; 26] },
+    };
+
+    /// The child's process id; 0 if nothing has happened.
+    pub const fn pid(&self) -> i32 {
+        self.child.pid
+    }
+
+    /// The child's user id.
+    pub const fn uid(&self) -> u32 {
+        self.child.uid
+    }
+
+    /// Its exit status, or the number of the signal, as [`code`](Self::code) says.
+    pub const fn status(&self) -> i32 {
+        self.child.status
+    }
+
+    /// `CLD_EXITED` (1), `CLD_KILLED` (2), `CLD_DUMPED` (3), `CLD_TRAPPED` (4), `CLD_STOPPED` (5)
+    /// or `CLD_CONTINUED` (6).
+    pub const fn code(&self) -> i32 {
+        self.code
+    }
+}
+
+impl WaitId {
+    /// Waits for `who` to do what `options` say, and stores what it was at `info`, which may be
+    /// null.
+    #[inline(always)]
+    pub fn new(who: Who<'_>, options: WaitIdOptions, info: *mut ChildInfo) -> Self {
+        let (kind, id) = match who {
+            Who::Pid(pid) => (1, pid.as_raw_nonzero().get()),
+            Who::Pgid(group) => (2, group.map_or(0, |group| group.as_raw_nonzero().get())),
+            Who::PidFd(fd) => (3, fd.as_raw_fd()),
+            _ => (0, 0),
+        };
+        let mut sqe = on_none(Opcode::WAITID);
+        sqe.set_fd(id);
+        sqe.set_len(kind);
+        sqe.set_addr2(SharedPtr::from_mut(info));
+        sqe.set_file_index(options.bits());
+        Self(sqe)
+    }
+}
+
+sqe!(FutexWait, FutexWake, FutexWaitv, WaitId);

@@ -1,0 +1,96 @@
+//! Messages from ring to ring.
+#![forbid(unsafe_code)]
+
+use rustix::fd::{AsFd, AsRawFd};
+
+use crate::entry::Sqe;
+use crate::sys::{CqeFlags, MsgRingCmd, MsgRingFlags, Opcode, SharedPtr};
+
+use super::{DestSlot, Fixed, Target, on, sqe};
+
+/// Posts a completion on another ring, or on this one.
+///
+/// `IORING_OP_MSG_RING` with `IORING_MSG_DATA`. Since Linux 5.18.
+///
+/// # Result
+///
+/// 0. The other ring gets a completion with the `result` and `user_data` named.
+///
+/// # Errors
+///
+/// `EBADFD` if it is no ring, or a disabled one; `EOVERFLOW` if its completion queue is full and
+/// nothing can be kept; `EOPNOTSUPP` if that of an IOPOLL ring is busy.
+#[doc(alias = "IORING_OP_MSG_RING")]
+#[derive(Clone, Copy, Debug)]
+pub struct MsgRing(Sqe);
+
+/// Puts a file of this ring's table into the table of another, which gets a completion.
+///
+/// `IORING_OP_MSG_RING` with `IORING_MSG_SEND_FD`. Since Linux 6.0.
+///
+/// # Result
+///
+/// 0, or with [`DestSlot::Alloc`] the number of the slot. The other ring gets a completion with
+/// that result and the `user_data` named, unless [`skip`](Self::skip) says otherwise.
+///
+/// # Errors
+///
+/// `EBADF` if the slot is empty, `EBADFD` if it is no ring, `EINVAL` if it is this ring, `ENFILE`
+/// if there is no free slot, `ENXIO` if there is no table there, `EOVERFLOW` if the completion
+/// finds no room (the file stays).
+#[doc(alias = "IORING_OP_MSG_RING")]
+#[derive(Clone, Copy, Debug)]
+pub struct MsgRingFd(Sqe);
+
+impl MsgRing {
+    /// Posts a completion with `result` and `user_data` on `ring`.
+    #[inline(always)]
+    pub fn new(ring: impl Into<Target>, result: i32, user_data: u64) -> Self {
+        let mut sqe = on(Opcode::MSG_RING, ring.into());
+        sqe.set_addr_raw(MsgRingCmd::DATA.as_raw());
+        // The field is unsigned, a result is not: the bits are the same.
+        sqe.set_len(u32::from_ne_bytes(result.to_ne_bytes()));
+        sqe.set_off(user_data);
+        Self(sqe)
+    }
+
+    /// Gives the completion these flags. `IORING_MSG_RING_FLAGS_PASS`, since Linux 6.3.
+    #[must_use]
+    #[inline(always)]
+    pub const fn cqe_flags(mut self, flags: CqeFlags) -> Self {
+        self.0.set_file_index(flags.bits());
+        self.flags(MsgRingFlags::FLAGS_PASS)
+    }
+
+    /// Adds `IORING_MSG_RING_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: MsgRingFlags) -> Self {
+        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        self
+    }
+}
+
+impl MsgRingFd {
+    /// Puts the file in slot `from` of this ring into `to` of `ring`, and posts a completion with
+    /// `user_data` there.
+    #[inline(always)]
+    pub fn new(ring: impl AsFd, from: Fixed, to: DestSlot, user_data: u64) -> Self {
+        let mut sqe = on(Opcode::MSG_RING, Target::Fd(ring.as_fd().as_raw_fd()));
+        sqe.set_addr_raw(MsgRingCmd::SEND_FD.as_raw());
+        sqe.set_addr3(SharedPtr::without_provenance(u64::from(from.0)));
+        sqe.set_file_index(to.file_index());
+        sqe.set_off(user_data);
+        Self(sqe)
+    }
+
+    /// Posts no completion on the other ring. `IORING_MSG_RING_CQE_SKIP`, since Linux 6.0.
+    #[must_use]
+    #[inline(always)]
+    pub const fn skip(mut self) -> Self {
+        self.0.set_op_flags(self.0.op_flags() | MsgRingFlags::CQE_SKIP.bits());
+        self
+    }
+}
+
+sqe!(MsgRing, MsgRingFd);

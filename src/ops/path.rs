@@ -1,0 +1,245 @@
+//! Directories and names.
+#![forbid(unsafe_code)]
+
+use core::ffi::c_char;
+
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::fs::{AtFlags, Mode, RenameFlags};
+
+use crate::entry::Sqe;
+use crate::sys::{Opcode, SharedPtr, open_how};
+
+use super::{DestSlot, Target, on, sqe};
+
+/// Opens a file by its path, as a struct says.
+///
+/// `IORING_OP_OPENAT2`, like [`openat2(2)`]. Since Linux 5.6. The path and the struct must stay
+/// until taken.
+///
+/// # Result
+///
+/// The new descriptor, which is the caller's to close; or see [`DestSlot`].
+///
+/// # Errors
+///
+/// As [`OpenAt`](super::OpenAt); `E2BIG` for a struct with fields that this kernel lacks,
+/// `EAGAIN` if `RESOLVE_CACHED` finds nothing or `RESOLVE_IN_ROOT` lost a race, `EXDEV` if the
+/// path leads out of where it may.
+///
+/// [`openat2(2)`]: https://man7.org/linux/man-pages/man2/openat2.2.html
+#[doc(alias = "IORING_OP_OPENAT2")]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenAt2(Sqe);
+
+/// Gives a file another name.
+///
+/// `IORING_OP_RENAMEAT`, like [`renameat2(2)`]. Since Linux 5.11. The paths must stay until
+/// taken.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EACCES`, `EEXIST` with [`RenameFlags::NOREPLACE`], `ENOENT`, `ENOTEMPTY`, `EXDEV` across
+/// file systems, and the others of renameat2(2).
+///
+/// [`renameat2(2)`]: https://man7.org/linux/man-pages/man2/rename.2.html
+#[doc(alias = "IORING_OP_RENAMEAT")]
+#[derive(Clone, Copy, Debug)]
+pub struct RenameAt(Sqe);
+
+/// Removes a name, or with [`AtFlags::REMOVEDIR`] an empty directory.
+///
+/// `IORING_OP_UNLINKAT`, like [`unlinkat(2)`]. Since Linux 5.11. The path must stay until taken.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EACCES`, `EISDIR`, `ENOENT`, `ENOTDIR`, `ENOTEMPTY`, and the others of unlinkat(2).
+///
+/// [`unlinkat(2)`]: https://man7.org/linux/man-pages/man2/unlink.2.html
+#[doc(alias = "IORING_OP_UNLINKAT")]
+#[derive(Clone, Copy, Debug)]
+pub struct UnlinkAt(Sqe);
+
+/// Makes a directory.
+///
+/// `IORING_OP_MKDIRAT`, like [`mkdirat(2)`]. Since Linux 5.15. The path must stay until taken.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EACCES`, `EEXIST`, `ENOENT`, `ENOSPC`, and the others of mkdirat(2).
+///
+/// [`mkdirat(2)`]: https://man7.org/linux/man-pages/man2/mkdir.2.html
+#[doc(alias = "IORING_OP_MKDIRAT")]
+#[derive(Clone, Copy, Debug)]
+pub struct MkdirAt(Sqe);
+
+/// Makes a symbolic link.
+///
+/// `IORING_OP_SYMLINKAT`, like [`symlinkat(2)`]. Since Linux 5.15. The paths must stay until
+/// taken.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EACCES`, `EEXIST`, `ENOENT`, and the others of symlinkat(2).
+///
+/// [`symlinkat(2)`]: https://man7.org/linux/man-pages/man2/symlink.2.html
+#[doc(alias = "IORING_OP_SYMLINKAT")]
+#[derive(Clone, Copy, Debug)]
+pub struct SymlinkAt(Sqe);
+
+/// Gives a file a further name.
+///
+/// `IORING_OP_LINKAT`, like [`linkat(2)`]. Since Linux 5.15. The paths must stay until taken.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EACCES`, `EEXIST`, `EMLINK`, `ENOENT`, `EPERM` for a directory, `EXDEV` across file systems,
+/// and the others of linkat(2).
+///
+/// [`linkat(2)`]: https://man7.org/linux/man-pages/man2/link.2.html
+#[doc(alias = "IORING_OP_LINKAT")]
+#[derive(Clone, Copy, Debug)]
+pub struct LinkAt(Sqe);
+
+/// The length by which the kernel tells versions of `struct open_how` apart.
+const HOW_LEN: u32 = {
+    assert!(size_of::<open_how>() == 24);
+    24
+};
+
+/// An entry about the name at `path`, from directory `dir` on.
+#[inline(always)]
+fn named(opcode: Opcode, dir: impl AsFd, path: *const c_char) -> Sqe {
+    let mut sqe = on(opcode, Target::Fd(dir.as_fd().as_raw_fd()));
+    sqe.set_addr(SharedPtr::new(path));
+    sqe
+}
+
+/// The number of a second descriptor, where the field for a length is.
+#[inline(always)]
+fn second(dir: impl AsFd) -> u32 {
+    // The field is unsigned, a descriptor is not: the bits are the same.
+    u32::from_ne_bytes(dir.as_fd().as_raw_fd().to_ne_bytes())
+}
+
+impl OpenAt2 {
+    /// Opens the file at the NUL-terminated `path`, from directory `dir` on, as `how` says.
+    #[inline(always)]
+    pub fn new(dir: impl AsFd, path: *const c_char, how: *const open_how) -> Self {
+        let mut sqe = named(Opcode::OPENAT2, dir, path);
+        sqe.set_addr2(SharedPtr::new(how));
+        sqe.set_len(HOW_LEN);
+        Self(sqe)
+    }
+
+    /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
+    /// 5.15. `O_CLOEXEC` is refused then.
+    #[must_use]
+    #[inline(always)]
+    pub const fn fixed(mut self, slot: DestSlot) -> Self {
+        self.0.set_file_index(slot.file_index());
+        self
+    }
+}
+
+impl RenameAt {
+    /// Renames `from`, in directory `from_dir`, to `to`, in directory `to_dir`. Both paths end
+    /// with NUL.
+    #[inline(always)]
+    pub fn new(
+        from_dir: impl AsFd,
+        from: *const c_char,
+        to_dir: impl AsFd,
+        to: *const c_char,
+    ) -> Self {
+        let mut sqe = named(Opcode::RENAMEAT, from_dir, from);
+        sqe.set_addr2(SharedPtr::new(to));
+        sqe.set_len(second(to_dir));
+        Self(sqe)
+    }
+
+    /// `RENAME_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: RenameFlags) -> Self {
+        self.0.set_op_flags(flags.bits());
+        self
+    }
+}
+
+impl UnlinkAt {
+    /// Removes the name at the NUL-terminated `path`, from directory `dir` on.
+    #[inline(always)]
+    pub fn new(dir: impl AsFd, path: *const c_char, flags: AtFlags) -> Self {
+        let mut sqe = named(Opcode::UNLINKAT, dir, path);
+        sqe.set_op_flags(flags.bits());
+        Self(sqe)
+    }
+}
+
+impl MkdirAt {
+    /// Makes a directory at the NUL-terminated `path`, from directory `dir` on.
+    #[inline(always)]
+    pub fn new(dir: impl AsFd, path: *const c_char, mode: Mode) -> Self {
+        let mut sqe = named(Opcode::MKDIRAT, dir, path);
+        sqe.set_len(mode.bits());
+        Self(sqe)
+    }
+}
+
+impl SymlinkAt {
+    /// Makes a link at `path`, from directory `dir` on, that leads to `target`. Both paths end
+    /// with NUL.
+    #[inline(always)]
+    pub fn new(target: *const c_char, dir: impl AsFd, path: *const c_char) -> Self {
+        let mut sqe = named(Opcode::SYMLINKAT, dir, target);
+        sqe.set_addr2(SharedPtr::new(path));
+        Self(sqe)
+    }
+}
+
+impl LinkAt {
+    /// Names the file at `from`, from directory `from_dir` on, also `to`, from directory
+    /// `to_dir` on. Both paths end with NUL.
+    #[inline(always)]
+    pub fn new(
+        from_dir: impl AsFd,
+        from: *const c_char,
+        to_dir: impl AsFd,
+        to: *const c_char,
+    ) -> Self {
+        let mut sqe = named(Opcode::LINKAT, from_dir, from);
+        sqe.set_addr2(SharedPtr::new(to));
+        sqe.set_len(second(to_dir));
+        Self(sqe)
+    }
+
+    /// `AT_SYMLINK_FOLLOW`, `AT_EMPTY_PATH`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: AtFlags) -> Self {
+        self.0.set_op_flags(flags.bits());
+        self
+    }
+}
+
+sqe!(OpenAt2, RenameAt, UnlinkAt, MkdirAt, SymlinkAt, LinkAt);

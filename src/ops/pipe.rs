@@ -1,0 +1,168 @@
+//! Pipes, and moving data through them.
+#![forbid(unsafe_code)]
+
+use rustix::fd::RawFd;
+use rustix::pipe::{PipeFlags, SpliceFlags};
+
+use crate::entry::Sqe;
+use crate::sys::{Opcode, SharedPtr, SpliceFlags as RingSpliceFlags};
+
+use super::{DestSlot, Fixed, Target, on, sqe};
+
+/// Moves data between a pipe and a file or another pipe, without copying it through the program.
+///
+/// `IORING_OP_SPLICE`, like [`splice(2)`]. Since Linux 5.7. One of the two is a pipe. It is
+/// always carried out by a worker thread.
+///
+/// # Result
+///
+/// Bytes moved; 0 at the end of the input.
+///
+/// # Errors
+///
+/// `EBADF`, `EINVAL` if neither is a pipe or a file cannot be spliced, `ESPIPE` for an offset into
+/// a pipe.
+///
+/// [`splice(2)`]: https://man7.org/linux/man-pages/man2/splice.2.html
+#[doc(alias = "IORING_OP_SPLICE")]
+#[derive(Clone, Copy, Debug)]
+pub struct Splice(Sqe);
+
+/// Copies data from one pipe into another and leaves it in the first.
+///
+/// `IORING_OP_TEE`, like [`tee(2)`]. Since Linux 5.8. It is always carried out by a worker
+/// thread.
+///
+/// # Result
+///
+/// Bytes copied; 0 at the end of the input.
+///
+/// # Errors
+///
+/// `EBADF`, `EINVAL` if both are not two pipes.
+///
+/// [`tee(2)`]: https://man7.org/linux/man-pages/man2/tee.2.html
+#[doc(alias = "IORING_OP_TEE")]
+#[derive(Clone, Copy, Debug)]
+pub struct Tee(Sqe);
+
+/// Makes a pipe.
+///
+/// `IORING_OP_PIPE`, like [`pipe2(2)`]. Since Linux 6.16. The place for the two numbers must
+/// stay, and not be touched, until the completion has been popped.
+///
+/// # Result
+///
+/// 0, and where it was asked for the descriptors of the end to read and of the end to write, which
+/// are the caller's to close. With [`fixed`](Self::fixed), the slots of both; these follow each
+/// other if one was named.
+///
+/// # Errors
+///
+/// `EFAULT`, `EINVAL`, `EMFILE`, `ENFILE`; `ENXIO` for a fixed slot without a file table.
+///
+/// [`pipe2(2)`]: https://man7.org/linux/man-pages/man2/pipe.2.html
+#[doc(alias = "IORING_OP_PIPE")]
+#[derive(Clone, Copy, Debug)]
+pub struct Pipe(Sqe);
+
+/// Where reading or writing begins that is no position in a file.
+const NO_OFFSET: u64 = u64::MAX;
+
+/// The input of a splice, which has a field and a flag of its own.
+#[inline(always)]
+const fn read_from(sqe: &mut Sqe, input: Target) {
+    match input {
+        // The field is unsigned here, a descriptor is not: the bits are the same.
+        Target::Fd(fd) => sqe.set_file_index(u32::from_ne_bytes(fd.to_ne_bytes())),
+        Target::Fixed(Fixed(slot)) => {
+            sqe.set_file_index(slot);
+            sqe.set_op_flags(sqe.op_flags() | RingSpliceFlags::FD_IN_FIXED.bits());
+        }
+    }
+}
+
+impl Splice {
+    /// Moves up to `len` bytes from `input` to `output`, both at their current position.
+    #[inline(always)]
+    pub fn new(input: impl Into<Target>, output: impl Into<Target>, len: u32) -> Self {
+        let mut sqe = on(Opcode::SPLICE, output.into());
+        sqe.set_len(len);
+        sqe.set_addr_raw(NO_OFFSET);
+        sqe.set_off(NO_OFFSET);
+        read_from(&mut sqe, input.into());
+        Self(sqe)
+    }
+
+    /// Reads at `offset` bytes from the start of the input, which is no pipe.
+    #[must_use]
+    #[inline(always)]
+    pub const fn input_offset(mut self, offset: u64) -> Self {
+        self.0.set_addr_raw(offset);
+        self
+    }
+
+    /// Writes at `offset` bytes from the start of the output, which is no pipe.
+    #[must_use]
+    #[inline(always)]
+    pub const fn output_offset(mut self, offset: u64) -> Self {
+        self.0.set_off(offset);
+        self
+    }
+
+    /// `SPLICE_F_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: SpliceFlags) -> Self {
+        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        self
+    }
+}
+
+impl Tee {
+    /// Copies up to `len` bytes from pipe `input` to pipe `output`.
+    #[inline(always)]
+    pub fn new(input: impl Into<Target>, output: impl Into<Target>, len: u32) -> Self {
+        let mut sqe = on(Opcode::TEE, output.into());
+        sqe.set_len(len);
+        read_from(&mut sqe, input.into());
+        Self(sqe)
+    }
+
+    /// `SPLICE_F_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: SpliceFlags) -> Self {
+        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        self
+    }
+}
+
+impl Pipe {
+    /// Makes a pipe and stores its two descriptors, or slots, at `ends`.
+    #[inline(always)]
+    pub const fn new(ends: *mut [RawFd; 2]) -> Self {
+        let mut sqe = Sqe::new(Opcode::PIPE);
+        sqe.set_addr(SharedPtr::from_mut(ends));
+        Self(sqe)
+    }
+
+    /// `O_CLOEXEC`, `O_NONBLOCK`, `O_DIRECT`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: PipeFlags) -> Self {
+        self.0.set_op_flags(flags.bits());
+        self
+    }
+
+    /// Puts the pipe into the ring's file table instead of making descriptors: into the slot named
+    /// and the next one, or into any two.
+    #[must_use]
+    #[inline(always)]
+    pub const fn fixed(mut self, slot: DestSlot) -> Self {
+        self.0.set_file_index(slot.file_index());
+        self
+    }
+}
+
+sqe!(Splice, Tee, Pipe);

@@ -1,0 +1,144 @@
+//! Waiting for readiness.
+#![forbid(unsafe_code)]
+
+use rustix::event::epoll::EventFlags;
+
+use crate::entry::{SafeSqe, Sqe};
+use crate::sys::{Opcode, PollFlags};
+
+use super::{Target, on, on_none, sqe};
+
+/// Waits until `target` is ready.
+///
+/// `IORING_OP_POLL_ADD`, like [`poll(2)`] on one descriptor. Since Linux 5.1. The events are
+/// those of [`epoll_ctl(2)`], which have the numbers of poll's; beyond 16 bits since Linux 5.9
+/// ([`Features::POLL_32BITS`](crate::sys::Features::POLL_32BITS)). Errors and hang-ups are
+/// always waited for.
+///
+/// # Result
+///
+/// The events that are there, as the bits of [`EventFlags`].
+///
+/// # Errors
+///
+/// `EBADF` if there is no such file, `ECANCELED` if removed, cancelled or timed out.
+///
+/// [`poll(2)`]: https://man7.org/linux/man-pages/man2/poll.2.html
+/// [`epoll_ctl(2)`]: https://man7.org/linux/man-pages/man2/epoll_ctl.2.html
+#[doc(alias = "IORING_OP_POLL_ADD")]
+#[derive(Clone, Copy, Debug)]
+pub struct PollAdd(Sqe);
+
+/// Removes a [`PollAdd`], by its `user_data`.
+///
+/// `IORING_OP_POLL_REMOVE`. Since Linux 5.1. Names no memory: it is pushed safely. The poll
+/// completes with `ECANCELED`.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `ENOENT` if there is no such poll, `EALREADY` if it is completing.
+#[doc(alias = "IORING_OP_POLL_REMOVE")]
+#[derive(Clone, Copy, Debug)]
+pub struct PollRemove(Sqe);
+
+/// Changes a [`PollAdd`] that is in flight, by its `user_data`.
+///
+/// `IORING_OP_POLL_REMOVE` with `IORING_POLL_UPDATE_` flags. Since Linux 5.13. Names no memory: it
+/// is pushed safely.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `ENOENT` if there is no such poll, `EALREADY` if it is completing, `EINVAL` if nothing is
+/// changed.
+#[doc(alias = "IORING_OP_POLL_REMOVE")]
+#[derive(Clone, Copy, Debug)]
+pub struct PollUpdate(Sqe);
+
+/// The events where the kernel wants them. It once had 16 bits here, and keeps them where they
+/// were: on big-endian machines the halves change places.
+#[inline(always)]
+const fn poll_events(events: EventFlags) -> u32 {
+    if cfg!(target_endian = "big") { events.bits().rotate_left(16) } else { events.bits() }
+}
+
+impl PollAdd {
+    /// Waits until one of `events` is there.
+    #[inline(always)]
+    pub fn new(target: impl Into<Target>, events: EventFlags) -> Self {
+        let mut sqe = on(Opcode::POLL_ADD, target.into());
+        sqe.set_op_flags(poll_events(events));
+        Self(sqe)
+    }
+
+    /// Goes on after the first event: each completion but the last has
+    /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). `IORING_POLL_ADD_MULTI`, since Linux
+    /// 5.13.
+    #[must_use]
+    #[inline(always)]
+    pub const fn multishot(self) -> Self {
+        self.flags(PollFlags::ADD_MULTI)
+    }
+
+    /// Adds `IORING_POLL_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: PollFlags) -> Self {
+        self.0.set_len(self.0.len() | flags.bits());
+        self
+    }
+}
+
+impl PollRemove {
+    /// Removes the poll that was submitted with `user_data`.
+    #[inline(always)]
+    pub const fn new(user_data: u64) -> Self {
+        let mut sqe = on_none(Opcode::POLL_REMOVE);
+        sqe.set_addr_raw(user_data);
+        Self(sqe)
+    }
+}
+
+impl PollUpdate {
+    /// Changes the poll that was submitted with `user_data`.
+    #[inline(always)]
+    pub const fn new(user_data: u64) -> Self {
+        let mut sqe = on_none(Opcode::POLL_REMOVE);
+        sqe.set_addr_raw(user_data);
+        Self(sqe)
+    }
+
+    /// Has it wait for `events` from now on. `IORING_POLL_UPDATE_EVENTS`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn events(mut self, events: EventFlags) -> Self {
+        self.0.set_op_flags(poll_events(events));
+        self.flags(PollFlags::UPDATE_EVENTS)
+    }
+
+    /// Has it complete with another `user_data` from now on. `IORING_POLL_UPDATE_USER_DATA`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn user_data(mut self, user_data: u64) -> Self {
+        self.0.set_off(user_data);
+        self.flags(PollFlags::UPDATE_USER_DATA)
+    }
+
+    /// Adds `IORING_POLL_` flags: [`PollFlags::ADD_MULTI`] keeps a multishot one going.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: PollFlags) -> Self {
+        self.0.set_len(self.0.len() | flags.bits());
+        self
+    }
+}
+
+sqe!(PollAdd);
+sqe!(PollRemove, PollUpdate => SafeSqe, SafeSqe::new);

@@ -1,0 +1,177 @@
+//! Ranges of a file or of memory: allocating, cutting, synchronising, advising.
+#![forbid(unsafe_code)]
+
+use rustix::fs::{Advice as FileAdvice, FallocateFlags};
+use rustix::mm::Advice as MemoryAdvice;
+
+use crate::entry::Sqe;
+use crate::sys::{Opcode, SharedPtr};
+
+use super::{Target, on, on_none, sqe};
+
+/// Sets space aside for a range of a file, or takes it away.
+///
+/// `IORING_OP_FALLOCATE`, like [`fallocate(2)`]. Since Linux 5.6.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EBADF`, `EFBIG`, `EINVAL`, `ENOSPC`, `EOPNOTSUPP` if the file system cannot, and the others
+/// of fallocate(2).
+///
+/// [`fallocate(2)`]: https://man7.org/linux/man-pages/man2/fallocate.2.html
+#[doc(alias = "IORING_OP_FALLOCATE")]
+#[derive(Clone, Copy, Debug)]
+pub struct Fallocate(Sqe);
+
+/// Gives a file another length.
+///
+/// `IORING_OP_FTRUNCATE`, like [`ftruncate(2)`]. Since Linux 6.9.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EBADF`, `EFBIG`, `EINVAL` if not open for writing, and the others of ftruncate(2).
+///
+/// [`ftruncate(2)`]: https://man7.org/linux/man-pages/man2/ftruncate.2.html
+#[doc(alias = "IORING_OP_FTRUNCATE")]
+#[derive(Clone, Copy, Debug)]
+pub struct Ftruncate(Sqe);
+
+/// Starts or awaits the writing of a range of a file to the device.
+///
+/// `IORING_OP_SYNC_FILE_RANGE`, like [`sync_file_range(2)`]. Since Linux 5.2. Metadata is not
+/// written: this is no [`Fsync`](super::Fsync).
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EBADF`, `EINVAL` for unknown flags, `EIO`, `ENOSPC`, `ESPIPE`.
+///
+/// [`sync_file_range(2)`]: https://man7.org/linux/man-pages/man2/sync_file_range.2.html
+#[doc(alias = "IORING_OP_SYNC_FILE_RANGE")]
+#[derive(Clone, Copy, Debug)]
+pub struct SyncFileRange(Sqe);
+
+/// Tells the kernel how a range of a file will be used.
+///
+/// `IORING_OP_FADVISE`, like [`posix_fadvise(2)`]. Since Linux 5.6.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EBADF`, `EINVAL` for unknown advice, `ESPIPE` for a pipe.
+///
+/// [`posix_fadvise(2)`]: https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
+#[doc(alias = "IORING_OP_FADVISE")]
+#[derive(Clone, Copy, Debug)]
+pub struct Fadvise(Sqe);
+
+/// Tells the kernel how a range of memory will be used, or has it done something there.
+///
+/// `IORING_OP_MADVISE`, like [`madvise(2)`]. Since Linux 5.6.
+///
+/// Some advice changes the memory: `MADV_DONTNEED` empties it. The range must not be used
+/// otherwise until the completion has been popped.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EINVAL` for unknown advice or an address that is not page-aligned, `ENOMEM` for a range that
+/// is not mapped, and the others of madvise(2).
+///
+/// [`madvise(2)`]: https://man7.org/linux/man-pages/man2/madvise.2.html
+#[doc(alias = "IORING_OP_MADVISE")]
+#[derive(Clone, Copy, Debug)]
+pub struct Madvise(Sqe);
+
+impl Fallocate {
+    /// Acts on `len` bytes of `file` from `offset` on, as `mode` says.
+    #[inline(always)]
+    pub fn new(file: impl Into<Target>, mode: FallocateFlags, offset: u64, len: u64) -> Self {
+        let mut sqe = on(Opcode::FALLOCATE, file.into());
+        sqe.set_off(offset);
+        sqe.set_addr_raw(len);
+        sqe.set_len(mode.bits());
+        Self(sqe)
+    }
+}
+
+impl Ftruncate {
+    /// Makes `file` `len` bytes long.
+    #[inline(always)]
+    pub fn new(file: impl Into<Target>, len: u64) -> Self {
+        let mut sqe = on(Opcode::FTRUNCATE, file.into());
+        sqe.set_off(len);
+        Self(sqe)
+    }
+}
+
+impl SyncFileRange {
+    /// Acts on `len` bytes of `file` from `offset` on; 0 stands for up to the end. `flags` are
+    /// `SYNC_FILE_RANGE_WAIT_BEFORE` (1), `_WRITE` (2) and `_WAIT_AFTER` (4).
+    #[inline(always)]
+    pub fn new(file: impl Into<Target>, offset: u64, len: u32, flags: u32) -> Self {
+        let mut sqe = on(Opcode::SYNC_FILE_RANGE, file.into());
+        sqe.set_off(offset);
+        sqe.set_len(len);
+        sqe.set_op_flags(flags);
+        Self(sqe)
+    }
+}
+
+impl Fadvise {
+    /// Advises on all of `file`.
+    #[inline(always)]
+    pub fn new(file: impl Into<Target>, advice: FileAdvice) -> Self {
+        let mut sqe = on(Opcode::FADVISE, file.into());
+        sqe.set_op_flags(advice as u32);
+        Self(sqe)
+    }
+
+    /// Only on `len` bytes from `offset` on; 0 stands for up to the end. More than 32 bits of
+    /// length since Linux 6.11; older kernels take that for 0.
+    #[must_use]
+    #[inline(always)]
+    pub fn range(mut self, offset: u64, len: u64) -> Self {
+        self.0.set_off(offset);
+        match u32::try_from(len) {
+            Ok(len) => self.0.set_len(len),
+            Err(_) => self.0.set_addr_raw(len),
+        }
+        self
+    }
+}
+
+impl Madvise {
+    /// Advises on `len` bytes from `start` on. More than 32 bits of length since Linux 6.11;
+    /// older kernels take that for 0.
+    #[inline(always)]
+    pub fn new(start: *mut u8, len: u64, advice: MemoryAdvice) -> Self {
+        let mut sqe = on_none(Opcode::MADVISE);
+        sqe.set_addr(SharedPtr::from_mut(start));
+        match u32::try_from(len) {
+            Ok(len) => sqe.set_len(len),
+            Err(_) => sqe.set_off(len),
+        }
+        sqe.set_op_flags(advice as u32);
+        Self(sqe)
+    }
+}
+
+sqe!(Fallocate, Ftruncate, SyncFileRange, Fadvise, Madvise);

@@ -1,0 +1,237 @@
+//! Operations that do nothing, and operations that this crate does not know.
+#![forbid(unsafe_code)]
+
+use crate::entry::{SafeSqe, Sqe, Sqe128};
+use crate::sys::{NopFlags, Opcode, SharedPtr};
+
+use super::{Target, on, on_none, sqe};
+
+/// Does nothing, and completes.
+///
+/// `IORING_OP_NOP`. Since Linux 5.1. Names no memory: it is pushed safely.
+///
+/// # Result
+///
+/// 0, or what [`inject_result`](Self::inject_result) says.
+#[doc(alias = "IORING_OP_NOP")]
+#[derive(Clone, Copy, Debug)]
+pub struct Nop(Sqe);
+
+/// Does nothing, with an entry of 128 bytes on a ring with mixed ones.
+///
+/// `IORING_OP_NOP128`. Since Linux 6.19. As [`Nop`] otherwise.
+#[doc(alias = "IORING_OP_NOP128")]
+#[derive(Clone, Copy, Debug)]
+pub struct Nop128(Sqe);
+
+/// Any operation, field by field.
+///
+/// For operations that this crate has no type for yet. Fields that are not set are 0. What
+/// they mean, and what must stay until when, the kernel's documentation of the operation says:
+/// [`io_uring_enter(2)`].
+///
+/// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
+#[derive(Clone, Copy, Debug)]
+pub struct RawOp(Sqe);
+
+impl Nop {
+    /// Does nothing.
+    #[inline(always)]
+    #[expect(clippy::new_without_default, reason = "no operation has a default")]
+    pub const fn new() -> Self {
+        Self(on_none(Opcode::NOP))
+    }
+
+    /// Looks a file up, and lets go of it again. `IORING_NOP_FILE`, since Linux 6.13.
+    #[must_use]
+    #[inline(always)]
+    pub fn file(mut self, file: impl Into<Target>) -> Self {
+        let mut flags = NopFlags::FILE;
+        let target = file.into();
+        let on_file = on(Opcode::NOP, target);
+        self.0.set_fd(on_file.fd());
+        if matches!(target, Target::Fixed(_)) {
+            flags |= NopFlags::FIXED_FILE;
+        }
+        self.flags(flags)
+    }
+
+    /// Looks registered buffer `buf_index` up, and lets go of it again.
+    /// `IORING_NOP_FIXED_BUFFER`, since Linux 6.13.
+    #[must_use]
+    #[inline(always)]
+    pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
+        self.0.set_buf_index(buf_index);
+        self.flags(NopFlags::FIXED_BUFFER)
+    }
+
+    /// Completes by way of task work. `IORING_NOP_TW`, since Linux 6.17.
+    #[must_use]
+    #[inline(always)]
+    pub const fn task_work(self) -> Self {
+        self.flags(NopFlags::TW)
+    }
+
+    /// Completes with 32 bytes, whose second half is `extra`. `IORING_NOP_CQE32`, since Linux
+    /// 6.18.
+    #[must_use]
+    #[inline(always)]
+    pub const fn cqe32(mut self, extra: [u64; 2]) -> Self {
+        let [first, second] = extra;
+        self.0.set_off(first);
+        self.0.set_addr_raw(second);
+        self.flags(NopFlags::CQE32)
+    }
+
+    /// Adds `IORING_NOP_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: NopFlags) -> Self {
+        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        self
+    }
+
+    /// Completes with `result`, an errno if negative: for tests.
+    /// `IORING_NOP_INJECT_RESULT`, since Linux 6.10.
+    #[must_use]
+    #[inline(always)]
+    pub const fn inject_result(mut self, result: i32) -> Self {
+        // The field is unsigned, the result is not: the bits are the same.
+        self.0.set_len(u32::from_ne_bytes(result.to_ne_bytes()));
+        self.flags(NopFlags::INJECT_RESULT)
+    }
+}
+
+impl Nop128 {
+    /// Does nothing.
+    #[inline(always)]
+    #[expect(clippy::new_without_default, reason = "no operation has a default")]
+    pub const fn new() -> Self {
+        Self(on_none(Opcode::NOP128))
+    }
+
+    /// The entry, with what its completion is to be recognised by.
+    #[inline(always)]
+    pub const fn sqe(self, user_data: u64) -> Sqe128 {
+        Sqe128 { sqe: self.0.with_user_data(user_data), payload: [0; 64] }
+    }
+}
+
+impl RawOp {
+    /// The operation `opcode`, on no file and with no argument.
+    #[inline(always)]
+    pub const fn new(opcode: Opcode) -> Self {
+        Self(Sqe::new(opcode))
+    }
+
+    /// Acts on `target`.
+    #[must_use]
+    #[inline(always)]
+    pub fn target(mut self, target: impl Into<Target>) -> Self {
+        let flags = self.0.flags();
+        let on_target = on(self.0.opcode(), target.into());
+        self.0.set_fd(on_target.fd());
+        self.0.set_flags(flags.union(on_target.flags()));
+        self
+    }
+
+    /// The field `fd`, where it is not a file.
+    #[must_use]
+    #[inline(always)]
+    pub const fn fd(mut self, fd: i32) -> Self {
+        self.0.set_fd(fd);
+        self
+    }
+
+    /// The field `ioprio`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn ioprio(mut self, ioprio: u16) -> Self {
+        self.0.set_ioprio(ioprio);
+        self
+    }
+
+    /// The field `off`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn off(mut self, off: u64) -> Self {
+        self.0.set_off(off);
+        self
+    }
+
+    /// The field `addr2`, which is `off` as an address.
+    #[must_use]
+    #[inline(always)]
+    pub const fn addr2(mut self, addr2: SharedPtr) -> Self {
+        self.0.set_addr2(addr2);
+        self
+    }
+
+    /// The field `addr`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn addr(mut self, addr: SharedPtr) -> Self {
+        self.0.set_addr(addr);
+        self
+    }
+
+    /// The field `addr` where it is a number.
+    #[must_use]
+    #[inline(always)]
+    pub const fn addr_raw(mut self, addr: u64) -> Self {
+        self.0.set_addr_raw(addr);
+        self
+    }
+
+    /// The field `len`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn len(mut self, len: u32) -> Self {
+        self.0.set_len(len);
+        self
+    }
+
+    /// The flags of the operation, `rw_flags` and its other names.
+    #[must_use]
+    #[inline(always)]
+    pub const fn op_flags(mut self, flags: u32) -> Self {
+        self.0.set_op_flags(flags);
+        self
+    }
+
+    /// The field `buf_index` or `buf_group`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn buf_index(mut self, buf_index: u16) -> Self {
+        self.0.set_buf_index(buf_index);
+        self
+    }
+
+    /// The field `file_index`, `splice_fd_in` and its other names, as the kernel has it: a
+    /// destination slot counts from 1.
+    #[must_use]
+    #[inline(always)]
+    pub const fn file_index(mut self, file_index: u32) -> Self {
+        self.0.set_file_index(file_index);
+        self
+    }
+
+    /// The field `addr3`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn addr3(mut self, addr3: SharedPtr) -> Self {
+        self.0.set_addr3(addr3);
+        self
+    }
+
+    /// The last 16 bytes, as two numbers.
+    #[must_use]
+    #[inline(always)]
+    pub const fn tail(mut self, tail: [u64; 2]) -> Self {
+        self.0.set_tail(tail);
+        self
+    }
+}
+
+sqe!(Nop => SafeSqe, SafeSqe::new);
+sqe!(RawOp);

@@ -1,0 +1,140 @@
+//! The ring's own tables: provided buffers and fixed files, changed in order with other entries.
+
+use crate::entry::{SafeSqe, Sqe};
+use crate::register::FileSlot;
+use crate::sys::{FixedFdFlags, IORING_FILE_INDEX_ALLOC, Opcode, SharedPtr};
+
+use super::{Fixed, Target, on, on_none, sqe};
+
+/// Gives the kernel buffers to pick from, in the older way.
+///
+/// `IORING_OP_PROVIDE_BUFFERS`. Since Linux 5.7. Buffer rings do the same faster, since 5.19.
+///
+/// The memory must stay, and not be touched, until each buffer has been used, as told by
+/// [`Cqe::buffer_id`](crate::Cqe::buffer_id), or removed, or the ring is closed.
+///
+/// # Result
+///
+/// 0 or, before Linux 5.8, how many.
+///
+/// # Errors
+///
+/// `E2BIG` for ids beyond 65,535, `EEXIST` if the group is a buffer ring, `EFAULT`, `EINVAL` for
+/// none or too many, `ENOMEM`, `EOVERFLOW`.
+#[doc(alias = "IORING_OP_PROVIDE_BUFFERS")]
+#[derive(Clone, Copy, Debug)]
+pub struct ProvideBuffers(Sqe);
+
+/// Takes buffers back that [`ProvideBuffers`] gave.
+///
+/// `IORING_OP_REMOVE_BUFFERS`. Since Linux 5.7. Names no memory: it is pushed safely.
+///
+/// # Result
+///
+/// How many were removed: at most as many as there are.
+///
+/// # Errors
+///
+/// `EINVAL` if the group is a buffer ring, `ENOENT` if there is no such group.
+#[doc(alias = "IORING_OP_REMOVE_BUFFERS")]
+#[derive(Clone, Copy, Debug)]
+pub struct RemoveBuffers(Sqe);
+
+/// Changes slots of the ring's file table.
+///
+/// `IORING_OP_FILES_UPDATE`. Since Linux 5.6. The array must stay, and not be touched, until the
+/// completion has been popped; the descriptors must be open until then.
+///
+/// # Result
+///
+/// How many slots were changed.
+///
+/// # Errors
+///
+/// As [`Registrar::update_files`](crate::register::Registrar::update_files).
+#[doc(alias = "IORING_OP_FILES_UPDATE")]
+#[derive(Clone, Copy, Debug)]
+pub struct FilesUpdate(Sqe);
+
+/// Makes a descriptor of a fixed slot, which stays.
+///
+/// `IORING_OP_FIXED_FD_INSTALL`. Since Linux 6.8. Names no memory and no descriptor: it is pushed
+/// safely.
+///
+/// # Result
+///
+/// The new descriptor, which is the caller's to close. `O_CLOEXEC` is set unless flags say
+/// otherwise.
+///
+/// # Errors
+///
+/// `EBADF` if the slot is empty, `EMFILE`, `ENFILE`; `EPERM` with a personality.
+#[doc(alias = "IORING_OP_FIXED_FD_INSTALL")]
+#[derive(Clone, Copy, Debug)]
+pub struct FixedFdInstall(Sqe);
+
+impl ProvideBuffers {
+    /// Adds `count` buffers of `len` bytes each, which follow each other from `start` on, to
+    /// `group`, with ids from `first_id` on.
+    #[inline(always)]
+    pub const fn new(start: *mut u8, len: u32, count: u16, group: u16, first_id: u16) -> Self {
+        let mut sqe = on(Opcode::PROVIDE_BUFFERS, Target::Fd(count as i32));
+        sqe.set_addr(SharedPtr::from_mut(start));
+        sqe.set_len(len);
+        sqe.set_off(first_id as u64);
+        sqe.set_buf_index(group);
+        Self(sqe)
+    }
+}
+
+impl RemoveBuffers {
+    /// Takes up to `count` buffers out of `group`.
+    #[inline(always)]
+    pub const fn new(count: u16, group: u16) -> Self {
+        let mut sqe = on(Opcode::REMOVE_BUFFERS, Target::Fd(count as i32));
+        sqe.set_buf_index(group);
+        Self(sqe)
+    }
+}
+
+impl FilesUpdate {
+    /// Replaces the slots from `first` on by the `count` at `slots`.
+    #[inline(always)]
+    pub const fn new(first: Fixed, slots: *const FileSlot<'_>, count: u32) -> Self {
+        let mut sqe = on_none(Opcode::FILES_UPDATE);
+        sqe.set_addr(SharedPtr::new(slots));
+        sqe.set_len(count);
+        sqe.set_off(first.0 as u64);
+        Self(sqe)
+    }
+
+    /// Puts each of the `count` descriptors at `fds` into a free slot, whose number replaces it
+    /// there. `IORING_FILE_INDEX_ALLOC`, since Linux 5.19.
+    #[inline(always)]
+    pub const fn alloc(fds: *mut i32, count: u32) -> Self {
+        let mut sqe = on_none(Opcode::FILES_UPDATE);
+        sqe.set_addr(SharedPtr::from_mut(fds));
+        sqe.set_len(count);
+        sqe.set_off(IORING_FILE_INDEX_ALLOC as u64);
+        Self(sqe)
+    }
+}
+
+impl FixedFdInstall {
+    /// Makes a descriptor of `slot`.
+    #[inline(always)]
+    pub const fn new(slot: Fixed) -> Self {
+        Self(on(Opcode::FIXED_FD_INSTALL, Target::Fixed(slot)))
+    }
+
+    /// `IORING_FIXED_FD_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: FixedFdFlags) -> Self {
+        self.0.set_op_flags(flags.bits());
+        self
+    }
+}
+
+sqe!(ProvideBuffers, FilesUpdate);
+sqe!(RemoveBuffers, FixedFdInstall => SafeSqe, SafeSqe::new);

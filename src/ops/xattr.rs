@@ -1,0 +1,164 @@
+//! Extended attributes.
+#![forbid(unsafe_code)]
+
+use core::ffi::{c_char, c_void};
+
+use rustix::fs::XattrFlags;
+
+use crate::entry::Sqe;
+use crate::sys::{Opcode, SharedPtr};
+
+use super::{Target, on, sqe};
+
+/// Sets an extended attribute of an open file.
+///
+/// `IORING_OP_FSETXATTR`, like [`fsetxattr(2)`]. Since Linux 5.19. The name and the value must
+/// stay until taken.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// `EEXIST`, `ENODATA`, `ENOSPC`, `EOPNOTSUPP`, `ERANGE`, and the others of setxattr(2).
+///
+/// [`fsetxattr(2)`]: https://man7.org/linux/man-pages/man2/setxattr.2.html
+#[doc(alias = "IORING_OP_FSETXATTR")]
+#[derive(Clone, Copy, Debug)]
+pub struct FSetXattr(Sqe);
+
+/// Sets an extended attribute of the file at a path.
+///
+/// `IORING_OP_SETXATTR`, like [`setxattr(2)`]. Since Linux 5.19. The path, the name and the
+/// value must stay until taken.
+///
+/// # Result
+///
+/// 0.
+///
+/// # Errors
+///
+/// As [`FSetXattr`], and those about the path.
+///
+/// [`setxattr(2)`]: https://man7.org/linux/man-pages/man2/setxattr.2.html
+#[doc(alias = "IORING_OP_SETXATTR")]
+#[derive(Clone, Copy, Debug)]
+pub struct SetXattr(Sqe);
+
+/// Reads an extended attribute of an open file.
+///
+/// `IORING_OP_FGETXATTR`, like [`fgetxattr(2)`]. Since Linux 5.19. The name must stay until
+/// taken; the buffer must stay, and not be touched, until the completion has been popped.
+///
+/// # Result
+///
+/// The length of the value in bytes. With a buffer of 0 bytes, the length that one must have.
+///
+/// # Errors
+///
+/// `ENODATA` if there is no such attribute, `EOPNOTSUPP`, `ERANGE` if the buffer is too short.
+///
+/// [`fgetxattr(2)`]: https://man7.org/linux/man-pages/man2/getxattr.2.html
+#[doc(alias = "IORING_OP_FGETXATTR")]
+#[derive(Clone, Copy, Debug)]
+pub struct FGetXattr(Sqe);
+
+/// Reads an extended attribute of the file at a path.
+///
+/// `IORING_OP_GETXATTR`, like [`getxattr(2)`]. Since Linux 5.19. The path and the name must stay
+/// until taken; the buffer must stay, and not be touched, until the completion has been popped.
+///
+/// # Result
+///
+/// As [`FGetXattr`].
+///
+/// # Errors
+///
+/// As [`FGetXattr`], and those about the path.
+///
+/// [`getxattr(2)`]: https://man7.org/linux/man-pages/man2/getxattr.2.html
+#[doc(alias = "IORING_OP_GETXATTR")]
+#[derive(Clone, Copy, Debug)]
+pub struct GetXattr(Sqe);
+
+/// An entry about the attribute `name`, whose value has `len` bytes at `value`.
+#[inline(always)]
+fn attribute(sqe: &mut Sqe, name: *const c_char, value: SharedPtr, len: u32) {
+    sqe.set_addr(SharedPtr::new(name));
+    sqe.set_addr2(value);
+    sqe.set_len(len);
+}
+
+/// An entry about the file at `path`, and none that is open.
+#[inline(always)]
+const fn at(opcode: Opcode, path: *const c_char) -> Sqe {
+    let mut sqe = Sqe::new(opcode);
+    sqe.set_addr3(SharedPtr::new(path));
+    sqe
+}
+
+impl FSetXattr {
+    /// Sets attribute `name` of `file` to the `len` bytes at `value`. The name ends with NUL.
+    #[inline(always)]
+    pub fn new(
+        file: impl Into<Target>,
+        name: *const c_char,
+        value: *const c_void,
+        len: u32,
+    ) -> Self {
+        let mut sqe = on(Opcode::FSETXATTR, file.into());
+        attribute(&mut sqe, name, SharedPtr::new(value), len);
+        Self(sqe)
+    }
+
+    /// Only if it is there, or only if it is not.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: XattrFlags) -> Self {
+        self.0.set_op_flags(flags.bits());
+        self
+    }
+}
+
+impl SetXattr {
+    /// Sets attribute `name` of the file at `path` to the `len` bytes at `value`. The path and
+    /// the name end with NUL.
+    #[inline(always)]
+    pub fn new(path: *const c_char, name: *const c_char, value: *const c_void, len: u32) -> Self {
+        let mut sqe = at(Opcode::SETXATTR, path);
+        attribute(&mut sqe, name, SharedPtr::new(value), len);
+        Self(sqe)
+    }
+
+    /// Only if it is there, or only if it is not.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: XattrFlags) -> Self {
+        self.0.set_op_flags(flags.bits());
+        self
+    }
+}
+
+impl FGetXattr {
+    /// Reads attribute `name` of `file` into the `len` bytes at `value`. The name ends with NUL.
+    #[inline(always)]
+    pub fn new(file: impl Into<Target>, name: *const c_char, value: *mut c_void, len: u32) -> Self {
+        let mut sqe = on(Opcode::FGETXATTR, file.into());
+        attribute(&mut sqe, name, SharedPtr::from_mut(value), len);
+        Self(sqe)
+    }
+}
+
+impl GetXattr {
+    /// Reads attribute `name` of the file at `path` into the `len` bytes at `value`. The path and
+    /// the name end with NUL.
+    #[inline(always)]
+    pub fn new(path: *const c_char, name: *const c_char, value: *mut c_void, len: u32) -> Self {
+        let mut sqe = at(Opcode::GETXATTR, path);
+        attribute(&mut sqe, name, SharedPtr::from_mut(value), len);
+        Self(sqe)
+    }
+}
+
+sqe!(FSetXattr, SetXattr, FGetXattr, GetXattr);

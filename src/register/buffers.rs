@@ -1,0 +1,95 @@
+//! Registered ("fixed") buffers: memory that is pinned once, and named by index.
+
+use core::ffi::c_void;
+
+use rustix::io::Errno;
+
+use crate::ops::IoVec;
+use crate::sys::{RegisterOp, SharedPtr, io_uring_rsrc_update2};
+
+use super::{Registrar, count, size};
+
+impl Registrar<'_> {
+    /// Pins `buffers` and makes them the table of fixed buffers. `IORING_REGISTER_BUFFERS`,
+    /// since Linux 5.1; with empty slots ([`IoVec::EMPTY`]) since 5.13.
+    ///
+    /// A fixed read or write then names a buffer by its index in `buffers`, and any range
+    /// inside it. At most 16,384 buffers of at most 1 GiB; they count towards RLIMIT_MEMLOCK.
+    ///
+    /// # Errors
+    ///
+    /// | errno | cause |
+    /// |---|---|
+    /// | `EBUSY` | there is a table already |
+    /// | `EFAULT` | a range is not mapped, or an address is null and its length is not 0 |
+    /// | `EINVAL` | no buffer at all, or too many |
+    /// | `ENOMEM` | more locked memory than RLIMIT_MEMLOCK allows |
+    ///
+    /// # Safety
+    ///
+    /// Until the buffer has been unregistered or replaced, and no entry in flight uses it:
+    /// its memory is valid for reads and writes, stays mapped to the same pages, and is
+    /// accessed by the program only as the contract of the entries that use it allows.
+    pub unsafe fn register_buffers(&self, buffers: &[IoVec]) -> Result<(), Errno> {
+        let arg = buffers.as_ptr().cast_mut().cast();
+        // SAFETY: as many vectors as said, which the kernel only reads, during the call; what
+        // they point to is kept by the caller.
+        unsafe { self.raw(RegisterOp::REGISTER_BUFFERS, arg, count(buffers)?) }?;
+        Ok(())
+    }
+
+    /// Makes a table of `slots` empty slots for buffers. `IORING_REGISTER_BUFFERS2` with
+    /// `IORING_RSRC_REGISTER_SPARSE`, since Linux 5.19.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if there is a table already, `EINVAL` for none or more than 16,384 slots.
+    pub fn register_buffers_sparse(&self, slots: u32) -> Result<(), Errno> {
+        self.register_sparse(RegisterOp::REGISTER_BUFFERS2, slots)
+    }
+
+    /// Replaces the buffers from index `first` on by `buffers`.
+    /// `IORING_REGISTER_BUFFERS_UPDATE`, since Linux 5.13.
+    ///
+    /// Returns how many were updated: fewer than asked for if one of them failed. Entries in
+    /// flight keep using the memory that was there when they started.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the range leads out of the table, `ENXIO` if there is no table; otherwise
+    /// as [`register_buffers`](Self::register_buffers).
+    ///
+    /// # Safety
+    ///
+    /// As for [`register_buffers`](Self::register_buffers).
+    pub unsafe fn update_buffers(&self, first: u32, buffers: &[IoVec]) -> Result<u32, Errno> {
+        let mut update = io_uring_rsrc_update2 {
+            offset: first,
+            resv: 0,
+            data: SharedPtr::new(buffers.as_ptr()),
+            tags: SharedPtr::NULL,
+            nr: count(buffers)?,
+            resv2: 0,
+        };
+        let arg: *mut c_void = (&raw mut update).cast();
+        // SAFETY: the update points to as many vectors as it says; both are only read, and
+        // during the call. What they point to is kept by the caller.
+        unsafe {
+            self.raw(RegisterOp::REGISTER_BUFFERS_UPDATE, arg, size::<io_uring_rsrc_update2>())
+        }
+    }
+
+    /// Drops the table of fixed buffers, and unpins them. `IORING_UNREGISTER_BUFFERS`, since
+    /// Linux 5.1.
+    ///
+    /// Entries in flight keep their buffers pinned, and their contract.
+    ///
+    /// # Errors
+    ///
+    /// `ENXIO` if there is no table.
+    pub fn unregister_buffers(&self) -> Result<(), Errno> {
+        // SAFETY: the operation takes no argument.
+        unsafe { self.raw(RegisterOp::UNREGISTER_BUFFERS, core::ptr::null_mut(), 0) }?;
+        Ok(())
+    }
+}

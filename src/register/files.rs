@@ -1,0 +1,118 @@
+//! Registered ("fixed") files: a table of descriptors that entries name by slot.
+
+use core::marker::PhantomData;
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::io::Errno;
+
+use crate::sys::{
+    IORING_REGISTER_FILES_SKIP, RegisterOp, RsrcRegisterFlags, SharedPtr, io_uring_files_update,
+    io_uring_rsrc_register,
+};
+
+use super::{Registrar, count, size};
+
+/// What to put into a slot of the file table: a descriptor, nothing, or what is there.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileSlot<'fd> {
+    fd: i32,
+    borrows: PhantomData<BorrowedFd<'fd>>,
+}
+
+impl FileSlot<'_> {
+    /// An empty slot.
+    pub const EMPTY: Self = Self { fd: -1, borrows: PhantomData };
+
+    /// Leaves the slot as it is, in an update. `IORING_REGISTER_FILES_SKIP`, since Linux 5.12.
+    pub const SKIP: Self = Self { fd: IORING_REGISTER_FILES_SKIP, borrows: PhantomData };
+}
+
+impl<'fd, F: AsFd> From<&'fd F> for FileSlot<'fd> {
+    fn from(file: &'fd F) -> Self {
+        Self { fd: file.as_fd().as_raw_fd(), borrows: PhantomData }
+    }
+}
+
+impl Registrar<'_> {
+    /// Makes a file table of `slots`. `IORING_REGISTER_FILES`, since Linux 5.1; with empty
+    /// slots since 5.5.
+    ///
+    /// The kernel keeps the files open by itself: the descriptors may be closed afterwards.
+    /// Entries name them by [`Fixed`](crate::ops::Fixed).
+    ///
+    /// # Errors
+    ///
+    /// | errno | cause |
+    /// |---|---|
+    /// | `EBADF` | a descriptor is not open |
+    /// | `EBUSY` | there is a table already |
+    /// | `EINVAL` | no slot at all |
+    /// | `EMFILE` | more slots than RLIMIT_NOFILE or the kernel's own limit allows |
+    pub fn register_files(&self, slots: &[FileSlot<'_>]) -> Result<(), Errno> {
+        let arg = slots.as_ptr().cast_mut().cast();
+        // SAFETY: as many descriptors as said, which the kernel only reads, during the call.
+        unsafe { self.raw(RegisterOp::REGISTER_FILES, arg, count(slots)?) }?;
+        Ok(())
+    }
+
+    /// Makes a file table of `slots` empty slots. `IORING_REGISTER_FILES2` with
+    /// `IORING_RSRC_REGISTER_SPARSE`, since Linux 5.19.
+    ///
+    /// # Errors
+    ///
+    /// As [`register_files`](Self::register_files).
+    pub fn register_files_sparse(&self, slots: u32) -> Result<(), Errno> {
+        self.register_sparse(RegisterOp::REGISTER_FILES2, slots)
+    }
+
+    /// Replaces the slots from `first` on by `slots`. `IORING_REGISTER_FILES_UPDATE`, since
+    /// Linux 5.5.
+    ///
+    /// Returns how many were updated: fewer than asked for if one of them failed. Entries in
+    /// flight keep the file that the slot held when they started.
+    ///
+    /// # Errors
+    ///
+    /// | errno | cause |
+    /// |---|---|
+    /// | `EBADF` | a descriptor is not open |
+    /// | `EINVAL` | `first` and the number of slots lead out of the table |
+    /// | `ENXIO` | there is no table |
+    pub fn update_files(&self, first: u32, slots: &[FileSlot<'_>]) -> Result<u32, Errno> {
+        let mut update =
+            io_uring_files_update { offset: first, resv: 0, fds: SharedPtr::new(slots.as_ptr()) };
+        let arg = (&raw mut update).cast();
+        // SAFETY: the update points to as many descriptors as said; both are only read, and
+        // during the call.
+        unsafe { self.raw(RegisterOp::REGISTER_FILES_UPDATE, arg, count(slots)?) }
+    }
+
+    /// Drops the file table. `IORING_UNREGISTER_FILES`, since Linux 5.1.
+    ///
+    /// Entries in flight keep their files.
+    ///
+    /// # Errors
+    ///
+    /// `ENXIO` if there is no table.
+    pub fn unregister_files(&self) -> Result<(), Errno> {
+        // SAFETY: the operation takes no argument.
+        unsafe { self.raw(RegisterOp::UNREGISTER_FILES, core::ptr::null_mut(), 0) }?;
+        Ok(())
+    }
+
+    /// Makes a table of empty slots, of files or of buffers.
+    pub(super) fn register_sparse(&self, op: RegisterOp, slots: u32) -> Result<(), Errno> {
+        let mut table = io_uring_rsrc_register {
+            nr: slots,
+            flags: RsrcRegisterFlags::SPARSE,
+            resv2: 0,
+            data: SharedPtr::NULL,
+            tags: SharedPtr::NULL,
+        };
+        let arg = (&raw mut table).cast();
+        // SAFETY: one `io_uring_rsrc_register` of that size, valid during the call.
+        unsafe { self.raw(op, arg, size::<io_uring_rsrc_register>()) }?;
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! `io_uring_register(2)`: what a ring is told outside its queues.
+//!
+//! [`Registrar`] has a method for each operation, in files by family; [`register`] reaches
+//! any operation with nothing but a descriptor.
+
+mod buffers;
+mod files;
+mod probe;
+
+use core::ffi::c_void;
+use core::marker::PhantomData;
+
+use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
+use rustix::io::Errno;
+
+pub use files::FileSlot;
+pub use probe::Probe;
+
+use crate::sys::{
+    self, IORING_REGISTER_USE_REGISTERED_RING, RegisterOp, SharedPtr, io_uring_rsrc_update,
+};
+
+/// Registers things with one ring. From [`IoUring::registrar`](crate::IoUring::registrar).
+///
+/// On a ring with SINGLE_ISSUER, only its own thread may register: others get `EEXIST`.
+#[derive(Clone, Copy, Debug)]
+pub struct Registrar<'r> {
+    fd: RawFd,
+    /// 0, or the bit that says that `fd` is a registered index.
+    by_index: u32,
+    /// Not `Send`: on another thread the index is another ring's.
+    ring: PhantomData<(BorrowedFd<'r>, *const ())>,
+}
+
+/// Calls `io_uring_register(2)` with nothing checked.
+///
+/// `fd` may be -1 for those operations that need no ring. Returns what the kernel returned.
+///
+/// # Errors
+///
+/// Those of the operation; see [`io_uring_register(2)`].
+///
+/// # Safety
+///
+/// `arg` and `nr_args` are what `op` wants, valid for what it reads and writes during the
+/// call, and afterwards for as long as `op` says; what the call changes about the ring breaks
+/// no promise made for entries in flight.
+///
+/// [`io_uring_register(2)`]: https://man7.org/linux/man-pages/man2/io_uring_register.2.html
+#[inline]
+pub unsafe fn register(
+    fd: RawFd,
+    op: RegisterOp,
+    arg: *mut c_void,
+    nr_args: u32,
+) -> Result<u32, Errno> {
+    // SAFETY: the caller's promise is the kernel's demand.
+    let result = unsafe { sys::io_uring_register(fd, op.as_raw(), arg, nr_args) };
+    result.map_err(Errno::from_raw_os_error)
+}
+
+impl<'r> Registrar<'r> {
+    pub(crate) fn new(fd: BorrowedFd<'r>) -> Self {
+        Self { fd: fd.as_raw_fd(), by_index: 0, ring: PhantomData }
+    }
+
+    /// For a ring that has no descriptor but an index registered with this thread.
+    pub(crate) const fn of_index(index: i32) -> Self {
+        Self { fd: index, by_index: IORING_REGISTER_USE_REGISTERED_RING, ring: PhantomData }
+    }
+
+    /// Calls `io_uring_register(2)` on this ring with nothing checked.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    ///
+    /// # Safety
+    ///
+    /// As for [`register`].
+    pub unsafe fn raw(&self, op: RegisterOp, arg: *mut c_void, nr_args: u32) -> Result<u32, Errno> {
+        let op = RegisterOp::from_raw(op.as_raw() | self.by_index);
+        // SAFETY: the caller's promise, passed on.
+        unsafe { register(self.fd, op, arg, nr_args) }
+    }
+
+    /// Enables a ring that was set up disabled. `IORING_REGISTER_ENABLE_RINGS`, since Linux
+    /// 5.10.
+    pub(crate) fn enable(&self) -> Result<(), Errno> {
+        // SAFETY: the operation takes no argument.
+        unsafe { self.raw(RegisterOp::REGISTER_ENABLE_RINGS, core::ptr::null_mut(), 0) }?;
+        Ok(())
+    }
+}
+
+/// Registers a ring's descriptor with this thread. Returns its index there.
+pub(crate) fn register_ring_fd(ring: BorrowedFd<'_>) -> Result<i32, Errno> {
+    // A descriptor is never negative.
+    let fd = u64::from(ring.as_raw_fd().unsigned_abs());
+    let mut update = io_uring_rsrc_update {
+        // Any free slot.
+        offset: u32::MAX,
+        resv: 0,
+        data: SharedPtr::without_provenance(fd),
+    };
+    let arg = (&raw mut update).cast();
+    // SAFETY: one `io_uring_rsrc_update`, valid for reads and writes during the call.
+    unsafe { register(ring.as_raw_fd(), RegisterOp::REGISTER_RING_FDS, arg, 1) }?;
+    i32::try_from(update.offset).map_err(|_| Errno::OVERFLOW)
+}
+
+/// Frees the index that a ring's descriptor is registered as with this thread.
+pub(crate) fn unregister_ring_fd(ring: Registrar<'_>, index: i32) -> Result<(), Errno> {
+    let mut update =
+        io_uring_rsrc_update { offset: index.unsigned_abs(), resv: 0, data: SharedPtr::NULL };
+    let arg = (&raw mut update).cast();
+    // SAFETY: one `io_uring_rsrc_update`, valid for reads and writes during the call.
+    unsafe { ring.raw(RegisterOp::UNREGISTER_RING_FDS, arg, 1) }?;
+    Ok(())
+}
+
+/// The number of elements as the kernel takes it.
+fn count<T>(elements: &[T]) -> Result<u32, Errno> {
+    u32::try_from(elements.len()).map_err(|_| Errno::INVAL)
+}
+
+/// The size of a struct in bytes, where the kernel wants that for a count.
+const fn size<T>() -> u32 {
+    assert!(size_of::<T>() < 4096);
+    #[expect(clippy::cast_possible_truncation, reason = "checked on the line above")]
+    let size = size_of::<T>() as u32;
+    size
+}

@@ -1,0 +1,184 @@
+//! The memory of a ring: mapped from its descriptor, or the caller's.
+//!
+//! A [`Region`] that is mapped here is unmapped when dropped; a caller's is left alone.
+
+use core::ptr::NonNull;
+
+use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+
+use crate::entry::{CqEntry, SqEntry};
+use crate::sys::{IORING_OFF_CQ_RING, IORING_OFF_SQ_RING, IORING_OFF_SQES, SetupFlags};
+
+use super::cq::CqParts;
+use super::layout::Layout;
+use super::order::{Ours, Theirs};
+use super::sq::SqParts;
+
+/// Memory that the caller provides for a ring set up with `IORING_SETUP_NO_MMAP`.
+///
+/// How many bytes are needed says [`Builder::memory_needed`](crate::Builder::memory_needed).
+#[derive(Clone, Copy, Debug)]
+pub struct RingMemory {
+    /// Holds the queues' words, the completion entries and the index array. Page-aligned.
+    pub rings: NonNull<[u8]>,
+    /// Holds the submission entries. Page-aligned.
+    pub sqes: NonNull<[u8]>,
+}
+
+// SAFETY: these are addresses; who may use what is there, and when, is the contract of the
+// unsafe function that takes them.
+unsafe impl Send for RingMemory {}
+// SAFETY: as above.
+unsafe impl Sync for RingMemory {}
+
+/// The regions of one ring.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    sq: Region,
+    /// `None` where the SQ's region holds the CQ too.
+    cq: Option<Region>,
+    sqes: Region,
+    layout: Layout,
+}
+
+/// A range of bytes, unmapped when dropped if it was mapped here.
+#[derive(Debug)]
+struct Region {
+    start: NonNull<u8>,
+    len: usize,
+    mapped: bool,
+}
+
+// SAFETY: a region is its owner's, like a boxed slice; mapped memory has no thread.
+unsafe impl Send for Region {}
+// SAFETY: a shared region gives out nothing but its address.
+unsafe impl Sync for Region {}
+
+impl Memory {
+    /// Maps the regions of the ring behind `fd`.
+    pub(crate) fn map(fd: BorrowedFd<'_>, layout: Layout, dont_fork: bool) -> Result<Self, Errno> {
+        let map = |len, offset| Region::map(fd, len, offset, dont_fork);
+        Ok(Self {
+            sq: map(layout.sq_region, IORING_OFF_SQ_RING)?,
+            cq: layout.cq_region.map(|len| map(len, IORING_OFF_CQ_RING)).transpose()?,
+            sqes: map(layout.sqe_region, IORING_OFF_SQES)?,
+            layout,
+        })
+    }
+
+    /// Uses the caller's memory. Returns `None` if it is too small for `layout`.
+    pub(crate) fn provided(memory: RingMemory, layout: Layout) -> Option<Self> {
+        if memory.rings.len() < layout.ring_len() || memory.sqes.len() < layout.sqe_region {
+            return None;
+        }
+        let rings =
+            || Region { start: memory.rings.cast(), len: memory.rings.len(), mapped: false };
+        Some(Self {
+            sq: rings(),
+            cq: layout.cq_region.map(|_| rings()),
+            sqes: Region { start: memory.sqes.cast(), len: memory.sqes.len(), mapped: false },
+            layout,
+        })
+    }
+
+    /// The submission queue's pieces, its index array filled in for good: slot `i` holds `i`.
+    ///
+    /// # Safety
+    ///
+    /// The regions belong to a ring that was just set up with `setup`, for entries `S`, and
+    /// nothing was submitted to it; the caller makes one queue of the parts, and drops it
+    /// before the memory.
+    pub(crate) unsafe fn sq_parts<S: SqEntry>(&self, setup: SetupFlags) -> SqParts<S> {
+        let offsets = &self.layout.sq;
+        let rewinds = setup.contains(SetupFlags::SQ_REWIND);
+        let word = |offset| self.sq.word(offset);
+        if let Some(array) = offsets.array {
+            for index in 0..offsets.entries {
+                // The number of entries is a u32, and so fits.
+                let slot = word(array + index as usize * size_of::<u32>());
+                // SAFETY: `Layout` checked that the whole array lies in the region, aligned;
+                // the kernel reads it only for entries that were submitted.
+                unsafe { slot.write(index) };
+            }
+        }
+        // SAFETY: in the region and aligned, as `Layout` checked.
+        let head = unsafe { Theirs::new(word(offsets.head)) };
+        SqParts {
+            head: if rewinds { Theirs::zero() } else { head },
+            // SAFETY: in the region and aligned; the kernel only reads the SQ tail.
+            tail: unsafe { Ours::new(word(offsets.tail)) },
+            // SAFETY: in the region and aligned.
+            flags: unsafe { Theirs::new(word(offsets.flags)) },
+            // SAFETY: in the region and aligned.
+            dropped: unsafe { Theirs::new(word(offsets.dropped)) },
+            slots: self.sqes.start.cast(),
+            mask: offsets.entries - 1,
+            rewinds,
+        }
+    }
+
+    /// The completion queue's pieces.
+    ///
+    /// # Safety
+    ///
+    /// The regions belong to a ring that was just set up for entries `C`; the caller makes
+    /// one queue of the parts, and drops it before the memory.
+    pub(crate) unsafe fn cq_parts<C: CqEntry>(&self) -> CqParts<C> {
+        let offsets = &self.layout.cq;
+        let region = self.cq.as_ref().unwrap_or(&self.sq);
+        CqParts {
+            // SAFETY: in the region and aligned, as `Layout` checked; the kernel only reads
+            // the CQ head.
+            head: unsafe { Ours::new(region.word(offsets.head)) },
+            // SAFETY: in the region and aligned.
+            tail: unsafe { Theirs::new(region.word(offsets.tail)) },
+            // SAFETY: in the region and aligned; the kernel only reads the CQ flags.
+            flags: offsets.flags.map(|flags| unsafe { Ours::new(region.word(flags)) }),
+            // SAFETY: in the region and aligned.
+            overflow: unsafe { Theirs::new(region.word(offsets.overflow)) },
+            slots: region.at(offsets.cqes).cast(),
+            mask: offsets.entries - 1,
+        }
+    }
+}
+
+impl Region {
+    fn map(fd: BorrowedFd<'_>, len: usize, offset: u64, dont_fork: bool) -> Result<Self, Errno> {
+        let flags = MapFlags::SHARED | MapFlags::POPULATE;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: the kernel chooses the address, so that no memory of anybody's is replaced;
+        // that the other side writes there is what the queues are made for.
+        let start = unsafe { mmap(core::ptr::null_mut(), len, protection, flags, fd, offset) }?;
+        let start = NonNull::new(start.cast()).ok_or(Errno::NOMEM)?;
+        let region = Self { start, len, mapped: true };
+        if dont_fork {
+            // SAFETY: the range was just mapped, whole, and DONTFORK changes no byte of it.
+            unsafe { madvise(start.as_ptr().cast(), len, Advice::LinuxDontFork) }?;
+        }
+        Ok(region)
+    }
+
+    /// The address `offset` bytes in; an offset that leads out is a bug of this crate.
+    fn at(&self, offset: usize) -> NonNull<u8> {
+        assert!(offset <= self.len);
+        // SAFETY: not behind the end of the region, checked on the line above.
+        unsafe { self.start.add(offset) }
+    }
+
+    fn word(&self, offset: usize) -> NonNull<u32> {
+        self.at(offset).cast()
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        if self.mapped {
+            // SAFETY: mapped by `map` with this length; queues that point here are gone, by
+            // the contract of `sq_parts` and `cq_parts`.
+            let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+            debug_assert!(unmapped.is_ok());
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The memory that is shared with the kernel, and nothing else.
+//!
+//! [`layout`] checks where things are, [`map`] holds the memory, [`sq`] and [`cq`] are this
+//! side's state of the two queues, [`position`] counts and [`order`] orders. What an entry
+//! means, and when to enter the kernel, is not known here.
+
+pub(crate) mod cq;
+pub(crate) mod layout;
+pub(crate) mod map;
+mod order;
+mod position;
+pub(crate) mod sq;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Every memory ordering in the crate.
+//!
+//! A word of a ring has one writer. [`Ours`] is a word that this side writes, [`Theirs`] one
+//! that it only reads. The rules are those that the kernel states at the top of
+//! `io_uring/io_uring.c`, seen from this side:
+//!
+//! - R1: stores to a submission entry happen before the store of the SQ tail that covers it
+//!   ([`Ours::publish`]).
+//! - R2: the load of the SQ head happens before stores to the slots that it frees
+//!   ([`Theirs::observe`]).
+//! - R3: the load of the CQ tail happens before loads of the entries that it covers
+//!   ([`Theirs::observe`]).
+//! - R4: loads of completion entries happen before the store of the CQ head that frees them
+//!   ([`Ours::publish`]).
+//! - R5: with SQPOLL, the store of the SQ tail happens before the load of the SQ flags, or
+//!   the polling thread falls asleep on a published entry ([`publish_before_peek`]). The
+//!   kernel has the other half of this pair: it sets NEED_WAKEUP, then looks at the tail.
+//!
+//! Nobody else names an [`Ordering`]: call sites say which role a word has.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering, fence};
+
+use super::position::Position;
+
+/// A shared word that only this side writes.
+#[derive(Debug)]
+pub(crate) struct Ours(NonNull<AtomicU32>);
+
+/// A shared word that only the other side writes.
+#[derive(Debug)]
+pub(crate) struct Theirs(NonNull<AtomicU32>);
+
+impl Ours {
+    /// Takes the role of the writer of `word`.
+    ///
+    /// # Safety
+    ///
+    /// Until the value is last used, `word` is valid for reads and writes, aligned, accessed
+    /// only atomically, and written by nobody else.
+    pub(crate) const unsafe fn new(word: NonNull<u32>) -> Self {
+        Self(word.cast())
+    }
+
+    /// What this side last stored.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> u32 {
+        self.word().load(Ordering::Relaxed)
+    }
+
+    /// Makes everything before `position` the other side's (R1, R4).
+    #[inline(always)]
+    pub(crate) fn publish(&self, position: Position) {
+        self.word().store(position.0, Ordering::Release);
+    }
+
+    /// Stores a word of flags that orders nothing else.
+    #[inline(always)]
+    pub(crate) fn set(&self, flags: u32) {
+        self.word().store(flags, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn word(&self) -> &AtomicU32 {
+        // SAFETY: valid, aligned and only used atomically, by the contract of `new`.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Theirs {
+    /// Takes the role of a reader of `word`.
+    ///
+    /// # Safety
+    ///
+    /// Until the value is last used, `word` is valid for reads, aligned, and accessed only
+    /// atomically.
+    pub(crate) const unsafe fn new(word: NonNull<u32>) -> Self {
+        Self(word.cast())
+    }
+
+    /// A word that stays 0: the head of a queue that the other side empties at each visit.
+    pub(crate) fn zero() -> Self {
+        static ZERO: AtomicU32 = AtomicU32::new(0);
+        Self(NonNull::from(&ZERO))
+    }
+
+    /// How far the other side has come; what it did before that is seen from here on (R2, R3).
+    #[inline(always)]
+    pub(crate) fn observe(&self) -> Position {
+        Position(self.word().load(Ordering::Acquire))
+    }
+
+    /// The word as it is, ordering nothing: for flags and counts that only advise.
+    #[inline(always)]
+    pub(crate) fn peek(&self) -> u32 {
+        self.word().load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn word(&self) -> &AtomicU32 {
+        // SAFETY: valid, aligned and only used atomically, by the contract of `new`.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+/// Stands between [`Ours::publish`] of the SQ tail and [`Theirs::peek`] at the SQ flags (R5).
+#[inline(always)]
+pub(crate) fn publish_before_peek() {
+    fence(Ordering::SeqCst);
+}

@@ -1,0 +1,355 @@
+//! The submission queue's shared half: slots, tail and head.
+//!
+//! The tail that this side fills up to lives here, in plain memory; the kernel sees it when
+//! [`Sq::publish`] stores it, and only then. An entry is copied into its slot when pushed.
+
+use core::fmt;
+use core::ptr::NonNull;
+
+use crate::entry::slot::SqSlots;
+use crate::entry::{OneWidth, SqEntry, Sqe};
+use crate::sys::{Opcode, SqStatus};
+
+use super::order::{Ours, Theirs, publish_before_peek};
+use super::position::Position;
+
+/// Why entries were not taken, with what was not taken.
+///
+/// Nothing of `entries` has been queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushError<E> {
+    /// The queue has no room now; it will have when the kernel has taken what is queued.
+    Full(E),
+    /// The last entry is linked to a next one that is not here. A link that is left open
+    /// would tie to whatever is pushed next, or be cut by a submit.
+    OpenChain(E),
+    /// More entries than the queue has slots: these can never go in together.
+    TooMany(E),
+}
+
+impl<E> PushError<E> {
+    /// What was not taken.
+    pub fn into_entries(self) -> E {
+        match self {
+            Self::Full(entries) | Self::OpenChain(entries) | Self::TooMany(entries) => entries,
+        }
+    }
+
+    /// The same error about something else.
+    pub(crate) fn map<F>(self, f: impl FnOnce(E) -> F) -> PushError<F> {
+        match self {
+            Self::Full(e) => PushError::Full(f(e)),
+            Self::OpenChain(e) => PushError::OpenChain(f(e)),
+            Self::TooMany(e) => PushError::TooMany(f(e)),
+        }
+    }
+}
+
+impl<E> fmt::Display for PushError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the submission queue is full: submit, then push again",
+            Self::OpenChain(_) => {
+                "the last entry is linked to an entry that is not here: push the whole chain \
+                 at once, its last entry without a link"
+            }
+            Self::TooMany(_) => "more entries at once than the submission queue has slots",
+        })
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for PushError<E> {}
+
+/// Where the pieces of a submission queue are.
+#[derive(Debug)]
+pub(crate) struct SqParts<S: SqEntry> {
+    pub(crate) head: Theirs,
+    pub(crate) tail: Ours,
+    pub(crate) flags: Theirs,
+    pub(crate) dropped: Theirs,
+    pub(crate) slots: NonNull<S::Slot>,
+    /// Slots less one; the number of slots is a power of two.
+    pub(crate) mask: u32,
+    /// The kernel counts from slot 0 at each submission, and leaves its head alone:
+    /// SQ_REWIND. `head` is then a word that stays 0.
+    pub(crate) rewinds: bool,
+}
+
+/// This side of a submission queue.
+#[derive(Debug)]
+pub(crate) struct Sq<S: SqEntry> {
+    parts: SqParts<S>,
+    /// Where the next entry goes.
+    tail: Position,
+    /// The first position that is not known to be free: at most `entries` past `tail`.
+    limit: Position,
+    /// What the kernel has been shown.
+    published: Position,
+}
+
+// SAFETY: the pointers lead to memory of the ring's that has no thread, and one queue is all
+// that uses them from this side. It is not `Sync`.
+unsafe impl<S: SqEntry> Send for Sq<S> {}
+
+impl<S: SqEntry> Sq<S> {
+    /// Takes over a queue with nothing in it.
+    ///
+    /// # Safety
+    ///
+    /// Until the value is last used, `parts.slots` points to `parts.mask + 1` slots, a power
+    /// of two, that are valid for reads and writes and that nobody else writes; the words
+    /// meet the contracts of their roles.
+    pub(crate) unsafe fn new(parts: SqParts<S>) -> Self {
+        debug_assert!(parts.mask.wrapping_add(1).is_power_of_two());
+        let tail = Position(parts.tail.get());
+        Self { limit: tail.advance(parts.mask + 1), tail, published: tail, parts }
+    }
+
+    /// How many entries the queue has room for in all.
+    #[inline(always)]
+    pub(crate) const fn capacity(&self) -> u32 {
+        self.parts.mask + 1
+    }
+
+    /// Copies `entry` into the next slot, or gives it back.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, entry: S) -> Result<(), PushError<S>> {
+        if entry.as_sqe().is_linked() {
+            return Err(PushError::OpenChain(entry));
+        }
+        if entry.slots() > 1 {
+            return self.push_all(&[entry]).map_err(|error| error.map(|()| entry));
+        }
+        if self.tail == self.limit && self.refresh() == 0 {
+            return Err(PushError::Full(entry));
+        }
+        self.store(self.tail, entry);
+        self.tail = self.tail.advance(1);
+        Ok(())
+    }
+
+    /// Copies all of `entries` into the next slots, or none.
+    #[inline]
+    pub(crate) fn push_all(&mut self, entries: &[S]) -> Result<(), PushError<()>> {
+        if entries.last().is_some_and(|last| last.as_sqe().is_linked()) {
+            return Err(PushError::OpenChain(()));
+        }
+        let filler = self.filler(entries);
+        let slots = entries.iter().map(|entry| entry.slots() as usize).sum::<usize>();
+        let mut room = self.reserve(slots.saturating_add(filler.iter().len()))?;
+        for entry in filler.iter().chain(entries) {
+            room.put(*entry);
+        }
+        room.commit();
+        Ok(())
+    }
+
+    /// What has to come before `entries` so that none of them is split by the queue's end.
+    ///
+    /// One slot does: what would have started in the last slot then starts in the first. It
+    /// goes before them all, as between two linked entries it would be part of the chain.
+    #[inline(always)]
+    fn filler(&self, entries: &[S]) -> Option<S> {
+        let mut at = self.tail;
+        let split = entries.iter().any(|entry| {
+            let starts_last = at.slot(self.parts.mask) == self.parts.mask as usize;
+            at = at.advance(entry.slots());
+            entry.slots() > 1 && starts_last
+        });
+        split.then(|| Sqe::new(Opcode::NOP).skip_success().into())
+    }
+
+    /// Sets `count` slots aside, or says why it cannot.
+    #[inline(always)]
+    pub(crate) fn reserve(&mut self, count: usize) -> Result<Room<'_, S>, PushError<()>> {
+        let Some(count) = u32::try_from(count).ok().filter(|count| *count <= self.capacity())
+        else {
+            return Err(PushError::TooMany(()));
+        };
+        if self.limit.since(self.tail) < count && self.refresh() < count {
+            return Err(PushError::Full(()));
+        }
+        Ok(Room { at: self.tail, end: self.tail.advance(count), open: false, sq: self })
+    }
+
+    /// Looks how far the kernel has come. Returns the room there is now.
+    #[inline(always)]
+    fn refresh(&mut self) -> u32 {
+        // A head that names more entries than there are slots is the other side's error: the
+        // queue then looks full, and no slot is overwritten on its word.
+        let room = self.room();
+        self.limit = self.tail.advance(room);
+        room
+    }
+
+    /// The position up to which the kernel has taken entries.
+    #[inline(always)]
+    fn head(&self) -> Position {
+        self.parts.head.observe()
+    }
+
+    /// Entries that can be pushed now.
+    pub(crate) fn room(&self) -> u32 {
+        self.capacity().saturating_sub(self.queued())
+    }
+
+    /// Entries that are pushed and not yet taken by the kernel.
+    #[inline(always)]
+    pub(crate) fn queued(&self) -> u32 {
+        self.tail.since(self.head())
+    }
+
+    /// Entries that are pushed and not yet published.
+    #[inline(always)]
+    pub(crate) fn unpublished(&self) -> u32 {
+        self.tail.since(self.published)
+    }
+
+    /// Shows the kernel everything pushed so far. Returns how many entries are new to it.
+    #[inline(always)]
+    pub(crate) fn publish(&mut self) -> u32 {
+        let fresh = self.unpublished();
+        self.published = self.tail;
+        // R1.
+        self.parts.tail.publish(self.tail);
+        fresh
+    }
+
+    /// Tells that the kernel took `count` entries of a queue that rewinds: the others move to
+    /// the front, where the kernel will look for them.
+    #[inline(always)]
+    pub(crate) fn taken(&mut self, count: u32) {
+        if self.parts.rewinds {
+            self.rewind(count);
+        }
+    }
+
+    #[cold]
+    fn rewind(&mut self, count: u32) {
+        let left = self.tail.0.saturating_sub(count);
+        for slot in 0..left {
+            let from = self.slot(Position(slot.saturating_add(count)));
+            let to = self.slot(Position(slot));
+            // SAFETY: both are slots of ours, which the kernel does not look at between two
+            // submits; copying a slot onto itself is allowed.
+            unsafe { core::ptr::copy(from, to, 1) };
+        }
+        self.tail = Position(left);
+        self.published = self.tail;
+        self.limit = Position(self.capacity());
+    }
+
+    /// Takes back the entry pushed last, if the kernel cannot have it yet.
+    ///
+    /// If the queue is `polled` that is one not published; otherwise one that no submit has
+    /// handed over.
+    pub(crate) fn pop_back(&mut self, polled: bool) -> Option<S>
+    where
+        S: OneWidth + SqSlots<Slot = S>,
+    {
+        if self.ours(polled) == 0 {
+            return None;
+        }
+        self.take_back(1);
+        // SAFETY: a slot of ours, valid for reads; any bytes are an entry.
+        Some(unsafe { self.slot(self.tail).read() })
+    }
+
+    /// Takes all entries back that the kernel cannot have yet. Returns how many slots.
+    pub(crate) fn rollback(&mut self, polled: bool) -> u32 {
+        let ours = self.ours(polled);
+        self.take_back(ours);
+        ours
+    }
+
+    /// The slots that are pushed and that the kernel cannot have yet.
+    fn ours(&self, polled: bool) -> u32 {
+        let ours = if polled { self.unpublished() } else { self.queued() };
+        // More than there are slots is what a head says that is not one.
+        if ours > self.capacity() { 0 } else { ours }
+    }
+
+    fn take_back(&mut self, slots: u32) {
+        let hidden = self.unpublished();
+        self.tail = self.tail.back(slots);
+        if slots > hidden {
+            // Without SQPOLL the kernel looks only when it is entered: show less again.
+            self.publish();
+        }
+    }
+
+    /// The kernel's flags, ordered after the last publish (R5) if the queue is `polled`.
+    #[inline(always)]
+    pub(crate) fn status(&self, polled: bool) -> SqStatus {
+        if polled {
+            publish_before_peek();
+        }
+        SqStatus::from_bits_retain(self.parts.flags.peek())
+    }
+
+    /// Entries that the kernel dropped because an index was invalid.
+    pub(crate) fn dropped(&self) -> u32 {
+        self.parts.dropped.peek()
+    }
+
+    #[inline(always)]
+    fn store(&mut self, at: Position, entry: S) {
+        // SAFETY:
+        // 1. Valid for writes: a slot of ours, and the next one too where the entry takes two,
+        //    as `filler` sees to it that it does not start in the last.
+        // 2. Nobody reads it: `at` is below `limit`, so the kernel's head has gone past the
+        //    entry that was here (R2), and above what is published.
+        unsafe { entry.store(self.slot(at)) }
+    }
+
+    #[inline(always)]
+    fn slot(&self, at: Position) -> *mut S::Slot {
+        // SAFETY: a slot index is at most `mask`, and `new` was given `mask + 1` slots.
+        let slot = unsafe { self.parts.slots.add(at.slot(self.parts.mask)) };
+        slot.as_ptr()
+    }
+}
+
+/// Slots set aside, filled in place and queued together by [`Room::commit`].
+#[derive(Debug)]
+pub(crate) struct Room<'q, S: SqEntry> {
+    sq: &'q mut Sq<S>,
+    at: Position,
+    end: Position,
+    /// The entry put last is linked to the next one.
+    open: bool,
+}
+
+impl<S: SqEntry> Room<'_, S> {
+    /// How many more entries fit.
+    #[inline(always)]
+    pub(crate) const fn left(&self) -> u32 {
+        self.end.since(self.at)
+    }
+
+    /// Copies `entry` into its slots. Returns false, and does nothing, if there is no room.
+    ///
+    /// An entry that takes two does not start in the queue's last slot: see [`Sq::filler`].
+    #[inline(always)]
+    pub(crate) fn put(&mut self, entry: S) -> bool {
+        if self.left() < entry.slots() {
+            return false;
+        }
+        self.open = entry.as_sqe().is_linked();
+        self.sq.store(self.at, entry);
+        self.at = self.at.advance(entry.slots());
+        true
+    }
+
+    /// Whether the entry put last is linked to one that has not come.
+    #[inline(always)]
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Queues what has been put.
+    #[inline(always)]
+    pub(crate) fn commit(self) {
+        self.sq.tail = self.at;
+    }
+}

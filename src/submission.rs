@@ -1,0 +1,349 @@
+//! The submission half of a ring, borrowed: [`SubmissionQueue`].
+//!
+//! Its state is the ring's own, so that a half can be dropped or forgotten at any time:
+//! nothing is published by that, lost, or handed over twice.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use rustix::io::Errno;
+
+use crate::entry::slot::SqSlots;
+use crate::entry::{OneWidth, SafeSqe, SqEntry, Sqe};
+use crate::ring::sq::{PushError, Room, Sq};
+use crate::submit::{Enter, EnterArg, SubmitError, Timespec, WaitArg};
+use crate::sys::{EnterFlags, SqStatus};
+use crate::thread::AnyThread;
+
+/// Where pushed entries go: the ring's submission queue, borrowed.
+///
+/// From [`IoUring::submission`](crate::IoUring::submission),
+/// [`IoUring::split`](crate::IoUring::split) or an owned half.
+pub struct SubmissionQueue<'r, S: SqEntry = Sqe, T = AnyThread> {
+    sq: &'r mut Sq<S>,
+    enter: &'r Enter,
+    thread: PhantomData<T>,
+}
+
+impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
+    #[inline(always)]
+    pub(crate) fn new(sq: &'r mut Sq<S>, enter: &'r Enter) -> Self {
+        Self { sq, enter, thread: PhantomData }
+    }
+
+    /// Slots in all: a power of two.
+    #[inline]
+    pub fn capacity(&self) -> u32 {
+        self.sq.capacity()
+    }
+
+    /// Slots that are filled and that the kernel has not taken: as many as entries were
+    /// pushed, but for wide ones of a mixed queue, which take two.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        self.sq.queued()
+    }
+
+    /// Whether the kernel has taken everything that was pushed.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many slots are free.
+    #[inline]
+    pub fn room(&self) -> u32 {
+        self.sq.room()
+    }
+
+    /// Whether the next push would be refused for lack of room.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.room() == 0
+    }
+
+    /// Copies `entry` into the queue. The kernel sees it after [`submit`](Self::submit) or
+    /// [`flush`](Self::flush).
+    ///
+    /// The entry itself may be reused at once. An entry that is linked to the next one is
+    /// refused: chains are pushed whole, by [`push_all`](Self::push_all) or
+    /// [`reserve`](Self::reserve).
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::Full`] and [`PushError::OpenChain`], with the entry in them.
+    ///
+    /// # Safety
+    ///
+    /// From the submit that hands `entry` over until its last completion has been popped (the
+    /// one without [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE)), or the entry has come back
+    /// by [`pop_back`](Self::pop_back), the caller keeps:
+    ///
+    /// - every buffer, path, address and structure that `entry` points to valid, and where it
+    ///   is, except what the operation's documentation says may go sooner;
+    /// - memory that the kernel writes unread and unwritten by the program, and memory that it
+    ///   reads unwritten;
+    /// - every descriptor that `entry` names open, or accepts that the operation may act on
+    ///   whatever has its number by then.
+    ///
+    /// Otherwise the kernel reads or writes memory that the program has put to another use.
+    /// Dropping the ring does not wait for completions. An entry that is skipped on success
+    /// posts none: what it names is kept until a later entry of its chain has completed.
+    #[inline(always)]
+    pub unsafe fn push(&mut self, entry: impl Into<S>) -> Result<(), PushError<S>> {
+        self.sq.push(entry.into())
+    }
+
+    /// Copies an entry that names no memory and borrows no descriptor into the queue.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push), with the entry in them.
+    #[inline(always)]
+    pub fn push_safe(&mut self, entry: SafeSqe) -> Result<(), PushError<SafeSqe>>
+    where
+        S: From<SafeSqe>,
+    {
+        self.sq.push(entry.into()).map_err(|error| error.map(|_| entry))
+    }
+
+    /// Copies all of `entries` into the queue, or none.
+    ///
+    /// They are submitted together: a chain of linked entries is never cut, nor does another
+    /// entry come between. The last one must not be linked to a next.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::Full`], [`PushError::OpenChain`], and [`PushError::TooMany`] for more
+    /// than [`capacity`](Self::capacity). Nothing is queued then.
+    ///
+    /// # Safety
+    ///
+    /// As for [`push`](Self::push), for each of `entries`.
+    #[inline]
+    pub unsafe fn push_all(&mut self, entries: &[S]) -> Result<(), PushError<()>> {
+        self.sq.push_all(entries)
+    }
+
+    /// Sets room for `count` entries aside, to be filled in place.
+    ///
+    /// What is put there is queued together by [`Reserved::commit`]; a reservation that is
+    /// dropped or forgotten leaves the queue as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::Full`], and [`PushError::TooMany`] for more than
+    /// [`capacity`](Self::capacity).
+    #[inline]
+    pub fn reserve(&mut self, count: usize) -> Result<Reserved<'_, S>, PushError<()>>
+    where
+        S: OneWidth,
+    {
+        self.sq.reserve(count).map(|room| Reserved { room })
+    }
+
+    /// Takes the entry pushed last back, if the kernel cannot have it: with SQPOLL one that
+    /// has not been published, otherwise one that the kernel has not taken.
+    ///
+    /// Called until `None`, it undoes all that a failed submit left queued. Of a chain, take
+    /// every entry back: what stays would end with a link.
+    pub fn pop_back(&mut self) -> Option<S>
+    where
+        S: OneWidth + SqSlots<Slot = S>,
+    {
+        self.sq.pop_back(self.enter.is_polled())
+    }
+
+    /// Takes everything back that [`pop_back`](Self::pop_back) would, at once. Returns how
+    /// many slots that frees.
+    pub fn rollback(&mut self) -> u32 {
+        self.sq.rollback(self.enter.is_polled())
+    }
+
+    /// Shows the kernel what is pushed, without entering it. Returns how many entries are new
+    /// to it.
+    ///
+    /// An SQPOLL thread takes them from there if it is awake; one that sleeps is woken by
+    /// [`submit`](Self::submit), and by nothing else. Without such a thread nothing happens
+    /// before the next submit.
+    #[inline]
+    pub fn flush(&mut self) -> u32 {
+        self.sq.publish()
+    }
+
+    /// The kernel's flags: `NEED_WAKEUP`, `CQ_OVERFLOW`, `TASKRUN`.
+    ///
+    /// `TASKRUN` is kept up to date only on a ring set up with
+    /// [`Builder::taskrun_flag`](crate::Builder::taskrun_flag).
+    #[inline]
+    pub fn status(&self) -> SqStatus {
+        self.sq.status(self.enter.is_polled())
+    }
+
+    /// Entries that the kernel refused to read, modulo 2^32. Always 0: it counts indices out
+    /// of range, and the index array is filled in once, rightly.
+    pub fn dropped(&self) -> u32 {
+        self.sq.dropped()
+    }
+
+    /// Hands everything pushed to the kernel. Returns how many entries it took; with SQPOLL,
+    /// how many were published.
+    ///
+    /// Enters the kernel only if there is a reason to: entries, overflown completions, work
+    /// that waits to be run, a polling thread that sleeps. The kernel may take fewer entries
+    /// than there are, when one is bad and the ring is not set up with
+    /// [`Builder::submit_all`](crate::Builder::submit_all).
+    ///
+    /// # Errors
+    ///
+    /// | errno | cause |
+    /// |---|---|
+    /// | `EAGAIN` | no memory for requests; try again |
+    /// | `EBADFD` | the ring is disabled |
+    /// | `EBADR` | completions were dropped; [`CompletionQueue::overflow`](crate::CompletionQueue::overflow) has counted them |
+    /// | `EBUSY` | completions have overflown and cannot be put off further; reap first |
+    /// | `EEXIST` | a ring with SINGLE_ISSUER, and another thread |
+    /// | `EINTR` | a signal came while waiting |
+    /// | `EOWNERDEAD` | the polling thread has died |
+    ///
+    /// See [`io_uring_enter(2)`].
+    ///
+    /// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
+    #[inline(always)]
+    pub fn submit(&mut self) -> Result<u32, SubmitError> {
+        self.enter.submit(self.sq, 0, EnterFlags::empty(), EnterArg::None)
+    }
+
+    /// Like [`submit`](Self::submit), then waits until `want` completions are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit). If entries were taken, the wait's own error is not told.
+    #[inline(always)]
+    pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
+        self.enter.submit(self.sq, want, EnterFlags::empty(), EnterArg::None)
+    }
+
+    /// Like [`submit_and_wait`](Self::submit_and_wait), for `timeout` at the most. Since
+    /// Linux 5.11 ([`Features::EXT_ARG`](crate::sys::Features::EXT_ARG)).
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit); `ETIME` when the time was up and no entry was taken;
+    /// `EOPNOTSUPP` where the kernel lacks the feature.
+    #[inline]
+    pub fn submit_and_wait_timeout(
+        &mut self,
+        want: u32,
+        timeout: Timespec,
+    ) -> Result<u32, SubmitError> {
+        let wait = WaitArg { timeout: Some(&timeout), ..WaitArg::default() };
+        self.submit_with(want, EnterFlags::empty(), EnterArg::Wait(wait))
+    }
+
+    /// Like [`submit_and_wait_timeout`](Self::submit_and_wait_timeout), but contents itself
+    /// with one completion once `min_wait_usec` microseconds have gone by. Since Linux 6.12
+    /// ([`Features::MIN_TIMEOUT`](crate::sys::Features::MIN_TIMEOUT)).
+    ///
+    /// # Errors
+    ///
+    /// As [`submit_and_wait_timeout`](Self::submit_and_wait_timeout).
+    #[inline]
+    pub fn submit_and_wait_min_timeout(
+        &mut self,
+        want: u32,
+        timeout: Timespec,
+        min_wait_usec: u32,
+    ) -> Result<u32, SubmitError> {
+        let wait = WaitArg { timeout: Some(&timeout), min_wait_usec, sigmask: None };
+        self.submit_with(want, EnterFlags::empty(), EnterArg::Wait(wait))
+    }
+
+    /// Submits and waits with flags and arguments of the caller's choice.
+    ///
+    /// `flags` are added to those that the call needs anyway. `EXT_ARG`, `EXT_ARG_REG` and
+    /// `REGISTERED_RING` follow from `arg` and the ring, and are ignored here.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit); `ETIME` and `EOPNOTSUPP` as for the timed waits.
+    #[inline]
+    pub fn submit_with(
+        &mut self,
+        want: u32,
+        flags: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<u32, SubmitError> {
+        if let Err(errno) = self.enter.check(&arg) {
+            return Err(SubmitError { errno, taken: 0, queued: self.sq.queued() });
+        }
+        self.enter.submit(self.sq, want, flags, arg)
+    }
+
+    /// Waits until the polling thread has taken an entry, if the queue is full: shows it what
+    /// is pushed, and wakes it if it sleeps. Returns at once without SQPOLL. Since Linux 5.10.
+    ///
+    /// With SQPOLL a completion can be there before its entry's slot is free: a program that
+    /// finds no room waits for room with this, not for a completion.
+    ///
+    /// # Errors
+    ///
+    /// `EOWNERDEAD` if the polling thread has died; `EINVAL` before Linux 5.10.
+    pub fn wait_for_room(&mut self) -> Result<(), Errno> {
+        self.enter.wait_for_room(self.sq)
+    }
+}
+
+impl<S: SqEntry, T> fmt::Debug for SubmissionQueue<'_, S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubmissionQueue")
+            .field("capacity", &self.capacity())
+            .field("len", &self.len())
+            .field("status", &self.status())
+            .finish()
+    }
+}
+
+/// Room in a submission queue, from [`SubmissionQueue::reserve`].
+#[derive(Debug)]
+#[must_use = "what is put here is queued by `commit`, and by nothing else"]
+pub struct Reserved<'q, S: SqEntry = Sqe> {
+    room: Room<'q, S>,
+}
+
+impl<S: SqEntry> Reserved<'_, S> {
+    /// How many more entries fit.
+    #[inline]
+    pub fn left(&self) -> u32 {
+        self.room.left()
+    }
+
+    /// Copies `entry` into the next reserved slot.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::Full`] with the entry, when as many have been put as were reserved.
+    ///
+    /// # Safety
+    ///
+    /// As for [`SubmissionQueue::push`], if [`commit`](Self::commit) is called.
+    #[inline(always)]
+    pub unsafe fn put(&mut self, entry: impl Into<S>) -> Result<(), PushError<S>> {
+        let entry = entry.into();
+        if self.room.put(entry) { Ok(()) } else { Err(PushError::Full(entry)) }
+    }
+
+    /// Queues what has been put; slots that were not used stay free.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::OpenChain`] if the last entry is linked to a next one: nothing is queued.
+    #[inline(always)]
+    pub fn commit(self) -> Result<(), PushError<()>> {
+        if self.room.is_open() {
+            return Err(PushError::OpenChain(()));
+        }
+        self.room.commit();
+        Ok(())
+    }
+}

@@ -1,0 +1,426 @@
+//! Entering the kernel: when, with which flags, and what went wrong.
+//!
+//! Whether to enter is decided by [`decide`], a pure function. Nothing is retried here: the
+//! caller learns the exact errno, and what is still queued.
+
+use core::ffi::c_void;
+use core::fmt;
+use core::time::Duration;
+
+use rustix::io::Errno;
+
+use crate::entry::SqEntry;
+use crate::ring::sq::Sq;
+use crate::sys::{
+    self, __kernel_timespec, EnterFlags, Features, SetupFlags, SharedPtr, SqStatus,
+    io_uring_getevents_arg,
+};
+
+/// Why the kernel was entered in vain, and what became of the entries.
+///
+/// What is still queued stays so: submit again, or take it back with
+/// [`SubmissionQueue::pop_back`](crate::SubmissionQueue::pop_back). Until either has
+/// happened, the memory that those entries name has to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubmitError {
+    /// What the kernel answered, or `EOPNOTSUPP` where the kernel was not asked, because it
+    /// lacks what the call needs (see the call's documentation).
+    pub errno: Errno,
+    /// Entries that the kernel took all the same.
+    pub taken: u32,
+    /// Entries that are pushed and that the kernel has not taken.
+    pub queued: u32,
+}
+
+/// What to do after a [`SubmitError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Advice {
+    /// Nothing is wrong: call again. `EINTR`, `EAGAIN` and, after a timed wait, `ETIME`.
+    Retry,
+    /// Take completions off the queue, then call again. `EBUSY`, `EBADR`.
+    Reap,
+    /// The same call would fail the same way.
+    Stop,
+}
+
+impl SubmitError {
+    /// Whether to call again, to reap first, or to stop.
+    pub fn advice(&self) -> Advice {
+        match self.errno {
+            Errno::INTR | Errno::AGAIN | Errno::TIME => Advice::Retry,
+            Errno::BUSY | Errno::BADR => Advice::Reap,
+            _ => Advice::Stop,
+        }
+    }
+
+    /// Whether a timed wait ended because its time was up. `ETIME`.
+    pub fn is_timeout(&self) -> bool {
+        self.errno == Errno::TIME
+    }
+}
+
+impl fmt::Display for SubmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cause = match self.errno {
+            Errno::INTR => "a signal came while waiting",
+            Errno::TIME => "the time to wait is up",
+            Errno::AGAIN => "the kernel is short of memory for requests",
+            Errno::BUSY => "completions overflow: reap some first",
+            Errno::BADR => "completions were dropped for lack of memory",
+            Errno::EXIST => "the ring belongs to another thread (SINGLE_ISSUER)",
+            Errno::BADFD => "the ring is disabled, or its registered descriptor is not valid here",
+            Errno::OWNERDEAD => "the polling thread of the ring has died",
+            Errno::OPNOTSUPP => "this kernel lacks what the call needs",
+            _ => "io_uring_enter failed",
+        };
+        let Self { errno, taken, queued } = self;
+        write!(f, "{cause} ({errno}); {taken} entries taken, {queued} still queued")
+    }
+}
+
+impl core::error::Error for SubmitError {}
+
+#[cfg(feature = "std")]
+impl From<SubmitError> for std::io::Error {
+    fn from(error: SubmitError) -> Self {
+        error.errno.into()
+    }
+}
+
+/// A time span or an instant as the kernel takes it, `struct __kernel_timespec`: seconds and
+/// nanoseconds, the same on every architecture.
+///
+/// Operations take a pointer to one: it must stay where it is until the entry is submitted.
+#[doc(alias = "__kernel_timespec")]
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub struct Timespec(__kernel_timespec);
+
+impl Timespec {
+    /// `seconds` and `nanoseconds`; the kernel refuses negative ones, and nanoseconds beyond
+    /// 999,999,999, with `EINVAL`.
+    pub const fn new(seconds: i64, nanoseconds: i64) -> Self {
+        Self(__kernel_timespec { tv_sec: seconds, tv_nsec: nanoseconds })
+    }
+
+    /// The seconds.
+    pub const fn seconds(&self) -> i64 {
+        self.0.tv_sec
+    }
+
+    /// The nanoseconds.
+    pub const fn nanoseconds(&self) -> i64 {
+        self.0.tv_nsec
+    }
+
+    /// The time as the kernel lays it out.
+    pub const fn as_raw(&self) -> &__kernel_timespec {
+        &self.0
+    }
+}
+
+impl From<Duration> for Timespec {
+    /// A duration beyond 2^63 - 1 seconds becomes that long.
+    fn from(duration: Duration) -> Self {
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        Self::new(seconds, i64::from(duration.subsec_nanos()))
+    }
+}
+
+/// The signals to block while waiting, as the kernel keeps them: bit `n - 1` is signal `n`.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SigSet(pub u64);
+
+impl SigSet {
+    /// Bytes that the kernel wants, whatever the size of the C library's `sigset_t`.
+    const LEN: u32 = 8;
+}
+
+/// How a wait ends other than by completions, for [`EnterArg::Wait`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WaitArg<'a> {
+    /// Signals to block while waiting.
+    pub sigmask: Option<&'a SigSet>,
+    /// How long to wait; an instant with [`EnterFlags::ABS_TIMER`].
+    pub timeout: Option<&'a Timespec>,
+    /// Microseconds to gather completions for: from then on, one is enough. 0 for none.
+    /// Needs [`Features::MIN_TIMEOUT`], since Linux 6.12; older kernels answer `EINVAL`.
+    pub min_wait_usec: u32,
+}
+
+/// The last two arguments of `io_uring_enter(2)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum EnterArg<'a> {
+    /// Nothing: wait for as long as it takes.
+    #[default]
+    None,
+    /// Signals to block while waiting. Since Linux 5.1.
+    SigMask(&'a SigSet),
+    /// A timeout, a least wait, signals. Needs [`Features::EXT_ARG`], since Linux 5.11.
+    Wait(WaitArg<'a>),
+    /// A `struct io_uring_reg_wait` in the ring's registered wait region, by its offset in
+    /// bytes. Since Linux 6.13.
+    Registered {
+        /// Bytes from the start of the region.
+        offset: usize,
+    },
+}
+
+/// Flags that [`EnterArg`] and the ring's descriptor decide, and not the caller.
+const DECIDED: EnterFlags =
+    EnterFlags::EXT_ARG.union(EnterFlags::EXT_ARG_REG).union(EnterFlags::REGISTERED_RING);
+
+/// The facts that decide how a ring is entered. Fixed once the ring is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Enter {
+    /// The descriptor, or the index of the registered one.
+    pub(crate) fd: i32,
+    /// What every call says: whether `fd` is an index.
+    pub(crate) base: EnterFlags,
+    pub(crate) setup: SetupFlags,
+    pub(crate) features: Features,
+}
+
+/// Whether to enter the kernel, and with which flags: `None` for not at all.
+///
+/// `queued` entries are published and not yet taken, `want` completions are to be waited for.
+/// `status` loads the SQ flags, at most once, and only if they can change the decision.
+#[inline(always)]
+pub(crate) fn decide(
+    setup: SetupFlags,
+    status: impl FnOnce() -> SqStatus,
+    queued: u32,
+    want: u32,
+) -> Option<EnterFlags> {
+    if want > 0 && !setup.contains(SetupFlags::SQPOLL) {
+        // Waiting brings everything in, and there is nobody to wake.
+        return Some(EnterFlags::GETEVENTS);
+    }
+    let status = status();
+    let mut flags = EnterFlags::empty();
+    let mut enter = queued > 0;
+    if setup.contains(SetupFlags::SQPOLL) {
+        // The polling thread takes entries by itself, unless it sleeps.
+        enter = enter && status.contains(SqStatus::NEED_WAKEUP);
+        if enter {
+            flags = flags.union(EnterFlags::SQ_WAKEUP);
+        }
+    }
+    // Overflown completions, and work that was put off, are brought in by GETEVENTS alone; so
+    // is everything on a ring whose completions are polled for.
+    let pending = status.intersects(SqStatus::CQ_OVERFLOW.union(SqStatus::TASKRUN));
+    if want > 0 || pending || setup.contains(SetupFlags::IOPOLL) {
+        flags = flags.union(EnterFlags::GETEVENTS);
+        enter = true;
+    }
+    if enter { Some(flags) } else { None }
+}
+
+impl Enter {
+    /// Whether a kernel thread takes entries when it likes.
+    #[inline(always)]
+    pub(crate) const fn is_polled(&self) -> bool {
+        self.setup.contains(SetupFlags::SQPOLL)
+    }
+
+    /// Publishes what is pushed, and enters the kernel if there is a reason to.
+    ///
+    /// Returns how many entries the kernel took; with SQPOLL, how many it was newly shown.
+    #[inline(always)]
+    pub(crate) fn submit<S: SqEntry>(
+        &self,
+        sq: &mut Sq<S>,
+        want: u32,
+        extra: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<u32, SubmitError> {
+        let fresh = sq.publish();
+        let queued = sq.queued();
+        let polled = self.is_polled();
+        let flags = match decide(self.setup, || sq.status(polled), queued, want) {
+            Some(flags) => flags.union(extra),
+            None if extra.is_empty() => return Ok(fresh),
+            None => extra,
+        };
+        match self.call(queued, want, flags, arg) {
+            Ok(taken) => {
+                sq.taken(taken);
+                Ok(if polled { fresh } else { taken })
+            }
+            Err(errno) => Err(failed(sq, errno, queued)),
+        }
+    }
+
+    /// Enters the kernel to wait, submitting nothing.
+    #[inline(always)]
+    pub(crate) fn wait(
+        &self,
+        want: u32,
+        extra: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<(), Errno> {
+        self.call(0, want, EnterFlags::GETEVENTS.union(extra), arg).map(|_| ())
+    }
+
+    /// Waits until an SQPOLL thread has made room, if there is none.
+    pub(crate) fn wait_for_room<S: SqEntry>(&self, sq: &mut Sq<S>) -> Result<(), Errno> {
+        if !self.is_polled() || sq.room() > 0 {
+            return Ok(());
+        }
+        // The thread takes what it was shown, while it is awake: anything else would be waited
+        // for without end.
+        sq.publish();
+        let mut flags = EnterFlags::SQ_WAIT;
+        if sq.status(true).contains(SqStatus::NEED_WAKEUP) {
+            flags = flags.union(EnterFlags::SQ_WAKEUP);
+        }
+        self.call(0, 0, flags, EnterArg::None).map(|_| ())
+    }
+
+    /// `EOPNOTSUPP` unless the kernel can do what `arg` asks for.
+    pub(crate) fn check(&self, arg: &EnterArg<'_>) -> Result<(), Errno> {
+        let needed = match arg {
+            EnterArg::None | EnterArg::SigMask(_) => Features::empty(),
+            EnterArg::Wait(wait) if wait.min_wait_usec > 0 => {
+                Features::EXT_ARG | Features::MIN_TIMEOUT
+            }
+            EnterArg::Wait(_) | EnterArg::Registered { .. } => Features::EXT_ARG,
+        };
+        if self.features.contains(needed) { Ok(()) } else { Err(Errno::OPNOTSUPP) }
+    }
+
+    #[inline(always)]
+    fn call(
+        &self,
+        to_submit: u32,
+        want: u32,
+        flags: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<u32, Errno> {
+        let flags = flags.difference(DECIDED).union(self.base);
+        let null = core::ptr::null();
+        match arg {
+            EnterArg::None => self.enter(to_submit, want, flags, null, 0),
+            EnterArg::SigMask(mask) => {
+                let mask: *const SigSet = mask;
+                self.enter(to_submit, want, flags, mask.cast(), SigSet::LEN as usize)
+            }
+            EnterArg::Wait(wait) => {
+                let ext = io_uring_getevents_arg {
+                    sigmask: wait.sigmask.map_or(SharedPtr::NULL, |mask| SharedPtr::new(mask)),
+                    sigmask_sz: if wait.sigmask.is_some() { SigSet::LEN } else { 0 },
+                    min_wait_usec: wait.min_wait_usec,
+                    ts: wait.timeout.map_or(SharedPtr::NULL, |ts| SharedPtr::new(ts)),
+                };
+                let ext: *const io_uring_getevents_arg = &ext;
+                let flags = flags.union(EnterFlags::EXT_ARG);
+                self.enter(to_submit, want, flags, ext.cast(), size_of::<io_uring_getevents_arg>())
+            }
+            EnterArg::Registered { offset } => {
+                let flags = flags.union(EnterFlags::EXT_ARG).union(EnterFlags::EXT_ARG_REG);
+                let offset = core::ptr::without_provenance(offset);
+                self.enter(to_submit, want, flags, offset, size_of::<sys::io_uring_reg_wait>())
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn enter(
+        &self,
+        to_submit: u32,
+        want: u32,
+        flags: EnterFlags,
+        arg: *const c_void,
+        arg_size: usize,
+    ) -> Result<u32, Errno> {
+        // SAFETY:
+        // 1. `arg` is null, an offset that the kernel checks, or valid for the call: it, and
+        //    what it points to, is borrowed by the caller of `call`. The kernel only reads it.
+        // 2. The entries that this hands over were pushed under the contract of
+        //    `SubmissionQueue::push`, which is what makes them the kernel's to carry out.
+        let result = unsafe { sys::io_uring_enter(self.fd, to_submit, want, flags, arg, arg_size) };
+        result.map_err(Errno::from_raw_os_error)
+    }
+}
+
+/// What a failed call left behind, of `queued` entries before it.
+#[cold]
+fn failed<S: SqEntry>(sq: &Sq<S>, errno: Errno, queued: u32) -> SubmitError {
+    let left = sq.queued();
+    SubmitError { errno, taken: queued.saturating_sub(left), queued: left }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Advice, Errno, SubmitError, Timespec, decide};
+    use crate::sys::{EnterFlags, SetupFlags, SqStatus};
+    use core::time::Duration;
+
+    const NONE: SqStatus = SqStatus::empty();
+    const DEFAULT: SetupFlags = SetupFlags::empty();
+    const IOPOLL: SetupFlags = SetupFlags::IOPOLL;
+    const SQPOLL: SetupFlags = SetupFlags::SQPOLL;
+    const STAY: Option<EnterFlags> = None;
+    const PLAIN: Option<EnterFlags> = Some(EnterFlags::empty());
+    const WAKE: Option<EnterFlags> = Some(EnterFlags::SQ_WAKEUP);
+    const GET: Option<EnterFlags> = Some(EnterFlags::GETEVENTS);
+    const BOTH: Option<EnterFlags> = Some(EnterFlags::SQ_WAKEUP.union(EnterFlags::GETEVENTS));
+
+    #[test]
+    fn entering_is_decided_by_table() {
+        let table = [
+            // set-up, status, queued, want, decision
+            (DEFAULT, NONE, 0, 0, STAY),
+            (DEFAULT, NONE, 1, 0, PLAIN),
+            (DEFAULT, NONE, 0, 1, GET),
+            (DEFAULT, NONE, 7, 3, GET),
+            (DEFAULT, SqStatus::CQ_OVERFLOW, 0, 0, GET),
+            (DEFAULT, SqStatus::TASKRUN, 0, 0, GET),
+            (DEFAULT, SqStatus::CQ_OVERFLOW, 2, 0, GET),
+            // Without a polling thread, nobody needs to be woken.
+            (DEFAULT, SqStatus::NEED_WAKEUP, 0, 0, STAY),
+            (DEFAULT, SqStatus::NEED_WAKEUP, 1, 0, PLAIN),
+            (SQPOLL, NONE, 0, 0, STAY),
+            (SQPOLL, NONE, 5, 0, STAY),
+            (SQPOLL, SqStatus::NEED_WAKEUP, 5, 0, WAKE),
+            // It sleeps, and rightly: there is nothing for it to do.
+            (SQPOLL, SqStatus::NEED_WAKEUP, 0, 0, STAY),
+            (SQPOLL, SqStatus::NEED_WAKEUP, 0, 1, GET),
+            (SQPOLL, SqStatus::NEED_WAKEUP, 5, 1, BOTH),
+            (SQPOLL, NONE, 5, 1, GET),
+            (SQPOLL, SqStatus::CQ_OVERFLOW, 0, 0, GET),
+            (SQPOLL, SqStatus::CQ_OVERFLOW.union(SqStatus::NEED_WAKEUP), 1, 0, BOTH),
+            (IOPOLL, NONE, 0, 0, GET),
+            (IOPOLL, NONE, 1, 0, GET),
+            (IOPOLL.union(SQPOLL), NONE, 1, 0, GET),
+            (IOPOLL.union(SQPOLL), SqStatus::NEED_WAKEUP, 1, 0, BOTH),
+            // A flag of a newer kernel changes nothing.
+            (DEFAULT, SqStatus::from_bits_retain(1 << 30), 0, 0, STAY),
+        ];
+        for (setup, status, queued, want, decision) in table {
+            let decided = decide(setup, || status, queued, want);
+            assert_eq!(decided, decision, "{setup:?} {status:?} queued {queued} want {want}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_to_do_and_what_is_left() {
+        let error = |errno| SubmitError { errno, taken: 1, queued: 2 };
+        assert_eq!(error(Errno::INTR).advice(), Advice::Retry);
+        assert_eq!(error(Errno::AGAIN).advice(), Advice::Retry);
+        assert_eq!(error(Errno::BUSY).advice(), Advice::Reap);
+        assert_eq!(error(Errno::BADF).advice(), Advice::Stop);
+        let text = std::format!("{}", error(Errno::BUSY));
+        assert!(text.contains("reap"), "{text}");
+        assert!(text.contains("1 entries taken, 2 still queued"), "{text}");
+    }
+
+    #[test]
+    fn durations_become_timespecs_without_wrapping() {
+        let span = Timespec::from(Duration::new(3, 999_999_999));
+        assert_eq!((span.seconds(), span.nanoseconds()), (3, 999_999_999));
+        assert_eq!(Timespec::from(Duration::MAX).seconds(), i64::MAX);
+    }
+}

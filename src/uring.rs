@@ -1,0 +1,362 @@
+//! [`IoUring`]: the descriptor, the memory and the queues of one ring.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use rustix::io::Errno;
+
+use crate::build_error::BuildError;
+use crate::builder::Builder;
+use crate::completion::CompletionQueue;
+use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
+use crate::handle::Handle;
+use crate::register::Registrar;
+use crate::ring::cq::Cq;
+use crate::ring::map::Memory;
+use crate::ring::sq::Sq;
+use crate::submission::SubmissionQueue;
+use crate::submit::{Enter, EnterArg, SubmitError, Timespec};
+use crate::sys::{EnterFlags, Features, SetupFlags, io_uring_params};
+use crate::thread::{AnyThread, HasFd, OneThread};
+
+/// A ring that stays on the thread that made it, from [`Builder::build_local`].
+///
+/// It is not [`Send`]: what it may rely on, a registered descriptor or being the only
+/// submitter, holds on its own thread alone.
+///
+/// ```compile_fail
+/// fn send(_: impl Send) {}
+/// send(ringbolt::IoUring::builder().build_local(8).unwrap());
+/// ```
+pub type LocalIoUring<S = Sqe, C = Cqe> = IoUring<S, C, OneThread>;
+
+/// An io_uring instance.
+///
+/// Dropping it, or calling [`close`](Self::close), closes the descriptor first and unmaps the
+/// queues then. Operations in flight are cancelled by the kernel some time after that, and
+/// nobody is told: reap them first, or keep what they use for ever.
+///
+/// It can be sent to another thread, but two threads cannot use it at once: give them a half
+/// each, by [`split`](Self::split).
+///
+/// ```
+/// fn send(_: impl Send) {}
+/// # fn main() -> Result<(), ringbolt::BuildError> {
+/// send(ringbolt::IoUring::new(8)?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```compile_fail
+/// fn share(_: impl Sync) {}
+/// share(ringbolt::IoUring::new(8).unwrap());
+/// ```
+pub struct IoUring<S: SqEntry = Sqe, C: CqEntry = Cqe, T = AnyThread> {
+    // The order in which these are dropped: the queues point into the memory, and the
+    // descriptor goes before the memory does.
+    sq: Sq<S>,
+    cq: Cq<C>,
+    enter: Enter,
+    handle: Handle,
+    memory: Memory,
+    params: io_uring_params,
+    thread: PhantomData<T>,
+}
+
+impl IoUring {
+    /// Makes a ring with `entries` submission slots, rounded up to a power of two, and default
+    /// settings.
+    ///
+    /// # Errors
+    ///
+    /// See [`BuildError`].
+    pub fn new(entries: u32) -> Result<Self, BuildError> {
+        Self::builder().build(entries)
+    }
+
+    /// Makes the ring that a thread should use for its own work, with the flags that make it
+    /// cheapest as far as this kernel has them: SINGLE_ISSUER, DEFER_TASKRUN, NO_SQARRAY,
+    /// SUBMIT_ALL and a registered descriptor.
+    ///
+    /// What it came to say [`setup_flags`](Self::setup_flags) and
+    /// [`is_fd_registered`](Self::is_fd_registered). With DEFER_TASKRUN, completions of what
+    /// did not complete at once come in when the thread waits or calls
+    /// [`get_events`](Self::get_events), and not before.
+    ///
+    /// # Errors
+    ///
+    /// See [`BuildError`]: those that no other flags would mend.
+    pub fn local(entries: u32) -> Result<LocalIoUring, BuildError> {
+        let mut flags = SetupFlags::SINGLE_ISSUER
+            | SetupFlags::DEFER_TASKRUN
+            | SetupFlags::NO_SQARRAY
+            | SetupFlags::SUBMIT_ALL;
+        loop {
+            match Self::builder().flags(flags).build_local(entries) {
+                Ok(mut ring) => {
+                    // An older kernel, or 16 rings on this thread: its descriptor will do.
+                    let _ = ring.register_fd();
+                    return Ok(ring);
+                }
+                Err(BuildError::Invalid { .. }) if !flags.is_empty() => {
+                    let newest = flags.newest().map_or(flags, |(newest, _)| newest);
+                    flags.remove(newest);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Default settings, to be changed.
+    pub const fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
+impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
+    /// Puts a ring together.
+    ///
+    /// # Safety
+    ///
+    /// The ring behind `handle` was just set up with `params` for entries `S` and `C`, its
+    /// regions are `memory`, and nothing was submitted to it.
+    pub(crate) unsafe fn new_raw(handle: Handle, memory: Memory, params: io_uring_params) -> Self {
+        // SAFETY: the memory is that of a new ring, by the contract; it outlives the queue,
+        // which is a field before it.
+        let sq = unsafe { memory.sq_parts(params.flags) };
+        // SAFETY: as above.
+        let cq = unsafe { memory.cq_parts() };
+        Self {
+            // SAFETY: the parts are those of a mapped, checked ring.
+            sq: unsafe { Sq::new(sq) },
+            // SAFETY: as above.
+            cq: unsafe { Cq::new(cq) },
+            enter: handle.enter(&params),
+            handle,
+            memory,
+            params,
+            thread: PhantomData,
+        }
+    }
+
+    /// Where entries are pushed.
+    #[inline(always)]
+    pub fn submission(&mut self) -> SubmissionQueue<'_, S, T> {
+        SubmissionQueue::new(&mut self.sq, &self.enter)
+    }
+
+    /// Where completions are taken.
+    #[inline(always)]
+    pub fn completion(&mut self) -> CompletionQueue<'_, C, T> {
+        CompletionQueue::new(&mut self.cq, &self.enter)
+    }
+
+    /// Both halves, for two scoped threads, or for one that pushes while it iterates.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, ops::Nop};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut ring = IoUring::new(8)?;
+    /// let (mut submission, mut completion) = ring.split();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(move || {
+    ///         submission.push_safe(Nop::new().sqe(1)).unwrap();
+    ///         submission.submit().unwrap();
+    ///     });
+    ///     completion.wait(1).unwrap();
+    ///     assert_eq!(completion.pop().unwrap().user_data(), 1);
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub fn split(&mut self) -> (SubmissionQueue<'_, S, T>, CompletionQueue<'_, C, T>) {
+        let submission = SubmissionQueue::new(&mut self.sq, &self.enter);
+        (submission, CompletionQueue::new(&mut self.cq, &self.enter))
+    }
+
+    /// Hands everything pushed to the kernel. See [`SubmissionQueue::submit`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SubmissionQueue::submit`].
+    #[inline(always)]
+    pub fn submit(&mut self) -> Result<u32, SubmitError> {
+        self.cq.publish();
+        self.submission().submit()
+    }
+
+    /// Submits, then waits until `want` completions are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`SubmissionQueue::submit_and_wait`].
+    #[inline(always)]
+    pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
+        self.cq.publish();
+        self.submission().submit_and_wait(want)
+    }
+
+    /// Submits, then waits for `want` completions, for `timeout` at the most.
+    ///
+    /// # Errors
+    ///
+    /// As [`SubmissionQueue::submit_and_wait_timeout`].
+    #[inline]
+    pub fn submit_and_wait_timeout(
+        &mut self,
+        want: u32,
+        timeout: Timespec,
+    ) -> Result<u32, SubmitError> {
+        self.cq.publish();
+        self.submission().submit_and_wait_timeout(want, timeout)
+    }
+
+    /// Submits, then waits for `want` completions, for one after `min_wait_usec`
+    /// microseconds, and for `timeout` at the most.
+    ///
+    /// # Errors
+    ///
+    /// As [`SubmissionQueue::submit_and_wait_min_timeout`].
+    #[inline]
+    pub fn submit_and_wait_min_timeout(
+        &mut self,
+        want: u32,
+        timeout: Timespec,
+        min_wait_usec: u32,
+    ) -> Result<u32, SubmitError> {
+        self.cq.publish();
+        self.submission().submit_and_wait_min_timeout(want, timeout, min_wait_usec)
+    }
+
+    /// Submits and waits with flags and arguments of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// As [`SubmissionQueue::submit_with`].
+    #[inline]
+    pub fn submit_with(
+        &mut self,
+        want: u32,
+        flags: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<u32, SubmitError> {
+        self.cq.publish();
+        self.submission().submit_with(want, flags, arg)
+    }
+
+    /// Waits until `want` completions are there, submitting nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`CompletionQueue::wait`].
+    #[inline(always)]
+    pub fn wait(&mut self, want: u32) -> Result<(), Errno> {
+        self.completion().wait(want)
+    }
+
+    /// Brings in overflown completions and runs work that was put off, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`CompletionQueue::get_events`].
+    #[inline]
+    pub fn get_events(&mut self) -> Result<(), Errno> {
+        self.completion().get_events()
+    }
+
+    /// Registers buffers, files and everything else, `io_uring_register(2)`.
+    #[inline]
+    pub fn registrar(&self) -> Registrar<'_> {
+        self.handle.registrar()
+    }
+
+    /// What set-up returned, bits that this crate does not know included.
+    #[inline]
+    pub const fn params(&self) -> &io_uring_params {
+        &self.params
+    }
+
+    /// What this kernel's rings can do.
+    #[inline]
+    pub const fn features(&self) -> Features {
+        self.params.features
+    }
+
+    /// The flags that the ring was set up with.
+    #[inline]
+    pub const fn setup_flags(&self) -> SetupFlags {
+        self.params.flags
+    }
+
+    /// Whether system calls name the ring by a registered index, not by its descriptor.
+    #[inline]
+    pub fn is_fd_registered(&self) -> bool {
+        self.handle.index().is_some()
+    }
+
+    /// Closes the ring: frees its registered index, closes its descriptor, unmaps its queues,
+    /// in this order. Memory that the caller provided is the caller's again.
+    ///
+    /// Dropping does the same; this is for code that says when. The kernel drops registered
+    /// buffers and files, and cancels what is in flight, some time after this has returned.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl<S: SqEntry, C: CqEntry> IoUring<S, C> {
+    /// Binds the ring to this thread.
+    pub(crate) fn into_local(self) -> LocalIoUring<S, C> {
+        let Self { sq, cq, enter, handle, memory, params, thread: _ } = self;
+        IoUring { sq, cq, enter, handle, memory, params, thread: PhantomData }
+    }
+}
+
+impl<S: SqEntry, C: CqEntry> IoUring<S, C, OneThread> {
+    /// Registers the descriptor with this thread and names the ring by its index from now on.
+    pub(crate) fn register_fd(&mut self) -> Result<(), Errno> {
+        self.handle.register()?;
+        self.enter = self.handle.enter(&self.params);
+        Ok(())
+    }
+}
+
+#[cfg(feature = "owned")]
+impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
+    /// Takes the ring apart, for the halves that own it together.
+    pub(crate) fn into_parts(self) -> (Sq<S>, Cq<C>, Enter, Handle, Memory) {
+        (self.sq, self.cq, self.enter, self.handle, self.memory)
+    }
+}
+
+impl<S: SqEntry, C: CqEntry, T: HasFd> AsFd for IoUring<S, C, T> {
+    /// The ring's descriptor: readable while completions wait.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self.handle.fd() {
+            Some(fd) => fd,
+            // `Builder` makes such rings with a descriptor only.
+            None => unreachable!("a ring of this type has a descriptor"),
+        }
+    }
+}
+
+impl<S: SqEntry, C: CqEntry, T: HasFd> AsRawFd for IoUring<S, C, T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl<S: SqEntry, C: CqEntry, T> fmt::Debug for IoUring<S, C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IoUring")
+            .field("handle", &self.handle)
+            .field("flags", &self.params.flags)
+            .field("features", &self.params.features)
+            .field("sq_entries", &self.params.sq_entries)
+            .field("cq_entries", &self.params.cq_entries)
+            .finish_non_exhaustive()
+    }
+}
