@@ -1,0 +1,87 @@
+//! Tests in a thread that is given up on, and in a process of their own.
+
+use std::process::Command;
+use std::sync::mpsc;
+
+use rustix::io::Errno;
+
+use super::PATIENCE;
+
+/// Runs `body` on a thread of its own and returns what it returns. Fails the test if that takes
+/// too long: a call that never returns then fails one test, and does not hold up the others.
+pub(crate) fn bounded<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
+    let (done, is_done) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let result = body();
+        let _ = done.send(());
+        result
+    });
+    // Some of these tests take seconds when they succeed, and more on a busy machine.
+    let patience = 3 * PATIENCE;
+    if is_done.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+        panic!("still running after {patience:?}");
+    }
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Set to the name of the test that a process was started for.
+const CHILD: &str = "RINGBOLT_TEST_CHILD";
+
+/// Runs `body` in a process of its own, by running the test `name` of the same file again. For
+/// tests that change what a process has only once: limits, capabilities, filters, signals.
+///
+/// `name` is the name of the test that calls this.
+pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
+    if std::env::var_os(CHILD).is_some_and(|child| child == name) {
+        return body();
+    }
+    let binary = std::env::current_exe().expect("the path of the test binary");
+    let mut command = Command::new(binary);
+    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, name);
+    let output = command.output().expect("the test binary runs again");
+    let text = String::from_utf8_lossy(&output.stdout);
+    print!("{text}");
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "in the child process: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr),
+    );
+}
+
+/// Has the kernel answer `errno` to each system call `number` of this thread from now on, and
+/// of the threads that it starts. There is no way back: for tests in a child process, or in a
+/// thread of their own.
+pub(crate) fn refuse_call(number: libc::c_long, errno: Errno) {
+    let number = u32::try_from(number).expect("the number of a system call");
+    let errno = errno.raw_os_error().unsigned_abs();
+    let load = u16::try_from(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS).expect("16 bits");
+    let equal = u16::try_from(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K).expect("16 bits");
+    let give = u16::try_from(libc::BPF_RET | libc::BPF_K).expect("16 bits");
+    let step = |code, jf, k| libc::sock_filter { code, jt: 0, jf, k };
+    let mut program = [
+        // The number is the first field of `struct seccomp_data`.
+        step(load, 0, 0),
+        step(equal, 1, number),
+        step(give, 0, libc::SECCOMP_RET_ERRNO | errno),
+        step(give, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    // SAFETY: numbers only; the kernel wants this of those without privileges.
+    let alone = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    let mode = libc::SECCOMP_MODE_FILTER;
+    // SAFETY: a filter of four steps, which the kernel copies during the call.
+    let filtered = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter) };
+    assert_eq!((alone, filtered), (0, 0), "{}", std::io::Error::last_os_error());
+}
+
+/// Sets both limits of `resource` to `limit` for this process.
+pub(crate) fn limit(resource: libc::__rlimit_resource_t, limit: libc::rlim_t) {
+    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    // SAFETY: a limit that the kernel reads during the call.
+    let result = unsafe { libc::setrlimit(resource, &raw const limit) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
