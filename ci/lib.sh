@@ -1,0 +1,32 @@
+# What several checks share. Sourced, not run.
+
+# The oldest compiler that builds the crates: the one that Cargo.toml promises.
+MSRV=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml).0
+
+# One target for each architecture whose std rustup installs.
+TARGETS="x86_64-unknown-linux-gnu i686-unknown-linux-gnu aarch64-unknown-linux-gnu
+armv7-unknown-linux-gnueabihf thumbv7neon-unknown-linux-gnueabihf riscv64gc-unknown-linux-gnu
+s390x-unknown-linux-gnu powerpc64le-unknown-linux-gnu"
+
+# Those whose std is built from source, by the nightly compiler.
+SOURCE_TARGETS="loongarch64-unknown-linux-gnu"
+
+say() {
+    printf '\n== %s\n' "$*"
+}
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# Turns a test that is skipped for lack of a kernel feature into a failure, if a kernel of the
+# running version has the feature; and provides what the machine has to be asked for.
+no_skips() {
+    RINGBOLT_NO_SKIP=$(uname -r | cut -d. -f1,2)
+    export RINGBOLT_NO_SKIP
+    if [ -w /proc/sys/vm/nr_hugepages ] && [ "$(cat /proc/sys/vm/nr_hugepages)" -lt 8 ]; then
+        echo "setting vm.nr_hugepages to 8 for the test of rings in huge pages"
+        echo 8 > /proc/sys/vm/nr_hugepages || true
+    fi
+}

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# The crates build where there is no std at all: only `core` is made for them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo +nightly check -p ringbolt --lib --no-default-features -Z build-std=core \
+    --target x86_64-unknown-linux-gnu --target-dir target/no-std
+cargo +nightly check -p ringbolt --lib --no-default-features --features owned \
+    -Z build-std=core,alloc --target x86_64-unknown-linux-gnu --target-dir target/no-std

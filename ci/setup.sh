@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Installs what the checks need and a bare machine with rustup lacks.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. ci/lib.sh
+
+rustup component add rustfmt clippy
+rustup toolchain install "$MSRV" --profile minimal --no-self-update
+rustup toolchain install nightly --profile minimal --no-self-update \
+    --component miri --component rust-src
+for target in $TARGETS; do
+    rustup target add "$target"
+done
+if ! dpkg -s strace gcc gcc-multilib libc6-dev > /dev/null 2>&1; then
+    apt-get update
+    apt-get install -y --no-install-recommends strace gcc gcc-multilib libc6-dev
+fi

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The tests pass on 32 bits: a 32-bit program on this 64-bit kernel.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. ci/lib.sh
+no_skips
+
+export CARGO_TARGET_DIR=target/x86
+cargo test --workspace --all-features --target i686-unknown-linux-gnu
+cargo test --release -p ringbolt-sys --target i686-unknown-linux-gnu
