@@ -200,7 +200,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// |---|---|
     /// | `EAGAIN` | no memory for requests; try again |
     /// | `EBADFD` | the ring is disabled |
-    /// | `EBADR` | completions were dropped; [`CompletionQueue::overflow`](crate::CompletionQueue::overflow) has counted them |
+    /// | `EBADR` | completions were dropped, see [`overflow`](crate::CompletionQueue::overflow) |
     /// | `EBUSY` | completions have overflown and cannot be put off further; reap first |
     /// | `EEXIST` | a ring with SINGLE_ISSUER, and another thread |
     /// | `EINTR` | a signal came while waiting |

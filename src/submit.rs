@@ -98,8 +98,8 @@ impl From<SubmitError> for std::io::Error {
 pub struct Timespec(__kernel_timespec);
 
 impl Timespec {
-    /// `seconds` and `nanoseconds`; the kernel refuses negative ones, and nanoseconds beyond
-    /// 999,999,999, with `EINVAL`.
+    /// `seconds` and `nanoseconds`, of which the kernel refuses negative ones with `EINVAL`;
+    /// to a 32-bit program's nanoseconds it adds 2^32 instead.
     pub const fn new(seconds: i64, nanoseconds: i64) -> Self {
         Self(__kernel_timespec { tv_sec: seconds, tv_nsec: nanoseconds })
     }

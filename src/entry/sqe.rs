@@ -32,7 +32,7 @@ pub struct Sqe(io_uring_sqe);
 /// [`ops::AsyncCancel`](crate::ops::AsyncCancel), and pushed with
 /// [`SubmissionQueue::push_safe`](crate::SubmissionQueue::push_safe). It is an [`Sqe`] too,
 /// by `into()`, where it stands in a chain with others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SafeSqe(Sqe);
 
 /// Flags that tie an entry to the next one.
@@ -68,9 +68,7 @@ impl Sqe {
     /// Pointers become numbers here, so that bytes cannot be turned back into an entry that
     /// strict provenance accepts.
     pub const fn to_bytes(&self) -> [u8; 64] {
-        // SAFETY: an entry is 64 bytes, every one initialised: `ZEROED` initialises them, and
-        // each arm of each union is fully initialised whatever is stored to it later.
-        unsafe { core::mem::transmute::<io_uring_sqe, [u8; 64]>(self.0) }
+        *self.0.as_bytes()
     }
 
     /// What to do.
@@ -305,6 +303,8 @@ impl Sqe {
 
     /// Posts no completion if this entry succeeds. `IOSQE_CQE_SKIP_SUCCESS`, since Linux 5.17
     /// ([`Features::CQE_SKIP`](crate::sys::Features::CQE_SKIP)).
+    ///
+    /// If it fails, it posts one, and the entries linked behind it are cancelled without.
     #[must_use]
     #[inline(always)]
     pub const fn skip_success(self) -> Self {
@@ -406,6 +406,15 @@ impl From<SafeSqe> for Sqe {
         safe.0
     }
 }
+
+impl PartialEq for Sqe {
+    /// Whether the kernel would read the same bytes.
+    fn eq(&self, other: &Self) -> bool {
+        self.to_bytes() == other.to_bytes()
+    }
+}
+
+impl Eq for Sqe {}
 
 impl fmt::Debug for Sqe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

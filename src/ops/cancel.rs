@@ -66,7 +66,8 @@ impl AsyncCancel {
     /// Matches only operations with this opcode. `IORING_ASYNC_CANCEL_OP`, since Linux 6.6.
     ///
     /// `user_data` is then no longer matched unless
-    /// [`flags`](Self::flags) adds [`CancelFlags::USERDATA`].
+    /// [`flags`](Self::flags) adds [`CancelFlags::USERDATA`]. To go by the opcode alone, start
+    /// from [`of_user_data`](Self::of_user_data), of any: [`any`](Self::any) does not go with it.
     #[must_use]
     #[inline(always)]
     pub const fn opcode(mut self, opcode: Opcode) -> Self {
