@@ -59,6 +59,8 @@ pub enum BuildError {
     },
     /// `EMFILE` or `ENFILE`: too many open files.
     TooManyFiles(Errno),
+    /// `EBADF` or `ENXIO`: the descriptor of the ring to attach to is not open.
+    AttachWq(Errno),
     /// Any other answer of `io_uring_setup(2)`.
     Setup(Errno),
     /// The rings could not be mapped.
@@ -132,6 +134,9 @@ impl BuildError {
             Errno::NOMEM => Self::OutOfMemory,
             Errno::INVAL => Self::Invalid { flags: params.flags },
             Errno::MFILE | Errno::NFILE => Self::TooManyFiles(errno),
+            Errno::BADF | Errno::NXIO if params.flags.contains(SetupFlags::ATTACH_WQ) => {
+                Self::AttachWq(errno)
+            }
             other => Self::Setup(other),
         }
     }
@@ -144,6 +149,7 @@ impl BuildError {
             Self::OutOfMemory => Some(Errno::NOMEM),
             Self::Invalid { .. } => Some(Errno::INVAL),
             Self::TooManyFiles(errno)
+            | Self::AttachWq(errno)
             | Self::Setup(errno)
             | Self::Map(errno)
             | Self::RegisterRingFd(errno) => Some(*errno),
@@ -239,6 +245,9 @@ impl fmt::Display for BuildError {
             }
             Self::TooManyFiles(errno) => {
                 write!(f, "no descriptor left for the ring ({errno}): raise ulimit -n")
+            }
+            Self::AttachWq(errno) => {
+                write!(f, "the descriptor of the ring to attach to is not open ({errno})")
             }
             Self::Setup(errno) => write!(f, "io_uring_setup failed: {errno}"),
             Self::Map(errno) => write!(f, "the rings could not be mapped: {errno}"),

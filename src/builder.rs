@@ -321,7 +321,7 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
     pub fn build_local(&self, entries: u32) -> Result<IoUring<S, C, OneThread>, BuildError> {
         let mut ring = self.set_up::<OneThread>(entries, SetupFlags::empty())?;
         if self.register_ring_fd {
-            ring.register_fd().map_err(BuildError::RegisterRingFd)?;
+            ring.register_ring_fd().map_err(BuildError::RegisterRingFd)?;
         }
         Ok(ring)
     }
@@ -358,7 +358,12 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
         Ok(())
     }
 
-    fn check_sizes(&self, entries: u32) -> Result<(), BuildError> {
+    /// A builder that has nothing but sizes to check.
+    pub(crate) const fn sized(cq_entries: Option<u32>) -> Self {
+        Builder { cq_entries, ..Builder::new().with_widths() }
+    }
+
+    pub(crate) fn check_sizes(&self, entries: u32) -> Result<(), BuildError> {
         let clamp = self.flags.contains(SetupFlags::CLAMP);
         if entries == 0 || (entries > MAX_ENTRIES && !clamp) {
             return Err(BuildError::Entries { entries });

@@ -66,7 +66,7 @@ impl Handle {
 
     /// Registers the descriptor with this thread; the ring goes by its index from then on.
     pub(crate) fn register(&mut self) -> Result<(), Errno> {
-        let RingFd::Owned(fd) = &self.fd else { return Ok(()) };
+        let (RingFd::Owned(fd), None) = (&self.fd, self.registered) else { return Ok(()) };
         self.registered = Some(register::register_ring_fd(fd.as_fd())?);
         Ok(())
     }

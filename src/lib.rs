@@ -68,10 +68,12 @@ mod completion;
 mod disabled;
 mod entry;
 mod handle;
+mod message;
 pub mod ops;
 #[cfg(feature = "owned")]
 mod owned;
 pub mod register;
+mod resize;
 mod ring;
 mod submission;
 mod submit;
@@ -86,8 +88,10 @@ pub use builder::{Builder, MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
 pub use completion::{CompletionQueue, Drain};
 pub use disabled::{DisabledIoUring, EnableError};
 pub use entry::{CqEntry, Cqe, Cqe32, CqeMixed, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed};
+pub use message::{ControlMessage, ControlMessages, MessageError, ReceivedMessage};
 #[cfg(feature = "owned")]
 pub use owned::{OwnedCompletionQueue, OwnedSubmissionQueue};
+pub use resize::ResizeError;
 pub use ring::layout::LayoutError;
 pub use ring::map::RingMemory;
 pub use ring::sq::PushError;

@@ -164,8 +164,8 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// to it.
     ///
     /// An SQPOLL thread takes them from there if it is awake; one that sleeps is woken by
-    /// [`submit`](Self::submit), and by nothing else. Without such a thread nothing happens
-    /// before the next submit.
+    /// [`submit`](Self::submit), not by this. Without such a thread nothing happens before the
+    /// next submit.
     #[inline]
     pub fn flush(&mut self) -> u32 {
         self.sq.publish()
@@ -215,6 +215,9 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     }
 
     /// Like [`submit`](Self::submit), then waits until `want` completions are there.
+    ///
+    /// Fewer are there when a [`Timeout`](crate::ops::Timeout) has completed: that ends each
+    /// wait on its ring.
     ///
     /// # Errors
     ///

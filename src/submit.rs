@@ -98,8 +98,9 @@ impl From<SubmitError> for std::io::Error {
 pub struct Timespec(__kernel_timespec);
 
 impl Timespec {
-    /// `seconds` and `nanoseconds`, of which the kernel refuses negative ones with `EINVAL`;
-    /// to a 32-bit program's nanoseconds it adds 2^32 instead.
+    /// `seconds` and `nanoseconds`. Operations with negative ones complete with `EINVAL`; a
+    /// wait for such a time is over at once. To a 32-bit program's nanoseconds the kernel adds
+    /// 2^32 instead.
     pub const fn new(seconds: i64, nanoseconds: i64) -> Self {
         Self(__kernel_timespec { tv_sec: seconds, tv_nsec: nanoseconds })
     }
@@ -135,7 +136,7 @@ pub struct SigSet(pub u64);
 
 impl SigSet {
     /// Bytes that the kernel wants, whatever the size of the C library's `sigset_t`.
-    const LEN: u32 = 8;
+    pub(crate) const LEN: u32 = 8;
 }
 
 /// How a wait ends other than by completions, for [`EnterArg::Wait`].

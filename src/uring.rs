@@ -55,12 +55,12 @@ pub type LocalIoUring<S = Sqe, C = Cqe> = IoUring<S, C, OneThread>;
 pub struct IoUring<S: SqEntry = Sqe, C: CqEntry = Cqe, T = AnyThread> {
     // The order in which these are dropped: the queues point into the memory, and the
     // descriptor goes before the memory does.
-    sq: Sq<S>,
-    cq: Cq<C>,
+    pub(crate) sq: Sq<S>,
+    pub(crate) cq: Cq<C>,
     enter: Enter,
-    handle: Handle,
-    memory: Memory,
-    params: io_uring_params,
+    pub(crate) handle: Handle,
+    pub(crate) memory: Memory,
+    pub(crate) params: io_uring_params,
     thread: PhantomData<T>,
 }
 
@@ -96,7 +96,7 @@ impl IoUring {
             match Self::builder().flags(flags).build_local(entries) {
                 Ok(mut ring) => {
                     // An older kernel, or 16 rings on this thread: its descriptor will do.
-                    let _ = ring.register_fd();
+                    let _ = ring.register_ring_fd();
                     return Ok(ring);
                 }
                 Err(BuildError::Invalid { .. }) if !flags.is_empty() => {
@@ -298,7 +298,8 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     }
 
     /// Closes the ring: frees its registered index, closes its descriptor, unmaps its queues,
-    /// in this order. Memory that the caller provided is the caller's again.
+    /// in this order. Memory that the caller provided may be unmapped, and not be put to
+    /// another use, see [`Builder::memory`](crate::Builder::memory).
     ///
     /// Dropping does the same; this is for code that says when. The kernel drops registered
     /// buffers and files, and cancels what is in flight, some time after this has returned.
@@ -316,8 +317,16 @@ impl<S: SqEntry, C: CqEntry> IoUring<S, C> {
 }
 
 impl<S: SqEntry, C: CqEntry> IoUring<S, C, OneThread> {
-    /// Registers the descriptor with this thread and names the ring by its index from now on.
-    pub(crate) fn register_fd(&mut self) -> Result<(), Errno> {
+    /// Registers the descriptor with this thread, and names the ring by its index from now on,
+    /// which makes each system call cheaper. `IORING_REGISTER_RING_FDS`, since Linux 5.18.
+    ///
+    /// [`Builder::register_ring_fd`] does this for rings that are not built disabled. The slot is
+    /// freed when the ring is closed.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when this thread has registered 16 rings, `EINVAL` before Linux 5.18.
+    pub fn register_ring_fd(&mut self) -> Result<(), Errno> {
         self.handle.register()?;
         self.enter = self.handle.enter(&self.params);
         Ok(())

@@ -1,11 +1,11 @@
 //! [`Cqe`], the completion of 16 bytes.
-#![forbid(unsafe_code)]
 
 use core::fmt;
 
+use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
-use crate::sys::{CqeFlags, IORING_CQE_BUFFER_SHIFT, io_uring_cqe};
+use crate::sys::{CqeFlags, IORING_CQE_BUFFER_SHIFT, NotifUsage, io_uring_cqe};
 
 /// A completion queue entry of 16 bytes, `struct io_uring_cqe`.
 #[doc(alias = "io_uring_cqe")]
@@ -63,6 +63,69 @@ impl Cqe {
     #[inline(always)]
     pub const fn has_more(&self) -> bool {
         self.0.flags.contains(CqeFlags::MORE)
+    }
+
+    /// Whether the provided buffer is not used up: the next data goes behind this, into the same
+    /// one. `IORING_CQE_F_BUF_MORE`, since Linux 6.12.
+    #[inline(always)]
+    pub const fn has_more_of_buffer(&self) -> bool {
+        self.0.flags.contains(CqeFlags::BUF_MORE)
+    }
+
+    /// Whether the socket has more data than was received. `IORING_CQE_F_SOCK_NONEMPTY`, since
+    /// Linux 5.19.
+    #[inline(always)]
+    pub const fn is_socket_nonempty(&self) -> bool {
+        self.0.flags.contains(CqeFlags::SOCK_NONEMPTY)
+    }
+
+    /// Whether this is the second completion of a zero-copy send: the kernel has let go of the
+    /// memory. `IORING_CQE_F_NOTIF`, since Linux 6.0.
+    #[inline(always)]
+    pub const fn is_notification(&self) -> bool {
+        self.0.flags.contains(CqeFlags::NOTIF)
+    }
+
+    /// What a [notification](Self::is_notification) reports of how the data was sent, if
+    /// [`RecvSendFlags::SEND_ZC_REPORT_USAGE`](crate::sys::RecvSendFlags::SEND_ZC_REPORT_USAGE)
+    /// asked for it. Since Linux 6.2.
+    #[inline(always)]
+    pub const fn zero_copy_usage(&self) -> NotifUsage {
+        // The bits are what counts: the field is signed, the usage is not.
+        NotifUsage::from_bits_retain(u32::from_ne_bytes(self.0.res.to_ne_bytes()))
+    }
+
+    /// Whether this only fills the end of a mixed queue. Queues pass over such entries.
+    /// `IORING_CQE_F_SKIP`, since Linux 6.18.
+    #[inline(always)]
+    pub const fn is_filler(&self) -> bool {
+        self.0.flags.contains(CqeFlags::SKIP)
+    }
+
+    /// Whether this is the first half of 32 bytes, in a mixed queue. `IORING_CQE_F_32`, since
+    /// Linux 6.18.
+    #[inline(always)]
+    pub const fn is_wide(&self) -> bool {
+        self.0.flags.contains(CqeFlags::F_32)
+    }
+
+    /// The descriptor that an operation made: accept, open, socket, fixed fd install.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    ///
+    /// # Safety
+    ///
+    /// The operation makes a descriptor, and not a fixed slot; and its completion is turned into
+    /// an owner once.
+    pub unsafe fn owned_fd(&self) -> Result<OwnedFd, Errno> {
+        let fd = match self.result() {
+            Ok(_) => self.0.res,
+            Err(errno) => return Err(errno),
+        };
+        // SAFETY: not negative, and by the contract a descriptor that nobody owns yet.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
     /// The id of the provided buffer that was used, if one was.

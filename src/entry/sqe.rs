@@ -26,7 +26,8 @@ use crate::sys::{
 #[derive(Clone, Copy)]
 pub struct Sqe(io_uring_sqe);
 
-/// An entry that names no memory and borrows no descriptor, so that pushing it is safe.
+/// An entry that names no memory, and of a descriptor at most looks up what it stands for, so
+/// that pushing it is safe.
 ///
 /// Made by such operations as [`ops::Nop`](crate::ops::Nop) or
 /// [`ops::AsyncCancel`](crate::ops::AsyncCancel), and pushed with

@@ -57,6 +57,12 @@ impl AsyncCancel {
         Self(sqe).flags(CancelFlags::FD.union(CancelFlags::FD_FIXED))
     }
 
+    /// Cancels an operation with this opcode. `IORING_ASYNC_CANCEL_OP`, since Linux 6.6.
+    #[inline(always)]
+    pub const fn of_opcode(opcode: Opcode) -> Self {
+        Self(on_none(Opcode::ASYNC_CANCEL)).opcode(opcode)
+    }
+
     /// Cancels everything in flight. `IORING_ASYNC_CANCEL_ANY`, since Linux 5.19.
     #[inline(always)]
     pub const fn any() -> Self {

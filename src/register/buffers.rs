@@ -2,12 +2,27 @@
 
 use core::ffi::c_void;
 
+use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
 use crate::ops::IoVec;
-use crate::sys::{RegisterOp, SharedPtr, io_uring_rsrc_update2};
+use crate::sys::{
+    CloneBuffersFlags, RegisterOp, SharedPtr, io_uring_clone_buffers, io_uring_rsrc_register,
+    io_uring_rsrc_update2,
+};
 
-use super::{Registrar, count, size};
+use super::{Registrar, count, size, tags_for};
+
+/// Which buffers of another ring to share, for [`Registrar::clone_buffers`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CloneRange {
+    /// The index of the first there.
+    pub from: u32,
+    /// The index that it gets here.
+    pub to: u32,
+    /// How many; 0 for all.
+    pub count: u32,
+}
 
 impl Registrar<'_> {
     /// Pins `buffers` and makes them the table of fixed buffers. `IORING_REGISTER_BUFFERS`,
@@ -35,6 +50,72 @@ impl Registrar<'_> {
         // SAFETY: as many vectors as said, which the kernel only reads, during the call; what
         // they point to is kept by the caller.
         unsafe { self.raw(RegisterOp::REGISTER_BUFFERS, arg, count(buffers)?) }?;
+        Ok(())
+    }
+
+    /// Makes a table of fixed buffers whose slots have tags. `IORING_REGISTER_BUFFERS2`, since
+    /// Linux 5.13; see
+    /// [`register_files_tagged`](Self::register_files_tagged) for what a tag does.
+    ///
+    /// # Errors
+    ///
+    /// As [`register_buffers`](Self::register_buffers); `EINVAL` if there are not as many tags as
+    /// buffers.
+    ///
+    /// # Safety
+    ///
+    /// As for [`register_buffers`](Self::register_buffers).
+    pub unsafe fn register_buffers_tagged(
+        &self,
+        buffers: &[IoVec],
+        tags: &[u64],
+    ) -> Result<(), Errno> {
+        let (data, tags) = (SharedPtr::new(buffers.as_ptr()), tags_for(buffers, tags)?);
+        let mut table = io_uring_rsrc_register {
+            nr: count(buffers)?,
+            data,
+            tags,
+            ..io_uring_rsrc_register::ZEROED
+        };
+        let arg = (&raw mut table).cast();
+        let size = size::<io_uring_rsrc_register>();
+        // SAFETY: one struct of that size, which points to as many vectors and tags as it says;
+        // all only read, and during the call. What the vectors point to is kept by the caller.
+        unsafe { self.raw(RegisterOp::REGISTER_BUFFERS2, arg, size) }?;
+        Ok(())
+    }
+
+    /// Shares the fixed buffers of another ring. `IORING_REGISTER_CLONE_BUFFERS`, since Linux
+    /// 6.12; a range of them since 6.13.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if there is a table already and [`CloneBuffersFlags::DST_REPLACE`] is not set,
+    /// `EINVAL` and `EOVERFLOW` for a range that leads out of a table, `ENXIO` if the other ring
+    /// has no buffers.
+    ///
+    /// # Safety
+    ///
+    /// The contract of [`register_buffers`](Self::register_buffers) for those buffers holds until
+    /// both rings have let go of them.
+    pub unsafe fn clone_buffers(
+        &self,
+        source: impl AsFd,
+        range: CloneRange,
+        flags: CloneBuffersFlags,
+    ) -> Result<(), Errno> {
+        let mut clone = io_uring_clone_buffers {
+            // A descriptor is never negative.
+            src_fd: source.as_fd().as_raw_fd().unsigned_abs(),
+            flags,
+            src_off: range.from,
+            dst_off: range.to,
+            nr: range.count,
+            ..io_uring_clone_buffers::ZEROED
+        };
+        let arg = (&raw mut clone).cast();
+        // SAFETY: one struct, which the kernel only reads, during the call.
+        unsafe { self.raw(RegisterOp::REGISTER_CLONE_BUFFERS, arg, 1) }?;
         Ok(())
     }
 

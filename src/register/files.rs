@@ -6,11 +6,12 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
 use crate::sys::{
-    IORING_REGISTER_FILES_SKIP, RegisterOp, RsrcRegisterFlags, SharedPtr, io_uring_files_update,
-    io_uring_rsrc_register,
+    IORING_REGISTER_FILES_SKIP, RegisterOp, RsrcRegisterFlags, SharedPtr,
+    io_uring_file_index_range, io_uring_files_update, io_uring_rsrc_register,
+    io_uring_rsrc_update2,
 };
 
-use super::{Registrar, count, size};
+use super::{Registrar, count, size, tags_for};
 
 /// What to put into a slot of the file table: a descriptor, nothing, or what is there.
 #[repr(transparent)]
@@ -45,7 +46,7 @@ impl Registrar<'_> {
     ///
     /// | errno | cause |
     /// |---|---|
-    /// | `EBADF` | a descriptor is not open |
+    /// | `EBADF` | a descriptor is not open, or is a ring's |
     /// | `EBUSY` | there is a table already |
     /// | `EINVAL` | no slot at all |
     /// | `EMFILE` | more slots than RLIMIT_NOFILE or the kernel's own limit allows |
@@ -66,6 +67,71 @@ impl Registrar<'_> {
         self.register_sparse(RegisterOp::REGISTER_FILES2, slots)
     }
 
+    /// Makes a file table whose slots have tags. `IORING_REGISTER_FILES2`, since Linux 5.13
+    /// ([`Features::RSRC_TAGS`](crate::sys::Features::RSRC_TAGS)).
+    ///
+    /// When the kernel has let go of the file of a slot, because it was replaced or the table
+    /// dropped and no entry uses it any more, it posts a completion whose `user_data` is the
+    /// slot's tag. A tag of 0 is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`register_files`](Self::register_files); `EINVAL` if there are not as many tags as
+    /// slots.
+    pub fn register_files_tagged(&self, slots: &[FileSlot<'_>], tags: &[u64]) -> Result<(), Errno> {
+        let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
+        let mut table = io_uring_rsrc_register {
+            nr: count(slots)?,
+            data,
+            tags,
+            ..io_uring_rsrc_register::ZEROED
+        };
+        let arg = (&raw mut table).cast();
+        let size = size::<io_uring_rsrc_register>();
+        // SAFETY: one struct of that size, which points to as many descriptors and tags as it
+        // says; all only read, and during the call.
+        unsafe { self.raw(RegisterOp::REGISTER_FILES2, arg, size) }?;
+        Ok(())
+    }
+
+    /// Replaces slots and their tags. `IORING_REGISTER_FILES_UPDATE2`, since Linux 5.13.
+    ///
+    /// Returns how many were updated.
+    ///
+    /// # Errors
+    ///
+    /// As [`update_files`](Self::update_files); `EINVAL` if there are not as many tags as slots.
+    pub fn update_files_tagged(
+        &self,
+        first: u32,
+        slots: &[FileSlot<'_>],
+        tags: &[u64],
+    ) -> Result<u32, Errno> {
+        let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
+        let nr = count(slots)?;
+        let mut update = io_uring_rsrc_update2 { offset: first, resv: 0, data, tags, nr, resv2: 0 };
+        let arg = (&raw mut update).cast();
+        let size = size::<io_uring_rsrc_update2>();
+        // SAFETY: one struct of that size, which points to as many descriptors and tags as it
+        // says; all only read, and during the call.
+        unsafe { self.raw(RegisterOp::REGISTER_FILES_UPDATE2, arg, size) }
+    }
+
+    /// Lets [`DestSlot::Alloc`](crate::ops::DestSlot::Alloc) choose among the `len` slots from
+    /// `first` on only. `IORING_REGISTER_FILE_ALLOC_RANGE`, since Linux 6.0.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the range leads out of the table, `EOVERFLOW` if it wraps, `ENXIO` if there is
+    /// no table.
+    pub fn set_file_alloc_range(&self, first: u32, len: u32) -> Result<(), Errno> {
+        let mut range = io_uring_file_index_range { off: first, len, resv: 0 };
+        let arg = (&raw mut range).cast();
+        // SAFETY: one struct, which the kernel only reads, during the call.
+        unsafe { self.raw(RegisterOp::REGISTER_FILE_ALLOC_RANGE, arg, 0) }?;
+        Ok(())
+    }
+
     /// Replaces the slots from `first` on by `slots`. `IORING_REGISTER_FILES_UPDATE`, since
     /// Linux 5.5.
     ///
@@ -76,7 +142,7 @@ impl Registrar<'_> {
     ///
     /// | errno | cause |
     /// |---|---|
-    /// | `EBADF` | a descriptor is not open |
+    /// | `EBADF` | a descriptor is not open, or is a ring's |
     /// | `EINVAL` | `first` and the number of slots lead out of the table |
     /// | `ENXIO` | there is no table |
     pub fn update_files(&self, first: u32, slots: &[FileSlot<'_>]) -> Result<u32, Errno> {

@@ -3,9 +3,17 @@
 //! [`Registrar`] has a method for each operation, in files by family; [`register`] reaches
 //! any operation with nothing but a descriptor.
 
+mod buf_ring;
 mod buffers;
+mod cancel;
+mod control;
+mod events;
 mod files;
 mod probe;
+mod query;
+mod region;
+mod restrictions;
+mod zcrx;
 
 use core::ffi::c_void;
 use core::marker::PhantomData;
@@ -13,9 +21,18 @@ use core::marker::PhantomData;
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
+pub use buf_ring::{BufferRing, Bundle, MAX_BUFFERS};
+pub use buffers::CloneRange;
+pub use cancel::CancelWhat;
+pub use control::{Clock, Napi};
+pub use events::send_message;
 pub use files::FileSlot;
 pub use probe::Probe;
+pub use query::{Answer, query};
+pub use region::{RegisteredWait, WaitRegion};
+pub use restrictions::{Restriction, restrict_task};
 
+use crate::ring::map::Region;
 use crate::sys::{
     self, IORING_REGISTER_USE_REGISTERED_RING, RegisterOp, SharedPtr, io_uring_rsrc_update,
 };
@@ -84,6 +101,17 @@ impl<'r> Registrar<'r> {
         unsafe { register(self.fd, op, arg, nr_args) }
     }
 
+    /// Maps memory that the kernel shares at `offset` of the ring's descriptor.
+    fn map(&self, len: usize, offset: u64) -> Result<Region, Errno> {
+        if self.by_index != 0 {
+            // There is no descriptor to map from.
+            return Err(Errno::BADF);
+        }
+        // SAFETY: the ring's descriptor, which `'r` keeps open.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
+        Region::map(fd, len, offset, false)
+    }
+
     /// Enables a ring that was set up disabled. `IORING_REGISTER_ENABLE_RINGS`, since Linux
     /// 5.10.
     pub(crate) fn enable(&self) -> Result<(), Errno> {
@@ -122,6 +150,11 @@ pub(crate) fn unregister_ring_fd(ring: Registrar<'_>, index: i32) -> Result<(), 
 /// The number of elements as the kernel takes it.
 fn count<T>(elements: &[T]) -> Result<u32, Errno> {
     u32::try_from(elements.len()).map_err(|_| Errno::INVAL)
+}
+
+/// The address of the tags, if there is one for each element.
+fn tags_for<T>(elements: &[T], tags: &[u64]) -> Result<SharedPtr, Errno> {
+    if tags.len() == elements.len() { Ok(SharedPtr::new(tags.as_ptr())) } else { Err(Errno::INVAL) }
 }
 
 /// The size of a struct in bytes, where the kernel wants that for a count.

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
 use crate::entry::{CqEntry, SqEntry};
 use crate::sys::{IORING_OFF_CQ_RING, IORING_OFF_SQ_RING, IORING_OFF_SQES, SetupFlags};
@@ -41,11 +41,19 @@ pub(crate) struct Memory {
     cq: Option<Region>,
     sqes: Region,
     layout: Layout,
+    dont_fork: bool,
+}
+
+/// Addresses that are kept free for the regions of a ring.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    rings: Region,
+    sqes: Region,
 }
 
 /// A range of bytes, unmapped when dropped if it was mapped here.
 #[derive(Debug)]
-struct Region {
+pub(crate) struct Region {
     start: NonNull<u8>,
     len: usize,
     mapped: bool,
@@ -65,7 +73,36 @@ impl Memory {
             cq: layout.cq_region.map(|len| map(len, IORING_OFF_CQ_RING)).transpose()?,
             sqes: map(layout.sqe_region, IORING_OFF_SQES)?,
             layout,
+            dont_fork,
         })
+    }
+
+    /// Keeps addresses free for regions of up to these many bytes.
+    pub(crate) fn reserve(rings: usize, sqes: usize) -> Result<Reservation, Errno> {
+        Ok(Reservation { rings: Region::reserve(rings)?, sqes: Region::reserve(sqes)? })
+    }
+
+    /// Maps the regions of the ring behind `fd` to where addresses were kept free for them, which
+    /// needs nothing that could be lacking. `None` if there is not room enough there.
+    pub(crate) fn map_reserved(
+        &self,
+        fd: BorrowedFd<'_>,
+        layout: Layout,
+        reservation: Reservation,
+    ) -> Result<Option<Self>, Errno> {
+        let Reservation { mut rings, mut sqes } = reservation;
+        let fits = layout.sq_region <= rings.len && layout.sqe_region <= sqes.len;
+        if !fits || layout.cq_region.is_some() {
+            return Ok(None);
+        }
+        rings.replace(fd, layout.sq_region, IORING_OFF_SQ_RING, self.dont_fork)?;
+        sqes.replace(fd, layout.sqe_region, IORING_OFF_SQES, self.dont_fork)?;
+        Ok(Some(Self { sq: rings, cq: None, sqes, layout, dont_fork: self.dont_fork }))
+    }
+
+    /// Whether the memory is the caller's.
+    pub(crate) const fn is_provided(&self) -> bool {
+        !self.sq.mapped
     }
 
     /// Uses the caller's memory. Returns `None` if it is too small for `layout`.
@@ -73,13 +110,13 @@ impl Memory {
         if memory.rings.len() < layout.ring_len() || memory.sqes.len() < layout.sqe_region {
             return None;
         }
-        let rings =
-            || Region { start: memory.rings.cast(), len: memory.rings.len(), mapped: false };
+        let rings = || Region::provided(memory.rings);
         Some(Self {
             sq: rings(),
             cq: layout.cq_region.map(|_| rings()),
-            sqes: Region { start: memory.sqes.cast(), len: memory.sqes.len(), mapped: false },
+            sqes: Region::provided(memory.sqes),
             layout,
+            dont_fork: false,
         })
     }
 
@@ -87,9 +124,8 @@ impl Memory {
     ///
     /// # Safety
     ///
-    /// The regions belong to a ring that was just set up with `setup`, for entries `S`, and
-    /// nothing was submitted to it; the caller makes one queue of the parts, and drops it
-    /// before the memory.
+    /// The regions belong to a ring that was just set up with `setup`, or resized, for entries
+    /// `S`; the caller makes one queue of the parts, and drops it before the memory.
     pub(crate) unsafe fn sq_parts<S: SqEntry>(&self, setup: SetupFlags) -> SqParts<S> {
         let offsets = &self.layout.sq;
         let rewinds = setup.contains(SetupFlags::SQ_REWIND);
@@ -99,7 +135,7 @@ impl Memory {
                 // The number of entries is a u32, and so fits.
                 let slot = word(array + index as usize * size_of::<u32>());
                 // SAFETY: `Layout` checked that the whole array lies in the region, aligned;
-                // the kernel reads it only for entries that were submitted.
+                // the kernel reads it only while it is entered.
                 unsafe { slot.write(index) };
             }
         }
@@ -123,8 +159,8 @@ impl Memory {
     ///
     /// # Safety
     ///
-    /// The regions belong to a ring that was just set up for entries `C`; the caller makes
-    /// one queue of the parts, and drops it before the memory.
+    /// The regions belong to a ring that was just set up, or resized, for entries `C`; the
+    /// caller makes one queue of the parts, and drops it before the memory.
     pub(crate) unsafe fn cq_parts<C: CqEntry>(&self) -> CqParts<C> {
         let offsets = &self.layout.cq;
         let region = self.cq.as_ref().unwrap_or(&self.sq);
@@ -145,7 +181,62 @@ impl Memory {
 }
 
 impl Region {
-    fn map(fd: BorrowedFd<'_>, len: usize, offset: u64, dont_fork: bool) -> Result<Self, Errno> {
+    /// Memory of the caller's, which is left alone when the value is dropped.
+    pub(crate) const fn provided(memory: NonNull<[u8]>) -> Self {
+        Self { start: memory.cast(), len: memory.len(), mapped: false }
+    }
+
+    /// Memory of `len` bytes, all zero, that belongs to nobody else.
+    pub(crate) fn anonymous(len: usize) -> Result<Self, Errno> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let null = core::ptr::null_mut();
+        // SAFETY: the kernel chooses the address, so that no memory of anybody's is replaced.
+        let start = unsafe { mmap_anonymous(null, len, protection, MapFlags::PRIVATE) }?;
+        Ok(Self { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?, len, mapped: true })
+    }
+
+    /// Addresses for `len` bytes, with no memory there.
+    fn reserve(len: usize) -> Result<Self, Errno> {
+        let (null, flags) = (core::ptr::null_mut(), MapFlags::PRIVATE | MapFlags::NORESERVE);
+        // SAFETY: the kernel chooses the address, so that no memory of anybody's is replaced.
+        let start = unsafe { mmap_anonymous(null, len, ProtFlags::empty(), flags) }?;
+        Ok(Self { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?, len, mapped: true })
+    }
+
+    /// Puts `len` bytes, no more than there are, that the kernel shares at `offset` of `fd` into
+    /// the place of those from the start on.
+    fn replace(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        len: usize,
+        offset: u64,
+        dont_fork: bool,
+    ) -> Result<(), Errno> {
+        assert!(self.mapped && len <= self.len);
+        let flags = MapFlags::SHARED | MapFlags::POPULATE | MapFlags::FIXED;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let start = self.start.as_ptr().cast();
+        // SAFETY: what is replaced is this region's, and nobody has been told of it.
+        unsafe { mmap(start, len, protection, flags, fd, offset) }?;
+        if dont_fork {
+            // SAFETY: the range was just mapped, whole, and DONTFORK changes no byte of it.
+            unsafe { madvise(start, len, Advice::LinuxDontFork) }?;
+        }
+        Ok(())
+    }
+
+    /// Where it starts.
+    pub(crate) const fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// Memory of `len` bytes that the kernel shares at `offset` of `fd`.
+    pub(crate) fn map(
+        fd: BorrowedFd<'_>,
+        len: usize,
+        offset: u64,
+        dont_fork: bool,
+    ) -> Result<Self, Errno> {
         let flags = MapFlags::SHARED | MapFlags::POPULATE;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: the kernel chooses the address, so that no memory of anybody's is replaced;

@@ -15,11 +15,13 @@
 //! - R5: with SQPOLL, the store of the SQ tail happens before the load of the SQ flags, or
 //!   the polling thread falls asleep on a published entry ([`publish_before_peek`]). The
 //!   kernel has the other half of this pair: it sets NEED_WAKEUP, then looks at the tail.
+//! - R6: stores to an entry of a buffer ring happen before the store of its tail that covers it
+//!   ([`OursShort::publish`]).
 //!
 //! Nobody else names an [`Ordering`]: call sites say which role a word has.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering, fence};
+use core::sync::atomic::{AtomicU16, AtomicU32, Ordering, fence};
 
 use super::position::Position;
 
@@ -30,6 +32,28 @@ pub(crate) struct Ours(NonNull<AtomicU32>);
 /// A shared word that only the other side writes.
 #[derive(Debug)]
 pub(crate) struct Theirs(NonNull<AtomicU32>);
+
+/// A shared word of 16 bits that only this side writes: the tail of a buffer ring.
+#[derive(Debug)]
+pub(crate) struct OursShort(NonNull<AtomicU16>);
+
+impl OursShort {
+    /// Takes the role of the writer of `word`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Ours::new`].
+    pub(crate) const unsafe fn new(word: NonNull<u16>) -> Self {
+        Self(word.cast())
+    }
+
+    /// Makes everything before `tail` the other side's (R6).
+    #[inline(always)]
+    pub(crate) fn publish(&self, tail: u16) {
+        // SAFETY: valid, aligned and only used atomically, by the contract of `new`.
+        unsafe { self.0.as_ref() }.store(tail, Ordering::Release);
+    }
+}
 
 impl Ours {
     /// Takes the role of the writer of `word`.

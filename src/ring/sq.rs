@@ -92,7 +92,7 @@ pub(crate) struct Sq<S: SqEntry> {
 unsafe impl<S: SqEntry> Send for Sq<S> {}
 
 impl<S: SqEntry> Sq<S> {
-    /// Takes over a queue with nothing in it.
+    /// Takes over a queue, from where its words stand.
     ///
     /// # Safety
     ///
@@ -102,7 +102,8 @@ impl<S: SqEntry> Sq<S> {
     pub(crate) unsafe fn new(parts: SqParts<S>) -> Self {
         debug_assert!(parts.mask.wrapping_add(1).is_power_of_two());
         let tail = Position(parts.tail.get());
-        Self { limit: tail.advance(parts.mask + 1), tail, published: tail, parts }
+        // How much room there is, the first push finds out.
+        Self { limit: tail, tail, published: tail, parts }
     }
 
     /// How many entries the queue has room for in all.

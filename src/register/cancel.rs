@@ -1,0 +1,92 @@
+//! Cancelling, and waiting until it is done.
+
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::io::Errno;
+
+use crate::Timespec;
+use crate::ops::Fixed;
+use crate::sys::{__kernel_timespec, CancelFlags, Opcode, RegisterOp, io_uring_sync_cancel_reg};
+
+use super::Registrar;
+
+/// Which operations to cancel, for [`Registrar::cancel`].
+///
+/// The ways to match are those of [`AsyncCancel`](crate::ops::AsyncCancel).
+#[derive(Clone, Copy, Debug)]
+pub struct CancelWhat(io_uring_sync_cancel_reg);
+
+/// No time limit.
+const FOR_EVER: __kernel_timespec = __kernel_timespec { tv_sec: -1, tv_nsec: -1 };
+
+impl CancelWhat {
+    const NOTHING: Self = Self(io_uring_sync_cancel_reg {
+        fd: -1,
+        timeout: FOR_EVER,
+        ..io_uring_sync_cancel_reg::ZEROED
+    });
+
+    /// The operation that was submitted with `user_data`.
+    pub const fn user_data(user_data: u64) -> Self {
+        let mut what = Self::NOTHING;
+        what.0.addr = user_data;
+        what
+    }
+
+    /// An operation on `file`.
+    pub fn file(file: impl AsFd) -> Self {
+        let mut what = Self::NOTHING;
+        what.0.fd = file.as_fd().as_raw_fd();
+        what.flags(CancelFlags::FD)
+    }
+
+    /// An operation on a fixed slot.
+    pub const fn fixed(slot: Fixed) -> Self {
+        let mut what = Self::NOTHING;
+        // The field is signed, the slot is not: the bits are the same.
+        what.0.fd = i32::from_ne_bytes(slot.0.to_ne_bytes());
+        what.flags(CancelFlags::FD.union(CancelFlags::FD_FIXED))
+    }
+
+    /// Everything in flight.
+    pub const fn any() -> Self {
+        Self::NOTHING.flags(CancelFlags::ANY)
+    }
+
+    /// Only operations with this opcode. Since Linux 6.6.
+    #[must_use]
+    pub const fn opcode(mut self, opcode: Opcode) -> Self {
+        self.0.opcode = opcode;
+        self.flags(CancelFlags::OP)
+    }
+
+    /// All that match, not only the first.
+    #[must_use]
+    pub const fn all(self) -> Self {
+        self.flags(CancelFlags::ALL)
+    }
+
+    /// Adds `IORING_ASYNC_CANCEL_` flags.
+    #[must_use]
+    pub const fn flags(mut self, flags: CancelFlags) -> Self {
+        self.0.flags = self.0.flags.union(flags);
+        self
+    }
+}
+
+impl Registrar<'_> {
+    /// Cancels operations in flight, and waits until they have ended: for `timeout` at the most, or
+    /// for as long as it takes. Returns how many. `IORING_REGISTER_SYNC_CANCEL`, since Linux 6.0.
+    ///
+    /// They complete all the same, with `ECANCELED` or with what they came to.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if nothing matched, `ETIME` when the time was up.
+    pub fn cancel(&self, what: CancelWhat, timeout: Option<Timespec>) -> Result<u32, Errno> {
+        let mut what = what.0;
+        what.timeout = timeout.map_or(FOR_EVER, |timeout| *timeout.as_raw());
+        let arg = (&raw mut what).cast();
+        // SAFETY: one struct, which the kernel only reads, during the call.
+        unsafe { self.raw(RegisterOp::REGISTER_SYNC_CANCEL, arg, 1) }
+    }
+}

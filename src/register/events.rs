@@ -1,0 +1,67 @@
+//! An eventfd that is told of completions, and completions told to a ring from outside.
+
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::io::Errno;
+
+use crate::entry::Sqe;
+use crate::ops::MsgRing;
+use crate::sys::RegisterOp;
+
+use super::{Registrar, register};
+
+/// Posts a completion on a ring without having one. `IORING_REGISTER_SEND_MSG_RING`, since Linux
+/// 6.13.
+///
+/// # Errors
+///
+/// As [`MsgRing`]; `EINVAL` before Linux 6.13.
+pub fn send_message(message: MsgRing) -> Result<(), Errno> {
+    let mut sqe: Sqe = message.sqe(0);
+    let arg = core::ptr::from_mut(sqe.as_raw_mut()).cast();
+    // SAFETY: one entry, which the kernel only reads, during the call; it names no memory.
+    unsafe { register(-1, RegisterOp::REGISTER_SEND_MSG_RING, arg, 1) }?;
+    Ok(())
+}
+
+impl Registrar<'_> {
+    /// Adds 1 to `eventfd` for each completion. `IORING_REGISTER_EVENTFD`, since Linux 5.2.
+    ///
+    /// The kernel keeps the file open by itself. Notifications can be turned off and on without a
+    /// system call: [`set_eventfd_disabled`](crate::CompletionQueue::set_eventfd_disabled).
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` and `EINVAL` if it is no eventfd, `EBUSY` if one is registered already.
+    pub fn register_eventfd(&self, eventfd: impl AsFd) -> Result<(), Errno> {
+        self.eventfd(RegisterOp::REGISTER_EVENTFD, eventfd)
+    }
+
+    /// The same, but only for completions that do not come at once, while the entry is submitted.
+    /// `IORING_REGISTER_EVENTFD_ASYNC`, since Linux 5.6.
+    ///
+    /// # Errors
+    ///
+    /// As [`register_eventfd`](Self::register_eventfd).
+    pub fn register_eventfd_async(&self, eventfd: impl AsFd) -> Result<(), Errno> {
+        self.eventfd(RegisterOp::REGISTER_EVENTFD_ASYNC, eventfd)
+    }
+
+    /// Tells the eventfd nothing any more. `IORING_UNREGISTER_EVENTFD`, since Linux 5.2.
+    ///
+    /// # Errors
+    ///
+    /// `ENXIO` if none is registered.
+    pub fn unregister_eventfd(&self) -> Result<(), Errno> {
+        // SAFETY: the operation takes no argument.
+        unsafe { self.raw(RegisterOp::UNREGISTER_EVENTFD, core::ptr::null_mut(), 0) }?;
+        Ok(())
+    }
+
+    fn eventfd(&self, op: RegisterOp, eventfd: impl AsFd) -> Result<(), Errno> {
+        let mut fd = eventfd.as_fd().as_raw_fd();
+        let arg = (&raw mut fd).cast();
+        // SAFETY: one descriptor, which the kernel only reads, during the call.
+        unsafe { self.raw(op, arg, 1) }?;
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Giving a ring other sizes while it is in use.
+
+use core::fmt;
+
+use rustix::io::Errno;
+
+use crate::build_error::BuildError;
+use crate::builder::Builder;
+use crate::entry::{CqEntry, SqEntry};
+use crate::ring::cq::Cq;
+use crate::ring::layout::{Layout, LayoutError};
+use crate::ring::map::Memory;
+use crate::ring::sq::Sq;
+use crate::sys::{RegisterOp, SetupFlags, io_uring_params};
+use crate::thread::HasFd;
+use crate::uring::IoUring;
+
+/// Why a ring has not got other sizes. But for [`Lost`](Self::Lost), it is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResizeError {
+    /// Sizes that no ring can have. The kernel was not asked.
+    Sizes(BuildError),
+    /// More entries or completions wait than there would be room for. The kernel was not asked.
+    TooSmall {
+        /// Slots of the submission queue that are filled.
+        queued: u32,
+        /// Slots of the completion queue that are filled.
+        ready: u32,
+    },
+    /// The ring lies in memory of the caller's. The kernel was not asked.
+    ProvidedMemory,
+    /// There is no room in the address space. The kernel was not asked.
+    Map(Errno),
+    /// The kernel's answer: `EINVAL` before Linux 6.13 and for rings without DEFER_TASKRUN,
+    /// `EOVERFLOW` if more waits than there would be room for.
+    Refused(Errno),
+    /// The ring was resized and could then not be mapped, though addresses were kept free for it.
+    /// It is of no use any more.
+    Lost(Errno),
+    /// The ring was resized, and the kernel returned what cannot be right. It is of no use any
+    /// more.
+    Layout(LayoutError),
+}
+
+impl fmt::Display for ResizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sizes(error) => error.fmt(f),
+            Self::TooSmall { queued, ready } => write!(
+                f,
+                "{queued} entries and {ready} completions wait, more than there would be room for: \
+                 submit and reap first"
+            ),
+            Self::ProvidedMemory => {
+                f.write_str("a ring in memory of the caller's cannot be resized")
+            }
+            Self::Map(errno) => write!(f, "no room for other rings: {errno}"),
+            Self::Refused(errno) => write!(
+                f,
+                "the kernel refuses to resize the ring, which needs Linux 6.13 and DEFER_TASKRUN: \
+                 {errno}"
+            ),
+            Self::Lost(errno) => write!(f, "the resized ring could not be mapped: {errno}"),
+            Self::Layout(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ResizeError {}
+
+impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
+    /// Gives the ring `entries` submission slots and `cq_entries` completion slots, twice as many
+    /// if `None`; both rounded up to powers of two. `IORING_REGISTER_RESIZE_RINGS`, since Linux
+    /// 6.13.
+    ///
+    /// What is pushed is published, and stays queued; what has completed stays to be reaped. For
+    /// rings with DEFER_TASKRUN, on their own thread.
+    ///
+    /// # Errors
+    ///
+    /// [`ResizeError`]. Addresses for the new rings are kept free before the kernel is asked, so
+    /// that a lack of room leaves the ring as it was.
+    pub fn resize(&mut self, entries: u32, cq_entries: Option<u32>) -> Result<(), ResizeError> {
+        let sizes = Builder::<S, C>::sized(cq_entries);
+        let needed = sizes.memory_needed(entries).map_err(ResizeError::Sizes)?;
+        if self.memory.is_provided() {
+            return Err(ResizeError::ProvidedMemory);
+        }
+        self.sq.publish();
+        self.cq.publish();
+        let (queued, ready) = (self.sq.queued(), self.cq.ready());
+        let sq_room = entries.next_power_of_two();
+        let cq_room = cq_entries.map_or(2 * sq_room, u32::next_power_of_two);
+        if queued > sq_room || ready > cq_room {
+            return Err(ResizeError::TooSmall { queued, ready });
+        }
+        let reservation = Memory::reserve(needed.rings, needed.sqes).map_err(ResizeError::Map)?;
+
+        let mut params = io_uring_params {
+            sq_entries: entries,
+            cq_entries: cq_room,
+            flags: SetupFlags::CQSIZE,
+            ..io_uring_params::ZEROED
+        };
+        let arg = (&raw mut params).cast();
+        // SAFETY: one struct, valid for reads and writes during the call. The queues that the
+        // kernel gives up are used no more but to be unmapped.
+        unsafe { self.registrar().raw(RegisterOp::REGISTER_RESIZE_RINGS, arg, 1) }
+            .map_err(ResizeError::Refused)?;
+
+        // The kernel returns sizes and offsets; the rest is what it was.
+        params.flags = self.params.flags;
+        params.features = self.params.features;
+        let layout = Layout::new(&params, size_of::<S::Slot>(), size_of::<C::Slot>())
+            .map_err(ResizeError::Layout)?;
+        let fd = self.handle.fd().ok_or(ResizeError::Lost(Errno::BADF))?;
+        let memory =
+            self.memory.map_reserved(fd, layout, reservation).map_err(ResizeError::Lost)?;
+        let memory = memory.ok_or(ResizeError::Lost(Errno::OVERFLOW))?;
+        // SAFETY: the memory is that of the ring, resized, and outlives the queue, which is a field
+        // before it.
+        let sq = unsafe { memory.sq_parts(params.flags) };
+        // SAFETY: as above.
+        let cq = unsafe { memory.cq_parts() };
+        // SAFETY: the parts are those of a mapped, checked ring.
+        self.sq = unsafe { Sq::new(sq) };
+        // SAFETY: as above.
+        self.cq = unsafe { Cq::new(cq) };
+        // The old memory is unmapped only now that no queue points to it.
+        self.memory = memory;
+        self.params = params;
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! A ring of provided buffers: entries that this side adds and the kernel takes.
+//!
+//! The tail up to which entries are filled in lives here, in plain memory, until it is published.
+//! Its positions have 16 bits; the shared one lies in the first entry, in bytes that an entry does
+//! not use.
+
+use core::mem::offset_of;
+use core::ptr::NonNull;
+
+use crate::sys::{SharedPtr, buf_ring_head, io_uring_buf};
+
+use super::order::OursShort;
+
+/// This side of a ring of provided buffers.
+#[derive(Debug)]
+pub(crate) struct Bufs {
+    entries: NonNull<io_uring_buf>,
+    shared_tail: OursShort,
+    /// Entries less one; the number of entries is a power of two.
+    mask: u16,
+    /// Where the next entry goes.
+    tail: u16,
+    /// Up to where the kernel has been shown entries.
+    published: u16,
+    /// Where the kernel took from last, as far as completions have told.
+    taken: u16,
+}
+
+// SAFETY: the pointers lead to memory that has no thread, and one value is all that uses them from
+// this side. It is not `Sync`.
+unsafe impl Send for Bufs {}
+
+impl Bufs {
+    /// Takes over a ring of `count` entries, a power of two up to 32,768, and empties it.
+    ///
+    /// # Safety
+    ///
+    /// Until the value is last used, `entries` points to `count` entries that are valid for reads
+    /// and writes, aligned, and that nobody but the kernel uses otherwise. No buffer was added.
+    pub(crate) unsafe fn new(entries: NonNull<io_uring_buf>, count: u16) -> Self {
+        debug_assert!(count.is_power_of_two());
+        let head = entries.cast::<u8>();
+        // SAFETY: inside the first entry, which is as long as the head.
+        let tail = unsafe { head.add(offset_of!(buf_ring_head, tail)) };
+        // SAFETY: the field is aligned in an aligned entry, and valid by the contract; both sides
+        // access it atomically, as `write` below leaves it alone.
+        let shared_tail = unsafe { OursShort::new(tail.cast()) };
+        shared_tail.publish(0);
+        Self { entries, shared_tail, mask: count - 1, tail: 0, published: 0, taken: 0 }
+    }
+
+    /// How many entries the ring has.
+    pub(crate) const fn capacity(&self) -> u16 {
+        self.mask + 1
+    }
+
+    /// The position of the next entry.
+    pub(crate) const fn tail(&self) -> u16 {
+        self.tail
+    }
+
+    /// Fills the next entry in.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, addr: SharedPtr, len: u32, bid: u16) {
+        let entry = self.entry(self.tail).as_ptr();
+        // Field by field: the first entry holds the tail, too.
+        // SAFETY: a field of an entry of ours, valid for writes.
+        let to = unsafe { &raw mut (*entry).addr };
+        // SAFETY: as above; the kernel does not read it before the tail is published (R6).
+        unsafe { to.write(addr) };
+        // SAFETY: a field of an entry of ours, valid for writes.
+        let to = unsafe { &raw mut (*entry).len };
+        // SAFETY: as above.
+        unsafe { to.write(len) };
+        // SAFETY: a field of an entry of ours, valid for writes.
+        let to = unsafe { &raw mut (*entry).bid };
+        // SAFETY: as above.
+        unsafe { to.write(bid) };
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    /// Shows the kernel what has been added. Returns how many entries are new to it.
+    #[inline(always)]
+    pub(crate) fn publish(&mut self) -> u16 {
+        let fresh = self.tail.wrapping_sub(self.published);
+        self.published = self.tail;
+        self.shared_tail.publish(self.tail);
+        fresh
+    }
+
+    /// The position of the entry with buffer `bid` that the kernel took next, if there is one
+    /// among those published.
+    pub(crate) fn find(&self, bid: u16) -> Option<u16> {
+        let published = self.published.wrapping_sub(self.taken).min(self.capacity());
+        let mut positions = (0..published).map(|n| self.taken.wrapping_add(n));
+        positions.find(|position| self.id(*position) == bid)
+    }
+
+    /// Says that the kernel has taken everything before `position`.
+    pub(crate) const fn take_to(&mut self, position: u16) {
+        self.taken = position;
+    }
+
+    /// Whether an entry was published at `position`.
+    pub(crate) const fn is_published(&self, position: u16) -> bool {
+        let ahead = self.published.wrapping_sub(position);
+        ahead != 0 && ahead <= self.capacity()
+    }
+
+    /// The buffer of the entry at `position`.
+    pub(crate) fn id(&self, position: u16) -> u16 {
+        let entry = self.entry(position).as_ptr();
+        // SAFETY: a field of an entry of ours.
+        let bid = unsafe { &raw const (*entry).bid };
+        // SAFETY: valid for reads; the kernel does not write it.
+        unsafe { bid.read() }
+    }
+
+    /// The length of the entry at `position`, in bytes; what is left of it if the kernel uses
+    /// buffers up bit by bit.
+    pub(crate) fn len(&self, position: u16) -> u32 {
+        let entry = self.entry(position).as_ptr();
+        // SAFETY: a field of an entry of ours.
+        let len = unsafe { &raw const (*entry).len };
+        // SAFETY: valid for reads; whatever is there is a number.
+        unsafe { len.read_volatile() }
+    }
+
+    #[inline(always)]
+    fn entry(&self, position: u16) -> NonNull<io_uring_buf> {
+        // SAFETY: an index is at most `mask`, and `new` was given `mask + 1` entries.
+        unsafe { self.entries.add(usize::from(position & self.mask)) }
+    }
+}
