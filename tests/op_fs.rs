@@ -5,26 +5,19 @@ mod common;
 mod op_common;
 
 use core::mem::MaybeUninit;
-use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 use common::{TempDir, complete, require};
-use op_common::{AS_OF_5_15, AS_OF_5_19, pipe, rest_of, ring};
+use op_common::{AS_OF_5_15, AS_OF_5_19, c_path, owned, pipe, rest_of, ring};
 use ringbolt::IoUring;
 use ringbolt::ops::{Close, DestSlot, Fixed, Fsync, OpenAt, Read, Statx, Target, Write};
 use ringbolt::register::FileSlot;
-use ringbolt::rustix::fd::{AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd};
+use ringbolt::rustix::fd::{AsRawFd as _, IntoRawFd as _};
 use ringbolt::rustix::fs::{AtFlags, CWD, Mode, OFlags, Statx as StatxBuf, StatxFlags};
 use ringbolt::rustix::io::Errno;
-
-/// A path as C has it.
-fn c_path(path: impl AsRef<OsStr>) -> CString {
-    CString::new(path.as_ref().as_bytes()).expect("a path without NUL")
-}
 
 /// What opening comes to.
 fn open(
@@ -47,14 +40,6 @@ fn open_for(
     unsafe { complete(ring, open) }.result()
 }
 
-/// The descriptor that opening made.
-fn owned(result: Result<u32, Errno>) -> File {
-    let fd = i32::try_from(result.expect("a descriptor")).expect("no larger than descriptors are");
-    // SAFETY: a completion told it: the kernel has just made it for this process, and nobody
-    // else has seen it.
-    unsafe { OwnedFd::from_raw_fd(fd) }.into()
-}
-
 /// The first four bytes behind a fixed slot.
 fn read_slot(ring: &mut IoUring, slot: u32) -> Result<[u8; 4], Errno> {
     let mut buf = [0; 4];
@@ -75,7 +60,10 @@ fn a_file_is_opened_and_created_with_its_mode() {
     let mut ring = ring();
     let mut text = String::new();
     let path = dir.file("there", b"abcd");
-    let mut file = owned(open_for(&mut ring, &path, OFlags::RDONLY | OFlags::CLOEXEC, |open| open));
+    let mut file =
+        File::from(owned(open_for(&mut ring, &path, OFlags::RDONLY | OFlags::CLOEXEC, |open| {
+            open
+        })));
     file.read_to_string(&mut text).expect("text");
     assert_eq!(text, "abcd");
 

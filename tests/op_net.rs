@@ -9,14 +9,12 @@ use std::net::{TcpListener, TcpStream};
 
 use common::{complete, reap, require};
 use op_common::{
-    AS_OF_5_15, AS_OF_5_19, AS_OF_6_11, accept, assert_quiet, connect, listener, patient, pipe,
-    reap_sorted, reap_told, ring, start,
+    AS_OF_5_15, AS_OF_5_19, AS_OF_6_11, accept, assert_quiet, cancel, complete_safe, connect,
+    listener, owned, patient, pipe, reap_sorted, reap_told, ring, start,
 };
-use ringbolt::ops::{
-    Accept, AsyncCancel, Bind, Connect, DestSlot, Fixed, Listen, Send, Shutdown, Socket,
-};
+use ringbolt::ops::{Accept, Bind, Connect, DestSlot, Fixed, Listen, Send, Shutdown, Socket};
 use ringbolt::register::FileSlot;
-use ringbolt::rustix::fd::{AsFd, FromRawFd as _, OwnedFd};
+use ringbolt::rustix::fd::AsFd;
 use ringbolt::rustix::fs::{OFlags, fcntl_getfl};
 use ringbolt::rustix::io::{Errno, FdFlags, fcntl_getfd};
 use ringbolt::rustix::net::addr::{SocketAddrArg as _, SocketAddrStorage};
@@ -31,17 +29,9 @@ use ringbolt::{Cqe, IoUring};
 const INET: AddressFamily = AddressFamily::INET;
 const STREAM: SocketType = SocketType::STREAM;
 
-/// The descriptor that an operation made.
-fn owned(cqe: Cqe) -> OwnedFd {
-    let fd = i32::try_from(cqe.result().expect("a descriptor")).expect("descriptors are small");
-    // SAFETY: a completion told it: the kernel has just made it for this process, and nobody
-    // else has seen it.
-    unsafe { OwnedFd::from_raw_fd(fd) }
-}
-
 /// The connection behind a descriptor that accepting made.
 fn stream(cqe: Cqe) -> TcpStream {
-    patient(TcpStream::from(owned(cqe)))
+    patient(TcpStream::from(owned(cqe.result())))
 }
 
 /// An address as the kernel has it, which outlives every test.
@@ -56,15 +46,8 @@ fn connect_to(ring: &mut IoUring, socket: impl AsFd, address: StdAddr) -> Result
     unsafe { complete(ring, connect) }.result()
 }
 
-fn new_socket(ring: &mut IoUring, socket: Socket) -> Cqe {
-    ring.submission().push_safe(socket.sqe(1)).expect("the queue has room");
-    assert_eq!(ring.submit(), Ok(1));
-    reap(ring, 1).remove(0)
-}
-
-fn cancel(ring: &mut IoUring, user_data: u64, id: u64) {
-    ring.submission().push_safe(AsyncCancel::of_user_data(user_data).sqe(id)).expect("room");
-    assert_eq!(ring.submit(), Ok(1));
+fn new_socket(ring: &mut IoUring, socket: Socket) -> Result<u32, Errno> {
+    complete_safe(ring, socket.sqe(1)).result()
 }
 
 #[test]
@@ -89,7 +72,7 @@ fn a_socket_that_cannot_be_says_why() {
     require!(op: Opcode::SOCKET);
     let mut ring = ring();
     let no_family = Socket::new(AddressFamily::from_raw(999), STREAM);
-    let mut error = |socket| new_socket(&mut ring, socket).result();
+    let mut error = |socket| new_socket(&mut ring, socket);
     assert_eq!(error(no_family), Err(Errno::AFNOSUPPORT));
     assert_eq!(error(Socket::new(INET, STREAM).protocol(ipproto::UDP)), Err(Errno::PROTONOSUPPORT));
     let unknown = SocketFlags::from_bits_retain(1 << 30);
@@ -107,9 +90,9 @@ fn a_socket_in_a_slot_connects_and_sends() {
     let mut ring = ring();
     ring.registrar().register_files_sparse(3).expect("three empty slots");
     let at = Socket::new(INET, STREAM).fixed(DestSlot::At(Fixed(2)));
-    assert_eq!(new_socket(&mut ring, at).result(), Ok(0));
+    assert_eq!(new_socket(&mut ring, at), Ok(0));
     let alloc = Socket::new(INET, STREAM).fixed(DestSlot::Alloc);
-    assert_eq!(new_socket(&mut ring, alloc).result(), Ok(0), "the first free slot");
+    assert_eq!(new_socket(&mut ring, alloc), Ok(0), "the first free slot");
     for slot in [Fixed(2), Fixed(0)] {
         let connect = Connect::new(slot, address.as_ptr(), address.addr_len()).sqe(1);
         // SAFETY: the address stays for ever.
@@ -358,7 +341,7 @@ fn a_protocol_of_another_family_is_refused() {
     require!(op: Opcode::SOCKET);
     let number = core::num::NonZeroU32::new(132_000).expect("not 0");
     let socket = Socket::new(INET, STREAM).protocol(Protocol::from_raw(number));
-    let result = new_socket(&mut ring(), socket).result();
+    let result = new_socket(&mut ring(), socket);
     assert!(matches!(result, Err(Errno::INVAL | Errno::PROTONOSUPPORT)), "{result:?}");
 }
 

@@ -4,30 +4,20 @@
 mod common;
 mod op_common;
 
-use core::net::{Ipv4Addr, SocketAddr as StdAddr};
+use core::net::SocketAddr as StdAddr;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpStream, UdpSocket};
 
 use common::{complete, reap, require};
 use op_common::{
-    AS_OF_5_15, AS_OF_5_19, AS_OF_6_0, accept, assert_quiet, connect, leaked, listener, patient,
-    raises_sigpipe, reap_sorted, reap_told, ring, start, unix_pair,
+    AS_OF_5_15, AS_OF_5_19, AS_OF_6_0, assert_quiet, leaked, listener, provide, raises_sigpipe,
+    reap_sorted, reap_told, ring, start, tcp_pair, udp, unix_pair,
 };
-use ringbolt::ops::{AsyncCancel, Fixed, RawOp, Recv, Send, Target};
+use ringbolt::ops::{AsyncCancel, Fixed, Recv, Send, Target};
 use ringbolt::register::FileSlot;
 use ringbolt::rustix::io::Errno;
 use ringbolt::rustix::net::addr::SocketAddrArg as _;
 use ringbolt::rustix::net::{RecvFlags, SendFlags};
-use ringbolt::sys::{CqeFlags, Opcode, SharedPtr};
-use ringbolt::{IoUring, Sqe};
-
-/// Two ends of a TCP connection.
-fn tcp_pair() -> (TcpStream, TcpStream) {
-    let (listener, address) = listener();
-    let ours = connect(address);
-    let (theirs, _) = accept(&listener);
-    (ours, theirs)
-}
+use ringbolt::sys::CqeFlags;
 
 #[test]
 fn what_one_side_sends_the_other_receives() {
@@ -161,10 +151,6 @@ fn a_datagram_goes_to_the_address_given() {
     assert_eq!(&buf[..4], b"ping");
 }
 
-fn udp() -> UdpSocket {
-    patient(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"))
-}
-
 #[test]
 fn a_datagram_is_cut_to_the_room_there_is_and_refused_if_too_long() {
     let (one, two) = (udp(), udp());
@@ -228,17 +214,6 @@ fn what_is_not_connected_says_so() {
     // SAFETY: the socket and `buf` stay until `complete` returns.
     let cqe = unsafe { complete(&mut ring, Send::new(&udp, ptr, 1).sqe(5)) };
     assert_eq!(cqe.result(), Err(Errno::DESTADDRREQ));
-}
-
-/// Gives the kernel `count` buffers of `N` bytes as `group`.
-fn provide<const N: usize>(ring: &mut IoUring, group: u16, count: u16) -> &'static [u8] {
-    let memory: &'static mut [u8] = Box::leak(vec![b'-'; N * usize::from(count)].into());
-    let len = u32::try_from(N).expect("a small buffer");
-    let op = RawOp::new(Opcode::PROVIDE_BUFFERS).fd(i32::from(count)).len(len).buf_index(group);
-    let provide: Sqe = op.addr(SharedPtr::from_mut(memory.as_mut_ptr())).sqe(0);
-    // SAFETY: the memory is leaked; what is read of it belongs to buffers that came back.
-    assert_eq!(unsafe { complete(ring, provide) }.result(), Ok(0));
-    memory
 }
 
 #[test]

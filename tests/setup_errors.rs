@@ -307,8 +307,8 @@ fn attaching_to_a_closed_descriptor_is_refused() {
     // SAFETY: it stays closed.
     let closed = unsafe { BorrowedFd::borrow_raw(i32::MAX) };
     let error = refusal(new().attach_wq(closed).build(4));
-    assert_eq!(error, BuildError::Setup(Errno::NXIO));
-    assert!(error.to_string().contains("io_uring_setup failed"), "{error}");
+    assert_eq!(error, BuildError::AttachWq(Errno::NXIO));
+    assert!(error.to_string().contains("ring to attach to is not open"), "{error}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Instant;
 use common::process::bounded;
 use common::{PATIENCE, reap, require};
 use ringbolt::ops::Nop;
+use ringbolt::register::Registrar;
 use ringbolt::sys::{self, EnterFlags, SetupFlags};
 use ringbolt::{
     BuildError, Builder, CompletionQueue, Cqe, Cqe32, DisabledIoUring, IoUring, LocalIoUring, NoFd,
@@ -34,6 +35,8 @@ assert_not_impl_any!(SubmissionQueue<'static, Sqe, OneThread>: Send, Sync);
 assert_not_impl_any!(CompletionQueue<'static, Cqe, OneThread>: Send, Sync);
 assert_not_impl_any!(SubmissionQueue<'static, Sqe, NoFd>: Send, Sync);
 assert_not_impl_any!(CompletionQueue<'static, Cqe, NoFd>: Send, Sync);
+// On another thread an index is another ring's.
+assert_not_impl_any!(Registrar<'static>: Send, Sync);
 // What describes rings is free.
 assert_impl_all!(Builder: Send, Sync);
 assert_impl_all!(BuildError: Send, Sync);

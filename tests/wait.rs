@@ -168,7 +168,8 @@ fn a_timed_wait_for_no_time_is_up_at_once() {
     require!(feature: Features::EXT_ARG);
     on_each_kind(|builder| {
         let mut ring = builder.build_local(8).expect("a ring");
-        for span in [Timespec::new(0, 0), Timespec::new(0, 1), Timespec::new(-1, 0)] {
+        for span in [(0, 0), (0, 1), (-1, 0), (0, -1), (i64::MIN, 0)] {
+            let span = Timespec::new(span.0, span.1);
             let (elapsed, waited) = timed(|| ring.submit_and_wait_timeout(1, span));
             assert!(waited.expect_err("nothing comes").is_timeout(), "{span:?}");
             assert!(elapsed < PATIENCE / 4, "{span:?}");

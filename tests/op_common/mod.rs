@@ -4,19 +4,22 @@
 
 use core::mem::MaybeUninit;
 use core::net::{Ipv4Addr, SocketAddr};
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::Read as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 
+use ringbolt::ops::{AsyncCancel, ProvideBuffers};
 use ringbolt::rustix::fd::{AsFd, FromRawFd, OwnedFd};
 use ringbolt::rustix::io::Errno;
 use ringbolt::rustix::net::sockopt::{Timeout, set_socket_timeout};
 use ringbolt::sys::Opcode;
-use ringbolt::{CqEntry, IoUring, SqEntry};
+use ringbolt::{CqEntry, IoUring, SafeSqe, SqEntry, Sqe};
 
 use crate::common::process::bounded;
-use crate::common::{PATIENCE, reap};
+use crate::common::{PATIENCE, complete, reap};
 
 /// Operations by which to tell a kernel's age, where a flag came that it cannot be asked about.
 pub(crate) const AS_OF_5_15: Opcode = Opcode::MKDIRAT;
@@ -87,6 +90,47 @@ pub(crate) fn assert_quiet<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T
     assert!(cqe.is_none(), "a completion too many: {cqe:?}");
 }
 
+/// Submits an entry that anybody may push, and takes its completion, the next that comes.
+pub(crate) fn complete_safe<S, C, T>(ring: &mut IoUring<S, C, T>, entry: SafeSqe) -> C
+where
+    S: SqEntry + From<SafeSqe>,
+    C: CqEntry,
+{
+    ring.submission().push_safe(entry).expect("the queue has room");
+    assert_eq!(ring.submit(), Ok(1));
+    reap(ring, 1).remove(0)
+}
+
+/// Starts to cancel what was submitted with `user_data`; the cancellation completes as `id`.
+pub(crate) fn cancel<C: CqEntry, T>(ring: &mut IoUring<Sqe, C, T>, user_data: u64, id: u64) {
+    let cancel = AsyncCancel::of_user_data(user_data).sqe(id);
+    ring.submission().push_safe(cancel).expect("the queue has room");
+    assert_eq!(ring.submit(), Ok(1));
+}
+
+/// A path as C has it.
+pub(crate) fn c_path(path: impl AsRef<OsStr>) -> CString {
+    CString::new(path.as_ref().as_bytes()).expect("a path without NUL")
+}
+
+/// The descriptor that an operation made, by the result of its completion.
+pub(crate) fn owned(result: Result<u32, Errno>) -> OwnedFd {
+    let fd = i32::try_from(result.expect("a descriptor")).expect("descriptors are small");
+    // SAFETY: a completion told it: the kernel has just made it for this process, and nobody
+    // else has seen it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Gives the kernel `count` buffers of `N` bytes as `group`, with ids from 0 on.
+pub(crate) fn provide<const N: usize>(ring: &mut IoUring, group: u16, count: u16) -> &'static [u8] {
+    let memory: &'static mut [u8] = Box::leak(vec![b'-'; N * usize::from(count)].into());
+    let len = u32::try_from(N).expect("a small buffer");
+    let provide = ProvideBuffers::new(memory.as_mut_ptr(), len, count, group, 0).sqe(0);
+    // SAFETY: the memory is leaked; what is read of it belongs to buffers that came back.
+    assert_eq!(unsafe { complete(ring, provide) }.result(), Ok(0));
+    memory
+}
+
 /// The two ends of a pipe: the one to read from, the one to write to.
 pub(crate) fn pipe() -> (File, File) {
     let mut ends = [-1; 2];
@@ -121,6 +165,19 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 pub(crate) fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let (peer, from) = listener.accept().expect("a connection");
     (patient(peer), from)
+}
+
+/// The two ends of a TCP connection.
+pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
+    let (listener, address) = listener();
+    let ours = connect(address);
+    let (theirs, _) = accept(&listener);
+    (ours, theirs)
+}
+
+/// A socket for datagrams, at a port of its own.
+pub(crate) fn udp() -> UdpSocket {
+    patient(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"))
 }
 
 /// Two connected sockets.
