@@ -67,6 +67,7 @@ mod builder;
 mod completion;
 mod disabled;
 mod entry;
+mod errno;
 mod handle;
 mod message;
 pub mod ops;

@@ -5,6 +5,7 @@ use core::fmt;
 use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
+use crate::errno::errno_of;
 use crate::sys::{CqeFlags, IORING_CQE_BUFFER_SHIFT, NotifUsage, io_uring_cqe};
 
 /// A completion queue entry of 16 bytes, `struct io_uring_cqe`.
@@ -37,13 +38,11 @@ impl Cqe {
     /// # Errors
     ///
     /// Those of the operation, and `ECANCELED` for one that was cancelled, or linked behind
-    /// one that failed.
+    /// one that failed. `EOVERFLOW` for a number below -4095, which is no errno: a message from
+    /// another ring can be any, and a [notification](Self::is_notification) has flags here.
     #[inline(always)]
     pub const fn result(&self) -> Result<u32, Errno> {
-        if self.0.res < 0 {
-            return Err(Errno::from_raw_os_error(self.0.res.wrapping_neg()));
-        }
-        Ok(self.0.res.unsigned_abs())
+        if self.0.res < 0 { Err(errno_of(self.0.res)) } else { Ok(self.0.res.unsigned_abs()) }
     }
 
     /// The result as the kernel wrote it: negative is an errno negated.
@@ -128,7 +127,8 @@ impl Cqe {
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
-    /// The id of the provided buffer that was used, if one was.
+    /// The id of the provided buffer that was used, if one was. An operation that failed may
+    /// have held one, too.
     #[inline(always)]
     pub const fn buffer_id(&self) -> Option<u16> {
         if !self.0.flags.contains(CqeFlags::BUFFER) {

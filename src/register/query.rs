@@ -4,6 +4,7 @@ use core::fmt;
 
 use rustix::io::Errno;
 
+use crate::errno::errno_of;
 use crate::sys::{
     QueryOp, RegisterOp, SharedPtr, io_uring_query_hdr, io_uring_query_opcode, io_uring_query_scq,
     io_uring_query_zcrx, io_uring_query_zcrx_event,
@@ -67,7 +68,7 @@ pub fn query<A: Answer>() -> Result<A, Errno> {
     // reads and writes during the call.
     unsafe { register(-1, RegisterOp::REGISTER_QUERY, arg, 0) }?;
     if question.result < 0 {
-        return Err(Errno::from_raw_os_error(question.result.wrapping_neg()));
+        return Err(errno_of(question.result));
     }
     Ok(answer)
 }
