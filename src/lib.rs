@@ -46,7 +46,7 @@
 //!
 //! Linux 5.1 and later. Each item says which version it came with; ask the kernel what it has
 //! ([`IoUring::features`], [`Registrar::probe`](register::Registrar::probe)), as versions tell
-//! little: distributions carry features back. Sets that the kernel may extend are open: a
+//! little: distributions carry features back. [`Capabilities`] is all of it in one value. Sets that the kernel may extend are open: a
 //! value that is not known here is kept, passed on and printed as a number.
 //!
 //! # Features
@@ -64,6 +64,7 @@ extern crate std;
 
 mod build_error;
 mod builder;
+mod capabilities;
 mod completion;
 mod disabled;
 mod entry;
@@ -86,6 +87,7 @@ pub use ringbolt_sys as sys;
 
 pub use build_error::{BuildError, Contradiction};
 pub use builder::{Builder, MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
+pub use capabilities::{Capabilities, Variant};
 pub use completion::{CompletionQueue, Drain};
 pub use disabled::{DisabledIoUring, EnableError};
 pub use entry::{CqEntry, Cqe, Cqe32, CqeMixed, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed};

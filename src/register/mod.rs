@@ -101,6 +101,19 @@ impl<'r> Registrar<'r> {
         unsafe { register(self.fd, op, arg, nr_args) }
     }
 
+    /// Whether the kernel knows `op`, by what it says of an argument at `arg`, where there is no
+    /// memory: it is `EINVAL` if it does not.
+    pub(crate) fn knows(&self, op: RegisterOp, arg: usize, nr_args: u32) -> bool {
+        // SAFETY: no memory is where `arg` points, which is what the kernel is to find out.
+        let result = unsafe { self.raw(op, core::ptr::without_provenance_mut(arg), nr_args) };
+        result != Err(Errno::INVAL)
+    }
+
+    /// The same for what is registered without a ring.
+    pub(crate) fn knows_without_ring(op: RegisterOp, arg: usize, nr_args: u32) -> bool {
+        Registrar { fd: -1, by_index: 0, ring: PhantomData }.knows(op, arg, nr_args)
+    }
+
     /// Maps memory that the kernel shares at `offset` of the ring's descriptor.
     fn map(&self, len: usize, offset: u64) -> Result<Region, Errno> {
         if self.by_index != 0 {
