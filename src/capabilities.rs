@@ -16,11 +16,12 @@ use crate::build_error::BuildError;
 use crate::entry::Sqe;
 use crate::ops::{Accept, AsyncCancel, Nop, PollAdd, Recv, Send, SendZc, Target, Timeout};
 use crate::register::{self, Probe, Registrar};
-use crate::submit::{EnterArg, Timespec};
+use crate::submit::EnterArg;
 use crate::sys::{
     self, BufRingFlags, CancelFlags, EnterFlags, Features, KernelVersion, Opcode, RecvSendFlags,
     RegisterOp, SetupFlags, SqeFlags, TimeoutFlags, io_uring_params, io_uring_query_opcode,
 };
+use crate::time::Timespec;
 use crate::uring::{IoUring, LocalIoUring};
 
 /// What operations and flags do that no list of them shows.

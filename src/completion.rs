@@ -12,9 +12,10 @@ use rustix::io::Errno;
 
 use crate::entry::{CqEntry, Cqe, OneWidth};
 use crate::ring::cq::Cq;
-use crate::submit::{Enter, EnterArg, Timespec, WaitArg};
+use crate::submit::{Enter, EnterArg, WaitArg};
 use crate::sys::{CqFlags, EnterFlags, SetupFlags};
 use crate::thread::AnyThread;
+use crate::time::Timespec;
 
 /// Where completions come from: the ring's completion queue, borrowed.
 ///

@@ -44,10 +44,10 @@
 //!
 //! # Kernels
 //!
-//! Linux 5.1 and later. Each item says which version it came with; ask the kernel what it has
-//! ([`IoUring::features`], [`Registrar::probe`](register::Registrar::probe)), as versions tell
-//! little: distributions carry features back. [`Capabilities`] is all of it in one value. Sets that the kernel may extend are open: a
-//! value that is not known here is kept, passed on and printed as a number.
+//! Linux 5.1 and later. Each item says which version it came with; [`Capabilities`] is what the
+//! running kernel says it can do. Versions tell little: distributions carry features back. Sets
+//! that the kernel may extend are open: a value that is not known here is kept, passed on and
+//! printed as a number.
 //!
 //! # Features
 //!
@@ -79,7 +79,9 @@ mod resize;
 mod ring;
 mod submission;
 mod submit;
+mod target;
 mod thread;
+mod time;
 mod uring;
 
 #[doc(inline)]
@@ -99,8 +101,9 @@ pub use ring::layout::LayoutError;
 pub use ring::map::RingMemory;
 pub use ring::sq::PushError;
 pub use submission::{Reserved, SubmissionQueue};
-pub use submit::{Advice, EnterArg, SigSet, SubmitError, Timespec, WaitArg};
+pub use submit::{Advice, EnterArg, SigSet, SubmitError, WaitArg};
 pub use thread::{AnyThread, HasFd, NoFd, OneThread};
+pub use time::Timespec;
 pub use uring::{IoUring, LocalIoUring};
 
 /// The crates whose types are part of this crate's interface, by the versions it uses.

@@ -193,6 +193,7 @@ impl FusedIterator for ControlMessages<'_> {}
 mod tests {
     use super::{MessageError, ReceivedMessage};
     use crate::ops::MsgHdr;
+    use proptest::collection::vec;
     use proptest::prelude::*;
     use std::vec::Vec;
 
@@ -262,7 +263,7 @@ mod tests {
         /// Any bytes at all: every part lies in the buffer, and control messages end.
         #[test]
         fn no_bytes_lead_out_of_the_buffer(
-            bytes in proptest::collection::vec(prop_oneof![Just(0u8), Just(16), any::<u8>()], 0..96),
+            bytes in vec(prop_oneof![Just(0u8), Just(16), any::<u8>()], 0..96),
             name_len in prop_oneof![0u32..40, any::<u32>()],
             control_len in prop_oneof![0usize..64, any::<usize>()],
         ) {

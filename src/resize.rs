@@ -21,7 +21,9 @@ use crate::uring::IoUring;
 pub enum ResizeError {
     /// Sizes that no ring can have. The kernel was not asked.
     Sizes(BuildError),
-    /// More entries or completions wait than there would be room for. The kernel was not asked.
+    /// More entries or completions wait than there would be room for; or any, in a queue of mixed
+    /// widths that is to shrink, where a wide one might be cut in two by the new end. The kernel
+    /// was not asked.
     TooSmall {
         /// Slots of the submission queue that are filled.
         queued: u32,
@@ -30,13 +32,16 @@ pub enum ResizeError {
     },
     /// The ring lies in memory of the caller's. The kernel was not asked.
     ProvidedMemory,
+    /// The ring has an index array, and the kernel does not tell where that comes to lie: set it
+    /// up with [`no_sqarray`](crate::Builder::no_sqarray). The kernel was not asked.
+    IndexArray,
     /// There is no room in the address space. The kernel was not asked.
     Map(Errno),
     /// The kernel's answer: `EINVAL` before Linux 6.13 and for rings without DEFER_TASKRUN,
     /// `EOVERFLOW` if more waits than there would be room for.
     Refused(Errno),
-    /// The ring was resized and could then not be mapped, though addresses were kept free for it.
-    /// It is of no use any more.
+    /// The ring was resized and could then not be mapped: addresses were kept free for it, and
+    /// another thread took them when they were set free. It is of no use any more.
     Lost(Errno),
     /// The ring was resized, and the kernel returned what cannot be right. It is of no use any
     /// more.
@@ -54,6 +59,9 @@ impl fmt::Display for ResizeError {
             ),
             Self::ProvidedMemory => {
                 f.write_str("a ring in memory of the caller's cannot be resized")
+            }
+            Self::IndexArray => {
+                f.write_str("a ring with an index array cannot be resized: set up without it")
             }
             Self::Map(errno) => write!(f, "no room for other rings: {errno}"),
             Self::Refused(errno) => write!(
@@ -75,24 +83,30 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
     /// 6.13.
     ///
     /// What is pushed is published, and stays queued; what has completed stays to be reaped. For
-    /// rings with DEFER_TASKRUN, on their own thread.
+    /// rings with DEFER_TASKRUN and NO_SQARRAY, on their own thread.
     ///
     /// # Errors
     ///
-    /// [`ResizeError`]. Addresses for the new rings are kept free before the kernel is asked, so
-    /// that a lack of room leaves the ring as it was.
+    /// [`ResizeError`]. Addresses for the new rings are kept free until the kernel has made them,
+    /// so that a lack of room leaves the ring as it was.
     pub fn resize(&mut self, entries: u32, cq_entries: Option<u32>) -> Result<(), ResizeError> {
         let sizes = Builder::<S, C>::sized(cq_entries);
         let needed = sizes.memory_needed(entries).map_err(ResizeError::Sizes)?;
         if self.memory.is_provided() {
             return Err(ResizeError::ProvidedMemory);
         }
+        // Linux 6.18 returns 0 for the offset of the array, where the queues' words are.
+        if !self.setup_flags().contains(SetupFlags::NO_SQARRAY) {
+            return Err(ResizeError::IndexArray);
+        }
         self.sq.publish();
         self.cq.publish();
         let (queued, ready) = (self.sq.queued(), self.cq.ready());
         let sq_room = entries.next_power_of_two();
         let cq_room = cq_entries.map_or(2 * sq_room, u32::next_power_of_two);
-        if queued > sq_room || ready > cq_room {
+        let sq_takes = takes_over(sq_room, self.sq.capacity(), S::SETUP);
+        let cq_takes = takes_over(cq_room, self.cq.capacity(), C::SETUP);
+        if queued > sq_takes || ready > cq_takes {
             return Err(ResizeError::TooSmall { queued, ready });
         }
         let reservation = Memory::reserve(needed.rings, needed.sqes).map_err(ResizeError::Map)?;
@@ -117,7 +131,6 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
         let fd = self.handle.fd().ok_or(ResizeError::Lost(Errno::BADF))?;
         let memory =
             self.memory.map_reserved(fd, layout, reservation).map_err(ResizeError::Lost)?;
-        let memory = memory.ok_or(ResizeError::Lost(Errno::OVERFLOW))?;
         // SAFETY: the memory is that of the ring, resized, and outlives the queue, which is a field
         // before it.
         let sq = unsafe { memory.sq_parts(params.flags) };
@@ -132,4 +145,14 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
         self.params = params;
         Ok(())
     }
+}
+
+/// How many filled slots a queue of `room` slots takes over from one of `capacity`, whose entries
+/// are those of `setup`.
+///
+/// The kernel copies slot by slot. Where both slots of a wide entry were within the old end, they
+/// are within the end of a larger queue, and may lie on both sides of that of a smaller one.
+const fn takes_over(room: u32, capacity: u32, setup: SetupFlags) -> u32 {
+    const MIXED: SetupFlags = SetupFlags::SQE_MIXED.union(SetupFlags::CQE_MIXED);
+    if room < capacity && setup.intersects(MIXED) { 0 } else { room }
 }

@@ -11,9 +11,10 @@ use rustix::io::Errno;
 use crate::entry::slot::SqSlots;
 use crate::entry::{OneWidth, SafeSqe, SqEntry, Sqe};
 use crate::ring::sq::{PushError, Room, Sq};
-use crate::submit::{Enter, EnterArg, SubmitError, Timespec, WaitArg};
+use crate::submit::{Enter, EnterArg, SubmitError, WaitArg};
 use crate::sys::{EnterFlags, SqStatus};
 use crate::thread::AnyThread;
+use crate::time::Timespec;
 
 /// Where pushed entries go: the ring's submission queue, borrowed.
 ///

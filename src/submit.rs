@@ -5,16 +5,15 @@
 
 use core::ffi::c_void;
 use core::fmt;
-use core::time::Duration;
 
 use rustix::io::Errno;
 
 use crate::entry::SqEntry;
 use crate::ring::sq::Sq;
 use crate::sys::{
-    self, __kernel_timespec, EnterFlags, Features, SetupFlags, SharedPtr, SqStatus,
-    io_uring_getevents_arg,
+    self, EnterFlags, Features, SetupFlags, SharedPtr, SqStatus, io_uring_getevents_arg,
 };
+use crate::time::Timespec;
 
 /// Why the kernel was entered in vain, and what became of the entries.
 ///
@@ -85,47 +84,6 @@ impl core::error::Error for SubmitError {}
 impl From<SubmitError> for std::io::Error {
     fn from(error: SubmitError) -> Self {
         error.errno.into()
-    }
-}
-
-/// A time span or an instant as the kernel takes it, `struct __kernel_timespec`: seconds and
-/// nanoseconds, the same on every architecture.
-///
-/// Operations take a pointer to one: it must stay where it is until the entry is submitted.
-#[doc(alias = "__kernel_timespec")]
-#[repr(transparent)]
-#[derive(Clone, Copy, Debug)]
-pub struct Timespec(__kernel_timespec);
-
-impl Timespec {
-    /// `seconds` and `nanoseconds`. Operations with negative ones complete with `EINVAL`; a
-    /// wait for such a time is over at once. To a 32-bit program's nanoseconds the kernel adds
-    /// 2^32 instead.
-    pub const fn new(seconds: i64, nanoseconds: i64) -> Self {
-        Self(__kernel_timespec { tv_sec: seconds, tv_nsec: nanoseconds })
-    }
-
-    /// The seconds.
-    pub const fn seconds(&self) -> i64 {
-        self.0.tv_sec
-    }
-
-    /// The nanoseconds.
-    pub const fn nanoseconds(&self) -> i64 {
-        self.0.tv_nsec
-    }
-
-    /// The time as the kernel lays it out.
-    pub const fn as_raw(&self) -> &__kernel_timespec {
-        &self.0
-    }
-}
-
-impl From<Duration> for Timespec {
-    /// A duration beyond 2^63 - 1 seconds becomes that long.
-    fn from(duration: Duration) -> Self {
-        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-        Self::new(seconds, i64::from(duration.subsec_nanos()))
     }
 }
 
@@ -355,9 +313,8 @@ fn failed<S: SqEntry>(sq: &Sq<S>, errno: Errno, queued: u32) -> SubmitError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Advice, Errno, SubmitError, Timespec, decide};
+    use super::{Advice, Errno, SubmitError, decide};
     use crate::sys::{EnterFlags, SetupFlags, SqStatus};
-    use core::time::Duration;
 
     const NONE: SqStatus = SqStatus::empty();
     const DEFAULT: SetupFlags = SetupFlags::empty();
@@ -416,12 +373,5 @@ mod tests {
         let text = std::format!("{}", error(Errno::BUSY));
         assert!(text.contains("reap"), "{text}");
         assert!(text.contains("1 entries taken, 2 still queued"), "{text}");
-    }
-
-    #[test]
-    fn durations_become_timespecs_without_wrapping() {
-        let span = Timespec::from(Duration::new(3, 999_999_999));
-        assert_eq!((span.seconds(), span.nanoseconds()), (3, 999_999_999));
-        assert_eq!(Timespec::from(Duration::MAX).seconds(), i64::MAX);
     }
 }

@@ -16,9 +16,10 @@ use crate::ring::cq::Cq;
 use crate::ring::map::Memory;
 use crate::ring::sq::Sq;
 use crate::submission::SubmissionQueue;
-use crate::submit::{Enter, EnterArg, SubmitError, Timespec};
+use crate::submit::{Enter, EnterArg, SubmitError};
 use crate::sys::{EnterFlags, Features, SetupFlags, io_uring_params};
 use crate::thread::{AnyThread, HasFd, OneThread};
+use crate::time::Timespec;
 
 /// A ring that stays on the thread that made it, from [`Builder::build_local`].
 ///

@@ -433,7 +433,10 @@ impl Send {
     /// ([`Features::RECVSEND_BUNDLE`](crate::sys::Features::RECVSEND_BUNDLE), since Linux 6.10).
     ///
     /// The result counts the bytes of all; the buffers used are those from
-    /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on. `len` limits the bytes; 0 is for no limit.
+    /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on. `len` limits the bytes of one completion; 0 is
+    /// for no limit. If there is more to send, the completion has
+    /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE), and another one follows. `ENOBUFS` if the
+    /// group has no buffer, `ENOENT` if there is no such group.
     #[inline(always)]
     pub fn bundle(socket: impl Into<Target>, len: u32, group: u16) -> Self {
         let mut sqe = on(Opcode::SEND, socket.into()).buffer_group(group);
@@ -454,6 +457,7 @@ impl Send {
 impl Recv {
     /// Fills as many provided buffers as there is data for at once. `IORING_RECVSEND_BUNDLE`
     /// ([`Features::RECVSEND_BUNDLE`](crate::sys::Features::RECVSEND_BUNDLE), since Linux 6.10).
+    /// What would fill only a part of the last one may be left for the next receive.
     ///
     /// The result counts the bytes of all; the buffers used are those from
     /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on.

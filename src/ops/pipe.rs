@@ -20,8 +20,9 @@ use super::{DestSlot, Fixed, Target, on, sqe};
 ///
 /// # Errors
 ///
-/// `EBADF`, `EINVAL` if neither is a pipe or a file cannot be spliced, `ESPIPE` for an offset into
-/// a pipe.
+/// `EAGAIN` with [`SpliceFlags::NONBLOCK`], `EBADF`, `ECANCELED`, `EINVAL` if neither is a pipe,
+/// both are the same, or a file cannot be spliced, `ESPIPE` for an offset into a pipe. If it is
+/// cancelled while its worker waits, `EINTR` or the kernel's own `ERESTARTSYS` (512).
 ///
 /// [`splice(2)`]: https://man7.org/linux/man-pages/man2/splice.2.html
 #[doc(alias = "IORING_OP_SPLICE")]
@@ -39,7 +40,8 @@ pub struct Splice(Sqe);
 ///
 /// # Errors
 ///
-/// `EBADF`, `EINVAL` if both are not two pipes.
+/// `EAGAIN` with [`SpliceFlags::NONBLOCK`], `EBADF`, `ECANCELED`, `EINVAL` if they are not two
+/// different pipes. If it is cancelled while its worker waits, as [`Splice`].
 ///
 /// [`tee(2)`]: https://man7.org/linux/man-pages/man2/tee.2.html
 #[doc(alias = "IORING_OP_TEE")]
@@ -59,7 +61,8 @@ pub struct Tee(Sqe);
 ///
 /// # Errors
 ///
-/// `EFAULT`, `EINVAL`, `EMFILE`, `ENFILE`; `ENXIO` for a fixed slot without a file table.
+/// `EFAULT`, `EINVAL`, `EMFILE`; `ENFILE` if there are too many files or no two free slots; `ENXIO`
+/// for a slot that is named without a file table.
 ///
 /// [`pipe2(2)`]: https://man7.org/linux/man-pages/man2/pipe.2.html
 #[doc(alias = "IORING_OP_PIPE")]

@@ -229,8 +229,11 @@ impl Read {
     }
 
     /// Reads from `target` up to `len` bytes into a buffer that the kernel picks from those
-    /// provided as `group`, when there is data; [`Cqe::buffer_id`](crate::Cqe::buffer_id)
-    /// says which. `len` of 0 stands for the buffer's own length. Since Linux 5.7.
+    /// provided as `group`; [`Cqe::buffer_id`](crate::Cqe::buffer_id) says which. `len` of 0
+    /// stands for the buffer's own length. Since Linux 5.7.
+    ///
+    /// A read that waits for data may hold a buffer meanwhile. If it fails or is cancelled then,
+    /// its completion names the buffer all the same, which is the program's again.
     #[inline(always)]
     pub fn provided(target: impl Into<Target>, len: u32, group: u16) -> Self {
         let sqe = transfer(Opcode::READ, target.into(), SharedPtr::NULL, len);
@@ -319,8 +322,9 @@ impl WritevFixed {
 }
 
 impl ReadMultishot {
-    /// Reads from `target` into buffers that the kernel picks from those provided as `group`,
-    /// up to `len` bytes each; 0 stands for the buffer's own length.
+    /// Reads from `target` into buffers that the kernel picks from those provided as `group`. Each
+    /// read fills as much of its buffer as there is data for: `len` is 0, and kernels up to 6.18
+    /// at least refuse anything else with `EINVAL`.
     #[inline(always)]
     pub fn new(target: impl Into<Target>, len: u32, group: u16) -> Self {
         let sqe = transfer(Opcode::READ_MULTISHOT, target.into(), SharedPtr::NULL, len);

@@ -1,8 +1,9 @@
 //! The ring's own tables: provided buffers and fixed files, changed in order with other entries.
 
 use crate::entry::{SafeSqe, Sqe};
-use crate::register::FileSlot;
 use crate::sys::{FixedFdFlags, IORING_FILE_INDEX_ALLOC, Opcode, SharedPtr};
+
+use crate::target::FileSlot;
 
 use super::{Fixed, Target, on, on_none, sqe};
 
@@ -19,8 +20,8 @@ use super::{Fixed, Target, on, on_none, sqe};
 ///
 /// # Errors
 ///
-/// `E2BIG` for ids beyond 65,535, `EEXIST` if the group is a buffer ring, `EFAULT`, `EINVAL` for
-/// none or too many, `ENOMEM`, `EOVERFLOW`.
+/// `E2BIG` for none, `EFAULT`, `EINVAL` for ids beyond 65,535 or if the group is a buffer ring,
+/// `ENOMEM`, `EOVERFLOW`.
 #[doc(alias = "IORING_OP_PROVIDE_BUFFERS")]
 #[derive(Clone, Copy, Debug)]
 pub struct ProvideBuffers(Sqe);

@@ -1,9 +1,10 @@
 //! Timeouts.
 #![forbid(unsafe_code)]
 
-use crate::Timespec;
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{Opcode, SharedPtr, TimeoutFlags};
+
+use crate::time::Timespec;
 
 use super::{on_none, sqe};
 

@@ -19,6 +19,10 @@ use super::Registrar;
 /// The most buffers that a ring can hold.
 pub const MAX_BUFFERS: u16 = 32_768;
 
+/// The last group whose ring can be mapped. Where its number would go on in the offset of a
+/// mapping, there are the bits that say what is to be mapped: group 32,768 would be group 0.
+const LAST_MAPPED_GROUP: u16 = 2047;
+
 /// A ring of provided buffers: memory that the kernel picks from when data is there.
 ///
 /// From [`Registrar::register_buffer_ring`]. Buffers are [added](Self::add) and then
@@ -39,10 +43,12 @@ impl Registrar<'_> {
     /// Makes a ring for `entries` provided buffers and registers it as `group`.
     /// `IORING_REGISTER_PBUF_RING`, since Linux 5.19.
     ///
-    /// With [`BufRingFlags::MMAP`] the memory of the ring itself is the kernel's, since Linux 6.4.
-    /// With [`BufRingFlags::INC`] the kernel uses a buffer up bit by bit, since Linux 6.12: as
-    /// long as a completion has [`CqeFlags::BUF_MORE`](crate::sys::CqeFlags::BUF_MORE), the next
-    /// data goes behind it into the same buffer.
+    /// With [`BufRingFlags::MMAP`] the memory of the ring itself is the kernel's, for groups up to
+    /// 2047, since Linux 6.4. With [`BufRingFlags::INC`] the kernel uses a buffer up bit by bit,
+    /// since Linux 6.12: as long as a completion has
+    /// [`CqeFlags::BUF_MORE`](crate::sys::CqeFlags::BUF_MORE), the next data goes behind it into
+    /// the same buffer. A read from a regular file uses up as much as it asks for, even if it gets
+    /// less: the next data then goes behind that.
     ///
     /// # Errors
     ///
@@ -50,6 +56,7 @@ impl Registrar<'_> {
     /// |---|---|
     /// | `EEXIST` | the group exists |
     /// | `EINVAL` | not a power of two up to [`MAX_BUFFERS`], or flags that this kernel lacks |
+    /// | `EINVAL` | `MMAP` for a group beyond 2047 |
     /// | `ENOMEM` | no memory |
     pub fn register_buffer_ring(
         &self,
@@ -62,6 +69,9 @@ impl Registrar<'_> {
         }
         let len = usize::from(entries) * size_of::<io_uring_buf>();
         let memory = if flags.contains(BufRingFlags::MMAP) {
+            if group > LAST_MAPPED_GROUP {
+                return Err(Errno::INVAL);
+            }
             self.register_buffers_at(SharedPtr::NULL, group, entries, flags)?;
             let offset = IORING_OFF_PBUF_RING | (u64::from(group) << IORING_OFF_PBUF_SHIFT);
             self.map(len, offset).inspect_err(|_| {
@@ -227,6 +237,7 @@ impl BufferRing {
 /// The buffers of a bundle: the id of each and how many bytes of it were filled. From
 /// [`BufferRing::bundle`].
 #[derive(Debug)]
+#[must_use = "buffers count as told of only as far as this is iterated"]
 pub struct Bundle<'r> {
     bufs: &'r mut Bufs,
     position: u16,

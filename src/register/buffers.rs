@@ -5,11 +5,12 @@ use core::ffi::c_void;
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
-use crate::ops::IoVec;
 use crate::sys::{
     CloneBuffersFlags, RegisterOp, SharedPtr, io_uring_clone_buffers, io_uring_rsrc_register,
     io_uring_rsrc_update2,
 };
+
+use crate::target::IoVec;
 
 use super::{Registrar, count, size, tags_for};
 
@@ -20,7 +21,7 @@ pub struct CloneRange {
     pub from: u32,
     /// The index that it gets here.
     pub to: u32,
-    /// How many; 0 for all.
+    /// How many; 0 for all, which then go where they are there: `from` and `to` are 0.
     pub count: u32,
 }
 
@@ -57,10 +58,13 @@ impl Registrar<'_> {
     /// Linux 5.13; see
     /// [`register_files_tagged`](Self::register_files_tagged) for what a tag does.
     ///
+    /// A tag tells of this ring alone: those that share the buffer, by
+    /// [`clone_buffers`](Self::clone_buffers), may use it still.
+    ///
     /// # Errors
     ///
     /// As [`register_buffers`](Self::register_buffers); `EINVAL` if there are not as many tags as
-    /// buffers.
+    /// buffers, or an empty slot has one.
     ///
     /// # Safety
     ///
@@ -88,11 +92,18 @@ impl Registrar<'_> {
     /// Shares the fixed buffers of another ring. `IORING_REGISTER_CLONE_BUFFERS`, since Linux
     /// 6.12; a range of them since 6.13.
     ///
+    /// Slots here that are not in the range stay as they are; those beyond the end of the table
+    /// are added to it.
+    ///
     /// # Errors
     ///
-    /// `EBUSY` if there is a table already and [`CloneBuffersFlags::DST_REPLACE`] is not set,
-    /// `EINVAL` and `EOVERFLOW` for a range that leads out of a table, `ENXIO` if the other ring
-    /// has no buffers.
+    /// | errno | cause |
+    /// |---|---|
+    /// | `EBUSY` | there is a table already, and [`CloneBuffersFlags::DST_REPLACE`] is not set |
+    /// | `EINVAL` | more than there are there, or beyond 16,384 slots here; another user's ring |
+    /// | `ENXIO` | the other ring has no buffers |
+    /// | `EOPNOTSUPP` | it is no ring |
+    /// | `EOVERFLOW` | the range leads out of the table there |
     ///
     /// # Safety
     ///

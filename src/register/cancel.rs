@@ -3,9 +3,10 @@
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
-use crate::Timespec;
-use crate::ops::Fixed;
 use crate::sys::{__kernel_timespec, CancelFlags, Opcode, RegisterOp, io_uring_sync_cancel_reg};
+
+use crate::target::Fixed;
+use crate::time::Timespec;
 
 use super::Registrar;
 
@@ -53,9 +54,16 @@ impl CancelWhat {
     }
 
     /// Only operations with this opcode. Since Linux 6.6.
+    ///
+    /// `user_data` is then no longer matched unless [`flags`](Self::flags) adds
+    /// [`CancelFlags::USERDATA`].
     #[must_use]
     pub const fn opcode(mut self, opcode: Opcode) -> Self {
         self.0.opcode = opcode;
+        if self.0.flags.contains(CancelFlags::ANY) {
+            // The kernel would look at nothing else, and cancel the others, too.
+            self.0.flags = self.0.flags.difference(CancelFlags::ANY).union(CancelFlags::ALL);
+        }
         self.flags(CancelFlags::OP)
     }
 
@@ -75,13 +83,23 @@ impl CancelWhat {
 
 impl Registrar<'_> {
     /// Cancels operations in flight, and waits until they have ended: for `timeout` at the most, or
-    /// for as long as it takes. Returns how many. `IORING_REGISTER_SYNC_CANCEL`, since Linux 6.0.
+    /// for as long as it takes. `IORING_REGISTER_SYNC_CANCEL`, since Linux 6.0.
     ///
-    /// They complete all the same, with `ECANCELED` or with what they came to.
+    /// Returns 0; with [`any`](CancelWhat::any) or [`all`](CancelWhat::all), how many were
+    /// cancelled. They complete all the same, with `ECANCELED` or with what they came to.
+    ///
+    /// What a worker thread carries out is interrupted. With `any` or `all` it is neither counted
+    /// nor waited for.
     ///
     /// # Errors
     ///
-    /// `ENOENT` if nothing matched, `ETIME` when the time was up.
+    /// | errno | cause |
+    /// |---|---|
+    /// | `EBADF` | an empty fixed slot, or none |
+    /// | `EINTR` | a signal came while waiting |
+    /// | `EINVAL` | a way to match that the kernel does not know |
+    /// | `ENOENT` | nothing matched, with neither `any` nor `all` |
+    /// | `ETIME` | the time was up; the operation may end all the same |
     pub fn cancel(&self, what: CancelWhat, timeout: Option<Timespec>) -> Result<u32, Errno> {
         let mut what = what.0;
         what.timeout = timeout.map_or(FOR_EVER, |timeout| *timeout.as_raw());

@@ -18,7 +18,7 @@ pub enum Clock {
 /// How the kernel polls network devices while a thread waits, for [`Registrar::set_napi`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Napi {
-    /// How long to poll before sleeping, in microseconds; at most 1,000,000.
+    /// How long to poll before sleeping, in microseconds. More than 10,000 count as that.
     pub busy_poll_usec: u32,
     /// Whether interrupts of the device stay off meanwhile.
     pub prefer_busy_poll: bool,
@@ -34,7 +34,7 @@ impl Registrar<'_> {
     ///
     /// # Errors
     ///
-    /// `ENOSPC` when 65,535 are registered.
+    /// `EBUSY` when 65,535 are registered.
     pub fn register_personality(&self) -> Result<u16, Errno> {
         // SAFETY: the operation takes no argument.
         let id = unsafe { self.raw(RegisterOp::REGISTER_PERSONALITY, core::ptr::null_mut(), 0) }?;
@@ -58,9 +58,14 @@ impl Registrar<'_> {
     /// (on big-endian machines, of the byte that the kernel's words have there).
     /// `IORING_REGISTER_IOWQ_AFF`, since Linux 5.14.
     ///
+    /// The workers are the calling thread's, for whatever ring they work; with SQPOLL, those of
+    /// the polling thread. It goes for workers that start from now on. CPUs that the machine does
+    /// not have are ignored: a mask of such alone binds to nothing.
+    ///
     /// # Errors
     ///
-    /// `EINVAL` for no CPU at all.
+    /// `EINVAL` for a mask of no bytes, for CPUs that are not the thread's to use, and on a
+    /// thread that has made no ring and submitted nothing yet.
     pub fn set_worker_cpus(&self, mask: &[u8]) -> Result<(), Errno> {
         let (arg, len) = (mask.as_ptr().cast_mut().cast(), count(mask)?);
         // SAFETY: as many bytes as said, which the kernel only reads, during the call.
@@ -72,7 +77,7 @@ impl Registrar<'_> {
     ///
     /// # Errors
     ///
-    /// None that can be helped.
+    /// `EINVAL` on a thread that has made no ring and submitted nothing yet.
     pub fn reset_worker_cpus(&self) -> Result<(), Errno> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_IOWQ_AFF, core::ptr::null_mut(), 0) }?;
@@ -83,7 +88,7 @@ impl Registrar<'_> {
     /// unbounded (sockets, pipes). 0 leaves a limit as it is. Returns the limits before.
     /// `IORING_REGISTER_IOWQ_MAX_WORKERS`, since Linux 5.15.
     ///
-    /// The numbers hold for each NUMA node.
+    /// The numbers hold for each thread that uses the ring; before Linux 6.4, on each NUMA node.
     ///
     /// # Errors
     ///
@@ -133,8 +138,9 @@ impl Registrar<'_> {
         Ok(Napi::from_raw(&raw))
     }
 
-    /// Ends the polling of network devices. Returns the settings before. `IORING_UNREGISTER_NAPI`,
-    /// since Linux 6.9.
+    /// Ends the polling of network devices. Returns the settings before, of which the kernel
+    /// leaves the tracking out: it is always said to be [`NapiTracking::DYNAMIC`].
+    /// `IORING_UNREGISTER_NAPI`, since Linux 6.9.
     ///
     /// # Errors
     ///

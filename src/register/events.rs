@@ -14,7 +14,7 @@ use super::{Registrar, register};
 ///
 /// # Errors
 ///
-/// As [`MsgRing`]; `EINVAL` before Linux 6.13.
+/// As [`MsgRing`], for a descriptor: `EINVAL` for a fixed slot, and before Linux 6.13.
 pub fn send_message(message: MsgRing) -> Result<(), Errno> {
     let mut sqe: Sqe = message.sqe(0);
     let arg = core::ptr::from_mut(sqe.as_raw_mut()).cast();
@@ -24,20 +24,24 @@ pub fn send_message(message: MsgRing) -> Result<(), Errno> {
 }
 
 impl Registrar<'_> {
-    /// Adds 1 to `eventfd` for each completion. `IORING_REGISTER_EVENTFD`, since Linux 5.2.
+    /// Adds 1 to `eventfd` when completions have come: once for those that come together, by one
+    /// submission say. `IORING_REGISTER_EVENTFD`, since Linux 5.2.
     ///
     /// The kernel keeps the file open by itself. Notifications can be turned off and on without a
     /// system call: [`set_eventfd_disabled`](crate::CompletionQueue::set_eventfd_disabled).
     ///
     /// # Errors
     ///
-    /// `EBADF` and `EINVAL` if it is no eventfd, `EBUSY` if one is registered already.
+    /// `EINVAL` if it is no eventfd, `EBUSY` if one is registered already.
     pub fn register_eventfd(&self, eventfd: impl AsFd) -> Result<(), Errno> {
         self.eventfd(RegisterOp::REGISTER_EVENTFD, eventfd)
     }
 
-    /// The same, but only for completions that do not come at once, while the entry is submitted.
+    /// The same, but only for completions that worker threads post.
     /// `IORING_REGISTER_EVENTFD_ASYNC`, since Linux 5.6.
+    ///
+    /// It is not told of what the thread itself completes: neither at once, while it submits, nor
+    /// later, when a poll or a read that waited for data has become ready.
     ///
     /// # Errors
     ///

@@ -1,39 +1,15 @@
 //! Registered ("fixed") files: a table of descriptors that entries name by slot.
 
-use core::marker::PhantomData;
-
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
 use crate::sys::{
-    IORING_REGISTER_FILES_SKIP, RegisterOp, RsrcRegisterFlags, SharedPtr,
-    io_uring_file_index_range, io_uring_files_update, io_uring_rsrc_register,
-    io_uring_rsrc_update2,
+    RegisterOp, RsrcRegisterFlags, SharedPtr, io_uring_file_index_range, io_uring_files_update,
+    io_uring_rsrc_register, io_uring_rsrc_update2,
 };
 
+use crate::target::FileSlot;
+
 use super::{Registrar, count, size, tags_for};
-
-/// What to put into a slot of the file table: a descriptor, nothing, or what is there.
-#[repr(transparent)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileSlot<'fd> {
-    fd: i32,
-    borrows: PhantomData<BorrowedFd<'fd>>,
-}
-
-impl FileSlot<'_> {
-    /// An empty slot.
-    pub const EMPTY: Self = Self { fd: -1, borrows: PhantomData };
-
-    /// Leaves the slot as it is, in an update. `IORING_REGISTER_FILES_SKIP`, since Linux 5.12.
-    pub const SKIP: Self = Self { fd: IORING_REGISTER_FILES_SKIP, borrows: PhantomData };
-}
-
-impl<'fd, F: AsFd> From<&'fd F> for FileSlot<'fd> {
-    fn from(file: &'fd F) -> Self {
-        Self { fd: file.as_fd().as_raw_fd(), borrows: PhantomData }
-    }
-}
 
 impl Registrar<'_> {
     /// Makes a file table of `slots`. `IORING_REGISTER_FILES`, since Linux 5.1; with empty
@@ -77,7 +53,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// As [`register_files`](Self::register_files); `EINVAL` if there are not as many tags as
-    /// slots.
+    /// slots, or an empty slot has one.
     pub fn register_files_tagged(&self, slots: &[FileSlot<'_>], tags: &[u64]) -> Result<(), Errno> {
         let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
         let mut table = io_uring_rsrc_register {
@@ -100,7 +76,8 @@ impl Registrar<'_> {
     ///
     /// # Errors
     ///
-    /// As [`update_files`](Self::update_files); `EINVAL` if there are not as many tags as slots.
+    /// As [`update_files`](Self::update_files); `EINVAL` if there are not as many tags as slots,
+    /// or a slot has one that becomes empty or is skipped.
     pub fn update_files_tagged(
         &self,
         first: u32,
@@ -122,8 +99,7 @@ impl Registrar<'_> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the range leads out of the table, `EOVERFLOW` if it wraps, `ENXIO` if there is
-    /// no table.
+    /// `EINVAL` if the range leads out of the table or there is none, `EOVERFLOW` if it wraps.
     pub fn set_file_alloc_range(&self, first: u32, len: u32) -> Result<(), Errno> {
         let mut range = io_uring_file_index_range { off: first, len, resv: 0 };
         let arg = (&raw mut range).cast();

@@ -26,11 +26,12 @@ pub use buffers::CloneRange;
 pub use cancel::CancelWhat;
 pub use control::{Clock, Napi};
 pub use events::send_message;
-pub use files::FileSlot;
 pub use probe::Probe;
 pub use query::{Answer, query};
 pub use region::{RegisteredWait, WaitRegion};
 pub use restrictions::{Restriction, restrict_task};
+
+pub use crate::target::FileSlot;
 
 use crate::ring::map::Region;
 use crate::sys::{

@@ -6,11 +6,13 @@ use rustix::io::Errno;
 use rustix::param::page_size;
 
 use crate::ring::map::Region;
-use crate::submit::{EnterArg, SigSet, Timespec};
+use crate::submit::{EnterArg, SigSet};
 use crate::sys::{
     MemRegionFlags, RegWaitFlags, RegionFlags, RegisterOp, SharedPtr, io_uring_mem_region_reg,
     io_uring_reg_wait, io_uring_region_desc,
 };
+
+use crate::time::Timespec;
 
 use super::Registrar;
 

@@ -11,7 +11,8 @@ use super::{Registrar, count, register};
 
 /// One thing that a restricted ring may or must do.
 ///
-/// A ring with restrictions may do what they name, and nothing else.
+/// A ring with restrictions may do what they name, and nothing else: what it may not comes back
+/// with `EACCES`, from an operation in its completion. It is so from when the ring is enabled.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
 pub struct Restriction(io_uring_restriction);
@@ -81,7 +82,9 @@ impl Registrar<'_> {
     ///
     /// # Errors
     ///
-    /// `EBADFD` if the ring is enabled, `EBUSY` if it has restrictions already, `EINVAL` for none.
+    /// `EACCES` if the ring is enabled and restricted, `EBADFD` if it is enabled, `EBUSY` if it has
+    /// restrictions already, `EINVAL` for an operation that the kernel does not know, or too many.
+    /// A call that fails restricts nothing.
     pub fn register_restrictions(&self, restrictions: &[Restriction]) -> Result<(), Errno> {
         let (arg, len) = (restrictions.as_ptr().cast_mut().cast(), count(restrictions)?);
         // SAFETY: as many restrictions as said, which the kernel only reads, during the call.

@@ -15,8 +15,8 @@ impl Registrar<'_> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a ring, an area or a region that does not do, `ENODEV` if there is no such
-    /// card, `EOPNOTSUPP` if it cannot, `EPERM`.
+    /// `EFAULT` if what is pointed to is not there, `EINVAL` for a ring, an area or a region that
+    /// does not do, `ENODEV` if there is no such card, `EOPNOTSUPP` if it cannot, `EPERM`.
     ///
     /// # Safety
     ///

@@ -91,8 +91,10 @@ impl Bufs {
     /// The position of the entry with buffer `bid` that the kernel took next, if there is one
     /// among those published.
     pub(crate) fn find(&self, bid: u16) -> Option<u16> {
-        let published = self.published.wrapping_sub(self.taken).min(self.capacity());
-        let mut positions = (0..published).map(|n| self.taken.wrapping_add(n));
+        // Those that nobody was told of and that were overwritten since are not there any more.
+        let untold = self.published.wrapping_sub(self.taken).min(self.capacity());
+        let oldest = self.published.wrapping_sub(untold);
+        let mut positions = (0..untold).map(|n| oldest.wrapping_add(n));
         positions.find(|position| self.id(*position) == bid)
     }
 

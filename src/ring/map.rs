@@ -47,8 +47,8 @@ pub(crate) struct Memory {
 /// Addresses that are kept free for the regions of a ring.
 #[derive(Debug)]
 pub(crate) struct Reservation {
-    rings: Region,
-    sqes: Region,
+    _rings: Region,
+    _sqes: Region,
 }
 
 /// A range of bytes, unmapped when dropped if it was mapped here.
@@ -77,27 +77,24 @@ impl Memory {
         })
     }
 
-    /// Keeps addresses free for regions of up to these many bytes.
+    /// Keeps addresses free for regions of these many bytes.
     pub(crate) fn reserve(rings: usize, sqes: usize) -> Result<Reservation, Errno> {
-        Ok(Reservation { rings: Region::reserve(rings)?, sqes: Region::reserve(sqes)? })
+        Ok(Reservation { _rings: Region::reserve(rings)?, _sqes: Region::reserve(sqes)? })
     }
 
-    /// Maps the regions of the ring behind `fd` to where addresses were kept free for them, which
-    /// needs nothing that could be lacking. `None` if there is not room enough there.
+    /// Maps the regions of the ring behind `fd` anew, after it was resized, to where addresses
+    /// were kept free for them.
+    ///
+    /// The kernel chooses the addresses of a ring, and refuses any that it is told. So they are
+    /// set free first, and nothing is lacking unless another thread takes them in between.
     pub(crate) fn map_reserved(
         &self,
         fd: BorrowedFd<'_>,
         layout: Layout,
         reservation: Reservation,
-    ) -> Result<Option<Self>, Errno> {
-        let Reservation { mut rings, mut sqes } = reservation;
-        let fits = layout.sq_region <= rings.len && layout.sqe_region <= sqes.len;
-        if !fits || layout.cq_region.is_some() {
-            return Ok(None);
-        }
-        rings.replace(fd, layout.sq_region, IORING_OFF_SQ_RING, self.dont_fork)?;
-        sqes.replace(fd, layout.sqe_region, IORING_OFF_SQES, self.dont_fork)?;
-        Ok(Some(Self { sq: rings, cq: None, sqes, layout, dont_fork: self.dont_fork }))
+    ) -> Result<Self, Errno> {
+        drop(reservation);
+        Self::map(fd, layout, self.dont_fork)
     }
 
     /// Whether the memory is the caller's.
@@ -197,32 +194,12 @@ impl Region {
 
     /// Addresses for `len` bytes, with no memory there.
     fn reserve(len: usize) -> Result<Self, Errno> {
-        let (null, flags) = (core::ptr::null_mut(), MapFlags::PRIVATE | MapFlags::NORESERVE);
+        // Shared, as what comes to lie there: private ones are merged with their neighbours, and
+        // would keep no place in the number of mappings that a process may have.
+        let (null, flags) = (core::ptr::null_mut(), MapFlags::SHARED | MapFlags::NORESERVE);
         // SAFETY: the kernel chooses the address, so that no memory of anybody's is replaced.
         let start = unsafe { mmap_anonymous(null, len, ProtFlags::empty(), flags) }?;
         Ok(Self { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?, len, mapped: true })
-    }
-
-    /// Puts `len` bytes, no more than there are, that the kernel shares at `offset` of `fd` into
-    /// the place of those from the start on.
-    fn replace(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        len: usize,
-        offset: u64,
-        dont_fork: bool,
-    ) -> Result<(), Errno> {
-        assert!(self.mapped && len <= self.len);
-        let flags = MapFlags::SHARED | MapFlags::POPULATE | MapFlags::FIXED;
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        let start = self.start.as_ptr().cast();
-        // SAFETY: what is replaced is this region's, and nobody has been told of it.
-        unsafe { mmap(start, len, protection, flags, fd, offset) }?;
-        if dont_fork {
-            // SAFETY: the range was just mapped, whole, and DONTFORK changes no byte of it.
-            unsafe { madvise(start, len, Advice::LinuxDontFork) }?;
-        }
-        Ok(())
     }
 
     /// Where it starts.

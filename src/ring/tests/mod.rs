@@ -12,8 +12,7 @@ use super::cq::{Cq, CqParts};
 use super::order::{Ours, Theirs};
 use super::sq::{Sq, SqParts};
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
-use crate::ops::Nop;
-use crate::sys::io_uring_cqe;
+use crate::sys::{Opcode, io_uring_cqe};
 
 const START: u32 = u32::MAX - 2;
 const SIZE: u32 = 4;
@@ -174,7 +173,7 @@ fn theirs(word: NonNull<u32>) -> Theirs {
 }
 
 fn entry(user_data: u64) -> Sqe {
-    Nop::new().sqe(user_data).into()
+    Sqe::new(Opcode::NOP).with_user_data(user_data)
 }
 
 fn push_many(sq: &mut Sq<Sqe>, entries: core::ops::Range<u64>) {

@@ -1,0 +1,134 @@
+//! What operations and registrations name: files, slots of the file table, ranges of memory.
+
+use core::ffi::c_void;
+use core::marker::PhantomData;
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use crate::sys::{IORING_FILE_INDEX_ALLOC, IORING_REGISTER_FILES_SKIP};
+
+/// A slot of the ring's file table, as
+/// [`register_files`](crate::register::Registrar::register_files) filled it.
+#[doc(alias = "direct")]
+#[doc(alias = "registered")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fixed(pub u32);
+
+/// What an operation acts on: a descriptor or a fixed slot.
+///
+/// Made from a reference to anything that has a descriptor, or from a [`Fixed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A descriptor, by number.
+    Fd(RawFd),
+    /// A slot of the ring's file table.
+    Fixed(Fixed),
+}
+
+impl<F: AsFd> From<&F> for Target {
+    #[inline(always)]
+    fn from(file: &F) -> Self {
+        Self::Fd(file.as_fd().as_raw_fd())
+    }
+}
+
+impl From<BorrowedFd<'_>> for Target {
+    #[inline(always)]
+    fn from(fd: BorrowedFd<'_>) -> Self {
+        Self::Fd(fd.as_raw_fd())
+    }
+}
+
+impl From<Fixed> for Target {
+    #[inline(always)]
+    fn from(slot: Fixed) -> Self {
+        Self::Fixed(slot)
+    }
+}
+
+/// Where in the ring's file table an operation puts a file that it opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DestSlot {
+    /// Into this slot; what is there is closed. The completion's result is 0.
+    At(Fixed),
+    /// Into a free slot, since Linux 5.19; the completion's result is its number. `ENFILE` if
+    /// there is none, or no table.
+    Alloc,
+}
+
+impl DestSlot {
+    /// The kernel's way to say it: 0 is no slot at all, so that slots count from 1.
+    #[inline(always)]
+    pub(crate) const fn file_index(self) -> u32 {
+        match self {
+            // A slot beyond any table stays one, and does not become "any".
+            Self::At(Fixed(slot)) if slot >= IORING_FILE_INDEX_ALLOC - 1 => {
+                IORING_FILE_INDEX_ALLOC - 1
+            }
+            Self::At(Fixed(slot)) => slot + 1,
+            Self::Alloc => IORING_FILE_INDEX_ALLOC,
+        }
+    }
+}
+
+/// A range of memory, `struct iovec`: the same layout as that of C and of `std::io::IoSlice`.
+#[doc(alias = "iovec")]
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct IoVec {
+    /// Where it starts.
+    pub base: *mut c_void,
+    /// Its length in bytes.
+    pub len: usize,
+}
+
+// SAFETY: an address and a length; who may use what is there is said by those who are given
+// one in unsafe code.
+unsafe impl Send for IoVec {}
+// SAFETY: as above.
+unsafe impl Sync for IoVec {}
+
+impl IoVec {
+    /// No memory: an empty slot in a table of buffers.
+    pub const EMPTY: Self = Self { base: core::ptr::null_mut(), len: 0 };
+
+    /// `len` bytes from `base` on.
+    pub const fn new(base: *mut u8, len: usize) -> Self {
+        Self { base: base.cast(), len }
+    }
+}
+
+impl From<&mut [u8]> for IoVec {
+    fn from(bytes: &mut [u8]) -> Self {
+        Self::new(bytes.as_mut_ptr(), bytes.len())
+    }
+}
+
+impl From<&[u8]> for IoVec {
+    /// For operations that only read the memory.
+    fn from(bytes: &[u8]) -> Self {
+        Self::new(bytes.as_ptr().cast_mut(), bytes.len())
+    }
+}
+
+/// What to put into a slot of the file table: a descriptor, nothing, or what is there.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileSlot<'fd> {
+    fd: i32,
+    borrows: PhantomData<BorrowedFd<'fd>>,
+}
+
+impl FileSlot<'_> {
+    /// An empty slot.
+    pub const EMPTY: Self = Self { fd: -1, borrows: PhantomData };
+
+    /// Leaves the slot as it is, in an update. `IORING_REGISTER_FILES_SKIP`, since Linux 5.12.
+    pub const SKIP: Self = Self { fd: IORING_REGISTER_FILES_SKIP, borrows: PhantomData };
+}
+
+impl<'fd, F: AsFd> From<&'fd F> for FileSlot<'fd> {
+    fn from(file: &'fd F) -> Self {
+        Self { fd: file.as_fd().as_raw_fd(), borrows: PhantomData }
+    }
+}
