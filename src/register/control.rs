@@ -85,8 +85,9 @@ impl Registrar<'_> {
     }
 
     /// Limits the numbers of worker threads: for bounded work (files, block devices), and for
-    /// unbounded (sockets, pipes). 0 leaves a limit as it is. Returns the limits before.
-    /// `IORING_REGISTER_IOWQ_MAX_WORKERS`, since Linux 5.15.
+    /// unbounded (sockets, pipes). 0 leaves a limit as it is. Returns the limits before,
+    /// in the order of [`IoWqType`](crate::sys::IoWqType). `IORING_REGISTER_IOWQ_MAX_WORKERS`,
+    /// since Linux 5.15.
     ///
     /// The numbers hold for each thread that uses the ring; before Linux 6.4, on each NUMA node.
     ///
