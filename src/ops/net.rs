@@ -433,8 +433,9 @@ impl Send {
     /// ([`Features::RECVSEND_BUNDLE`](crate::sys::Features::RECVSEND_BUNDLE), since Linux 6.10).
     ///
     /// The result counts the bytes of all; the buffers used are those from
-    /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on. `len` limits the bytes of one completion; 0 is
-    /// for no limit. If there is more to send, the completion has
+    /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on. `len` limits the bytes of the first
+    /// completion, at the end of a buffer or inside the first one, whose rest is not sent; 0 is for
+    /// no limit. If there is more to send, the completion has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE), and another one follows. `ENOBUFS` if the
     /// group has no buffer, `ENOENT` if there is no such group.
     #[inline(always)]
@@ -457,7 +458,9 @@ impl Send {
 impl Recv {
     /// Fills as many provided buffers as there is data for at once. `IORING_RECVSEND_BUNDLE`
     /// ([`Features::RECVSEND_BUNDLE`](crate::sys::Features::RECVSEND_BUNDLE), since Linux 6.10).
-    /// What would fill only a part of the last one may be left for the next receive.
+    /// What would fill only a part of the last one may be left for the next receive. With
+    /// [`multishot`](Self::multishot), a completion that takes the last buffer of the group may be
+    /// the last.
     ///
     /// The result counts the bytes of all; the buffers used are those from
     /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on.

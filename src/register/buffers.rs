@@ -1,7 +1,5 @@
 //! Registered ("fixed") buffers: memory that is pinned once, and named by index.
 
-use core::ffi::c_void;
-
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
@@ -155,20 +153,31 @@ impl Registrar<'_> {
     ///
     /// As for [`register_buffers`](Self::register_buffers).
     pub unsafe fn update_buffers(&self, first: u32, buffers: &[IoVec]) -> Result<u32, Errno> {
-        let mut update = io_uring_rsrc_update2 {
-            offset: first,
-            resv: 0,
-            data: SharedPtr::new(buffers.as_ptr()),
-            tags: SharedPtr::NULL,
-            nr: count(buffers)?,
-            resv2: 0,
-        };
-        let arg: *mut c_void = (&raw mut update).cast();
-        // SAFETY: the update points to as many vectors as it says; both are only read, and
-        // during the call. What they point to is kept by the caller.
-        unsafe {
-            self.raw(RegisterOp::REGISTER_BUFFERS_UPDATE, arg, size::<io_uring_rsrc_update2>())
-        }
+        // SAFETY: the caller's promise, passed on; null stands for no tags.
+        unsafe { self.replace_buffers(first, buffers, SharedPtr::NULL) }
+    }
+
+    /// Replaces buffers and their tags. `IORING_REGISTER_BUFFERS_UPDATE`, since Linux 5.13.
+    ///
+    /// Returns how many were updated.
+    ///
+    /// # Errors
+    ///
+    /// As [`update_buffers`](Self::update_buffers); `EINVAL` if there are not as many tags as
+    /// buffers.
+    ///
+    /// # Safety
+    ///
+    /// As for [`register_buffers`](Self::register_buffers).
+    pub unsafe fn update_buffers_tagged(
+        &self,
+        first: u32,
+        buffers: &[IoVec],
+        tags: &[u64],
+    ) -> Result<u32, Errno> {
+        let tags = tags_for(buffers, tags)?;
+        // SAFETY: the caller's promise, passed on; there is a tag for each buffer.
+        unsafe { self.replace_buffers(first, buffers, tags) }
     }
 
     /// Drops the table of fixed buffers, and unpins them. `IORING_UNREGISTER_BUFFERS`, since
@@ -183,5 +192,30 @@ impl Registrar<'_> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_BUFFERS, core::ptr::null_mut(), 0) }?;
         Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// As for [`register_buffers`](Self::register_buffers); `tags` is null, or points to a tag for
+    /// each of `buffers`.
+    unsafe fn replace_buffers(
+        &self,
+        first: u32,
+        buffers: &[IoVec],
+        tags: SharedPtr,
+    ) -> Result<u32, Errno> {
+        let mut update = io_uring_rsrc_update2 {
+            offset: first,
+            resv: 0,
+            data: SharedPtr::new(buffers.as_ptr()),
+            tags,
+            nr: count(buffers)?,
+            resv2: 0,
+        };
+        let arg = (&raw mut update).cast();
+        let size = size::<io_uring_rsrc_update2>();
+        // SAFETY: one struct of that size, which points to as many vectors and tags as it says;
+        // all only read, and during the call. What the vectors point to is kept by the caller.
+        unsafe { self.raw(RegisterOp::REGISTER_BUFFERS_UPDATE, arg, size) }
     }
 }

@@ -15,7 +15,12 @@ use super::{Registrar, register};
 /// # Errors
 ///
 /// As [`MsgRing`], for a descriptor: `EINVAL` for a fixed slot, and before Linux 6.13.
-pub fn send_message(message: MsgRing) -> Result<(), Errno> {
+///
+/// # Safety
+///
+/// Whoever reaps the ring takes the completion for what it is: not for that of an operation which
+/// then seems to have let go of its memory.
+pub unsafe fn send_message(message: MsgRing) -> Result<(), Errno> {
     let mut sqe: Sqe = message.sqe(0);
     let arg = core::ptr::from_mut(sqe.as_raw_mut()).cast();
     // SAFETY: one entry, which the kernel only reads, during the call; it names no memory.
