@@ -98,7 +98,8 @@ impl<'b> ReceivedMessage<'b> {
         self.name
     }
 
-    /// How many bytes the address has, whether there was room or not.
+    /// How many bytes the address has, whether there was room for all of it or not; 0 if there was
+    /// none at all.
     pub const fn name_len(&self) -> u32 {
         self.header.name_len
     }
@@ -118,7 +119,8 @@ impl<'b> ReceivedMessage<'b> {
         self.payload
     }
 
-    /// How many bytes the payload has, whether there was room or not.
+    /// How many bytes of payload were received; with `MSG_TRUNC` among the flags of the operation,
+    /// how many there were, whether there was room or not.
     pub const fn payload_len(&self) -> u32 {
         self.header.payload_len
     }

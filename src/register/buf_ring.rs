@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::completion::CompletionQueue;
 use crate::entry::CqEntry;
-use crate::ring::bufs::Bufs;
+use crate::ring::bufs::{Bufs, Shares};
 use crate::ring::map::Region;
 use crate::sys::{
     BufRingFlags, IORING_OFF_PBUF_RING, IORING_OFF_PBUF_SHIFT, RegisterOp, SharedPtr, io_uring_buf,
@@ -39,6 +39,22 @@ pub struct BufferRing {
     _memory: Region,
 }
 
+/// How the kernel uses the buffers of a ring; flags alone will do where a ring is registered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BufferRingOptions {
+    /// Whose memory the ring lies in, and whether buffers are used up bit by bit.
+    pub flags: BufRingFlags,
+    /// With [`BufRingFlags::INC`], how many bytes a buffer must have left to be used on: with
+    /// fewer it is used up. 0 on kernels that do not know this, which refuse anything else.
+    pub min_left: u32,
+}
+
+impl From<BufRingFlags> for BufferRingOptions {
+    fn from(flags: BufRingFlags) -> Self {
+        Self { flags, min_left: 0 }
+    }
+}
+
 impl Registrar<'_> {
     /// Makes a ring for `entries` provided buffers and registers it as `group`.
     /// `IORING_REGISTER_PBUF_RING`, since Linux 5.19.
@@ -62,17 +78,18 @@ impl Registrar<'_> {
         &self,
         group: u16,
         entries: u16,
-        flags: BufRingFlags,
+        options: impl Into<BufferRingOptions>,
     ) -> Result<BufferRing, Errno> {
+        let options = options.into();
         if !entries.is_power_of_two() {
             return Err(Errno::INVAL);
         }
         let len = usize::from(entries) * size_of::<io_uring_buf>();
-        let memory = if flags.contains(BufRingFlags::MMAP) {
+        let memory = if options.flags.contains(BufRingFlags::MMAP) {
             if group > LAST_MAPPED_GROUP {
                 return Err(Errno::INVAL);
             }
-            self.register_buffers_at(SharedPtr::NULL, group, entries, flags)?;
+            self.register_buffers_at(SharedPtr::NULL, group, entries, options)?;
             let offset = IORING_OFF_PBUF_RING | (u64::from(group) << IORING_OFF_PBUF_SHIFT);
             self.map(len, offset).inspect_err(|_| {
                 // Nothing was added to it, and nobody has heard of it.
@@ -81,7 +98,7 @@ impl Registrar<'_> {
         } else {
             let memory = Region::anonymous(len)?;
             let start = SharedPtr::from_mut(memory.start().as_ptr());
-            self.register_buffers_at(start, group, entries, flags)?;
+            self.register_buffers_at(start, group, entries, options)?;
             memory
         };
         // SAFETY: the memory has room for `entries` entries, page-aligned, and stays mapped as
@@ -106,15 +123,17 @@ impl Registrar<'_> {
         memory: NonNull<[u8]>,
         group: u16,
         entries: u16,
-        flags: BufRingFlags,
+        options: impl Into<BufferRingOptions>,
     ) -> Result<BufferRing, Errno> {
+        let mut options = options.into();
+        options.flags.remove(BufRingFlags::MMAP);
         let len = usize::from(entries) * size_of::<io_uring_buf>();
         let aligned = memory.cast::<u8>().addr().get() % align_of::<io_uring_buf>() == 0;
         if !entries.is_power_of_two() || memory.len() < len || !aligned {
             return Err(Errno::INVAL);
         }
         let start = SharedPtr::from_mut(memory.cast::<u8>().as_ptr());
-        self.register_buffers_at(start, group, entries, flags.difference(BufRingFlags::MMAP))?;
+        self.register_buffers_at(start, group, entries, options)?;
         // SAFETY: long enough and aligned, as checked above; the caller keeps it.
         let bufs = unsafe { Bufs::new(memory.cast(), entries) };
         Ok(BufferRing { bufs, group, _memory: Region::provided(memory) })
@@ -156,13 +175,14 @@ impl Registrar<'_> {
         ring_addr: SharedPtr,
         group: u16,
         entries: u16,
-        flags: BufRingFlags,
+        options: BufferRingOptions,
     ) -> Result<(), Errno> {
         let mut reg = io_uring_buf_reg {
             ring_addr,
             ring_entries: u32::from(entries),
             bgid: group,
-            flags,
+            flags: options.flags,
+            min_left: options.min_left,
             ..io_uring_buf_reg::ZEROED
         };
         let arg = (&raw mut reg).cast();
@@ -228,9 +248,7 @@ impl BufferRing {
     /// Completions are to be told in the order in which they came. Empty if no buffer `first` is
     /// where the kernel may have taken it from. Not for rings with [`BufRingFlags::INC`].
     pub fn bundle(&mut self, first: u16, bytes: u32) -> Bundle<'_> {
-        let position = self.bufs.find(first);
-        let left = if position.is_some() { bytes } else { 0 };
-        Bundle { position: position.unwrap_or(0), left, bufs: &mut self.bufs }
+        Bundle(self.bufs.bundle(first, bytes))
     }
 }
 
@@ -238,25 +256,13 @@ impl BufferRing {
 /// [`BufferRing::bundle`].
 #[derive(Debug)]
 #[must_use = "buffers count as told of only as far as this is iterated"]
-pub struct Bundle<'r> {
-    bufs: &'r mut Bufs,
-    position: u16,
-    left: u32,
-}
+pub struct Bundle<'r>(Shares<'r>);
 
 impl Iterator for Bundle<'_> {
     type Item = (u16, u32);
 
     fn next(&mut self) -> Option<(u16, u32)> {
-        if self.left == 0 || !self.bufs.is_published(self.position) {
-            return None;
-        }
-        let (bid, len) = (self.bufs.id(self.position), self.bufs.len(self.position));
-        let filled = len.min(self.left);
-        self.left -= filled;
-        self.position = self.position.wrapping_add(1);
-        self.bufs.take_to(self.position);
-        Some((bid, filled))
+        self.0.next()
     }
 }
 

@@ -21,7 +21,7 @@ use core::marker::PhantomData;
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
-pub use buf_ring::{BufferRing, Bundle, MAX_BUFFERS};
+pub use buf_ring::{BufferRing, BufferRingOptions, Bundle, MAX_BUFFERS};
 pub use buffers::CloneRange;
 pub use cancel::CancelWhat;
 pub use control::{Clock, Napi};

@@ -49,12 +49,15 @@ impl Registrar<'_> {
     /// `EBUSY` if there is a region already, `EINVAL` for none, for a ring that is enabled, or
     /// before Linux 6.13; `ENOMEM`.
     pub fn register_wait_region(&self, count: usize) -> Result<WaitRegion, Errno> {
-        let size = size_of::<io_uring_reg_wait>();
-        let len = count.checked_mul(size).ok_or(Errno::INVAL)?;
-        let len = len.checked_next_multiple_of(page_size()).ok_or(Errno::INVAL)?;
-        if len == 0 {
+        if count == 0 {
             return Err(Errno::INVAL);
         }
+        let size = size_of::<io_uring_reg_wait>();
+        // One more, which is not used: where an argument ends with the region, Linux 6.18 takes the
+        // first one in its place.
+        let len = count.checked_add(1).and_then(|count| count.checked_mul(size));
+        let len = len.and_then(|len| len.checked_next_multiple_of(page_size()));
+        let len = len.ok_or(Errno::INVAL)?;
         let memory = Region::anonymous(len)?;
         let mut region = io_uring_region_desc {
             user_addr: SharedPtr::from_mut(memory.start().as_ptr()),
@@ -65,7 +68,7 @@ impl Registrar<'_> {
         // SAFETY: the memory is mapped, and the kernel pins it; it is unmapped, and not put to
         // another use, when the value is dropped.
         unsafe { self.register_region(&mut region, MemRegionFlags::REG_WAIT_ARG) }?;
-        Ok(WaitRegion { count: len / size, memory })
+        Ok(WaitRegion { count: len / size - 1, memory })
     }
 
     /// Registers a region of memory as `region` and `flags` say: the caller's, or, without

@@ -88,9 +88,17 @@ impl Bufs {
         fresh
     }
 
-    /// The position of the entry with buffer `bid` that the kernel took next, if there is one
-    /// among those published.
-    pub(crate) fn find(&self, bid: u16) -> Option<u16> {
+    /// The buffers from `first` on, the one that the kernel took next of those published, with the
+    /// shares of `bytes` that are theirs. Empty if there is none with that id.
+    pub(crate) fn bundle(&mut self, first: u16, bytes: u32) -> Shares<'_> {
+        match self.find(first) {
+            Some(position) => Shares { position, left: bytes, bufs: self },
+            None => Shares { position: 0, left: 0, bufs: self },
+        }
+    }
+
+    /// The position of the first entry with buffer `bid` that completions have not told of.
+    fn find(&self, bid: u16) -> Option<u16> {
         // Those that nobody was told of and that were overwritten since are not there any more.
         let untold = self.published.wrapping_sub(self.taken).min(self.capacity());
         let oldest = self.published.wrapping_sub(untold);
@@ -98,19 +106,8 @@ impl Bufs {
         positions.find(|position| self.id(*position) == bid)
     }
 
-    /// Says that the kernel has taken everything before `position`.
-    pub(crate) const fn take_to(&mut self, position: u16) {
-        self.taken = position;
-    }
-
-    /// Whether an entry was published at `position`.
-    pub(crate) const fn is_published(&self, position: u16) -> bool {
-        let ahead = self.published.wrapping_sub(position);
-        ahead != 0 && ahead <= self.capacity()
-    }
-
     /// The buffer of the entry at `position`.
-    pub(crate) fn id(&self, position: u16) -> u16 {
+    fn id(&self, position: u16) -> u16 {
         let entry = self.entry(position).as_ptr();
         // SAFETY: a field of an entry of ours.
         let bid = unsafe { &raw const (*entry).bid };
@@ -118,9 +115,9 @@ impl Bufs {
         unsafe { bid.read() }
     }
 
-    /// The length of the entry at `position`, in bytes; what is left of it if the kernel uses
-    /// buffers up bit by bit.
-    pub(crate) fn len(&self, position: u16) -> u32 {
+    /// The length of the entry at `position`, in bytes; the kernel shortens that of a buffer of
+    /// which it uses a part.
+    fn len(&self, position: u16) -> u32 {
         let entry = self.entry(position).as_ptr();
         // SAFETY: a field of an entry of ours.
         let len = unsafe { &raw const (*entry).len };
@@ -132,5 +129,38 @@ impl Bufs {
     fn entry(&self, position: u16) -> NonNull<io_uring_buf> {
         // SAFETY: an index is at most `mask`, and `new` was given `mask + 1` entries.
         unsafe { self.entries.add(usize::from(position & self.mask)) }
+    }
+
+    /// Goes on from `position` instead of from 0: from where positions wrap, say.
+    #[cfg(test)]
+    pub(crate) fn starting_at(self, position: u16) -> Self {
+        self.shared_tail.publish(position);
+        Self { tail: position, published: position, taken: position, ..self }
+    }
+}
+
+/// Buffers that the kernel took together, each with the bytes of it that are used. From
+/// [`Bufs::bundle`].
+#[derive(Debug)]
+pub(crate) struct Shares<'r> {
+    bufs: &'r mut Bufs,
+    position: u16,
+    left: u32,
+}
+
+impl Iterator for Shares<'_> {
+    type Item = (u16, u32);
+
+    fn next(&mut self) -> Option<(u16, u32)> {
+        // Ends with the entries that are published, whatever their lengths are.
+        if self.left == 0 || self.position == self.bufs.published {
+            return None;
+        }
+        let (bid, len) = (self.bufs.id(self.position), self.bufs.len(self.position));
+        let used = len.min(self.left);
+        self.left -= used;
+        self.position = self.position.wrapping_add(1);
+        self.bufs.taken = self.position;
+        Some((bid, used))
     }
 }

@@ -55,6 +55,7 @@ fn take_all(kernel: &Mixed) -> Vec<i64> {
     taken
 }
 
+/// liburing: sqe-mixed-nop, sqe-mixed-bad-wrap.
 #[test]
 fn wide_entries_are_whole_wherever_the_queue_stands() {
     for start in u32::MAX - 7..=u32::MAX {
@@ -112,6 +113,7 @@ fn rolling_back_takes_everything_not_taken() {
     assert!(take_all(&kernel).is_empty());
 }
 
+/// liburing: cq-peek-batch-mixed.
 #[test]
 fn completions_of_both_widths_come_whole_and_filler_does_not() {
     let kernel = kernel(u32::MAX - 4);

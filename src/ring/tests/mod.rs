@@ -62,6 +62,7 @@ macro_rules! set {
     }};
 }
 
+mod bufs;
 // Behind the macros, which are known from where they stand on.
 mod mixed;
 mod model;

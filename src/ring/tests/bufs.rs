@@ -1,0 +1,231 @@
+//! Rings of provided buffers over plain memory, with the kernel's side played by hand.
+
+use core::mem::offset_of;
+use core::ptr::NonNull;
+use std::boxed::Box;
+use std::collections::VecDeque;
+use std::vec;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use crate::ring::bufs::Bufs;
+use crate::sys::{SharedPtr, buf_ring_head, io_uring_buf};
+
+const COUNT: u16 = 4;
+
+/// Where tests start: positions wrap after three entries.
+const START: u16 = u16::MAX - 2;
+
+/// The entries, as the kernel sees them.
+struct Shared(NonNull<io_uring_buf>);
+
+impl Shared {
+    /// Entries that hold whatever was in their memory before.
+    fn new() -> Self {
+        let garbage = io_uring_buf {
+            addr: SharedPtr::without_provenance(0xa5a5),
+            len: 0xa5a5_a5a5,
+            bid: 0xa5a5,
+            resv: 0xa5a5,
+        };
+        let entries: Box<[io_uring_buf]> = vec![garbage; usize::from(COUNT)].into();
+        Self(NonNull::from(Box::leak(entries)).cast())
+    }
+
+    fn bufs(&self) -> Bufs {
+        // SAFETY: as many entries as `new` made, which outlive this side.
+        unsafe { Bufs::new(self.0, COUNT) }
+    }
+
+    fn place(&self, index: u16) -> *mut io_uring_buf {
+        assert!(index < COUNT);
+        // SAFETY: one of the entries that `new` made.
+        unsafe { self.0.add(usize::from(index)) }.as_ptr()
+    }
+
+    /// Up to where entries are shown.
+    fn tail(&self) -> u16 {
+        // SAFETY: inside the first entry.
+        let tail = unsafe { self.0.byte_add(offset_of!(buf_ring_head, tail)) };
+        // SAFETY: aligned and valid for reads; one thread plays both sides.
+        unsafe { tail.cast().read() }
+    }
+
+    /// An entry: address, length and id.
+    fn entry(&self, index: u16) -> (u64, u32, u16) {
+        // SAFETY: valid for reads; one thread plays both sides.
+        let entry = unsafe { self.place(index).read() };
+        (entry.addr.addr(), entry.len, entry.bid)
+    }
+
+    /// Does to an entry what the other side should not.
+    fn spoil(&self, index: u16, len: u32, bid: u16) {
+        let place = self.place(index);
+        // SAFETY: valid for reads; one thread plays both sides.
+        let entry = unsafe { place.read() };
+        // SAFETY: valid for writes; the bytes of the tail are those that are there.
+        unsafe { place.write(io_uring_buf { len, bid, ..entry }) };
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let entries = NonNull::slice_from_raw_parts(self.0, usize::from(COUNT));
+        // SAFETY: leaked from a box in `new`; nobody looks there any more.
+        drop(unsafe { Box::from_raw(entries.as_ptr()) });
+    }
+}
+
+fn add(bufs: &mut Bufs, bid: u16) {
+    bufs.add(SharedPtr::without_provenance(0x1000 + u64::from(bid)), 10, bid);
+}
+
+#[test]
+fn a_ring_starts_empty_whatever_lay_in_its_memory() {
+    let shared = Shared::new();
+    let mut bufs = shared.bufs();
+    assert_eq!((shared.tail(), bufs.tail(), bufs.capacity()), (0, 0, COUNT));
+    assert_eq!(bufs.bundle(0xa5a5, u32::MAX).next(), None);
+    assert_eq!((bufs.publish(), shared.tail()), (0, 0));
+}
+
+#[test]
+fn nothing_is_visible_before_it_is_published() {
+    let shared = Shared::new();
+    for start in [0, START, u16::MAX] {
+        let mut bufs = shared.bufs().starting_at(start);
+        for bid in [7, 8] {
+            add(&mut bufs, bid);
+            assert_eq!(shared.tail(), start);
+            assert_eq!(bufs.bundle(bid, 10).next(), None);
+        }
+        assert_eq!((bufs.publish(), shared.tail()), (2, start.wrapping_add(2)));
+        assert_eq!((bufs.publish(), shared.tail()), (0, start.wrapping_add(2)));
+        assert_eq!(bufs.bundle(7, 20).collect::<Vec<_>>(), [(7, 10), (8, 10)]);
+    }
+}
+
+#[test]
+fn entries_follow_each_other_across_the_wrap() {
+    let shared = Shared::new();
+    let mut bufs = shared.bufs().starting_at(START);
+    for bid in 0..20_u16 {
+        add(&mut bufs, bid);
+        assert_eq!((bufs.publish(), bufs.tail()), (1, START.wrapping_add(bid + 1)));
+        assert_eq!(shared.tail(), bufs.tail());
+        let index = START.wrapping_add(bid) % COUNT;
+        assert_eq!(shared.entry(index), (0x1000 + u64::from(bid), 10, bid));
+        assert_eq!(bufs.bundle(bid, 10).collect::<Vec<_>>(), [(bid, 10)]);
+    }
+}
+
+/// The tail lies in the first entry, in bytes that an entry does not use.
+#[test]
+fn the_first_entry_and_the_tail_leave_each_other_alone() {
+    let shared = Shared::new();
+    let mut bufs = shared.bufs().starting_at(0xfffc);
+    for round in 0..4_u16 {
+        let before = shared.tail();
+        assert_eq!(before % COUNT, 0, "the next entry is the first");
+        bufs.add(SharedPtr::without_provenance(u64::MAX), u32::MAX, u16::MAX);
+        assert_eq!((shared.tail(), shared.entry(0)), (before, (u64::MAX, u32::MAX, u16::MAX)));
+        bufs.add(SharedPtr::NULL, 0, 0);
+        add(&mut bufs, round);
+        add(&mut bufs, round);
+        bufs.publish();
+        assert_eq!(shared.tail(), before.wrapping_add(4));
+        assert_eq!(shared.entry(0), (u64::MAX, u32::MAX, u16::MAX));
+        assert_eq!(shared.entry(1), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_bundle_ends_with_its_bytes_or_with_the_entries() {
+    let shared = Shared::new();
+    let mut bufs = shared.bufs().starting_at(START);
+    (0..4).for_each(|bid| add(&mut bufs, bid));
+    bufs.publish();
+    assert_eq!(bufs.bundle(0, 0).next(), None);
+    assert_eq!(bufs.bundle(0, 11).collect::<Vec<_>>(), [(0, 10), (1, 1)]);
+    let mut rest = bufs.bundle(2, u32::MAX);
+    assert_eq!([rest.next(), rest.next(), rest.next()], [Some((2, 10)), Some((3, 10)), None]);
+    assert_eq!(rest.next(), None);
+    assert_eq!(bufs.bundle(3, 10).next(), None, "told of already");
+}
+
+#[test]
+fn an_id_that_comes_twice_is_the_one_that_was_not_told_of() {
+    let shared = Shared::new();
+    let mut bufs = shared.bufs().starting_at(START);
+    for _ in 0..5 {
+        [1, 2].iter().for_each(|bid| add(&mut bufs, *bid));
+        bufs.publish();
+        assert_eq!(bufs.bundle(1, 15).collect::<Vec<_>>(), [(1, 10), (2, 5)]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 8 } else { 1024 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Goal: bundles are told of as the kernel has taken them.
+    /// Method: buffers of any length, taken in any numbers, against a queue; every fifth bundle is
+    /// of one buffer and told to nobody.
+    #[test]
+    fn bundles_are_those_of_a_queue(
+        start in START - 9..=u16::MAX,
+        steps in proptest::collection::vec((1u32..9, 1usize..5, 0u32..3), 0..60),
+    ) {
+        let shared = Shared::new();
+        let mut bufs = shared.bufs().starting_at(start);
+        let mut free: VecDeque<u16> = (0..COUNT).collect();
+        let mut given: VecDeque<(u16, u32)> = VecDeque::new();
+        for (number, (len, count, short)) in steps.into_iter().enumerate() {
+            while let Some(bid) = free.pop_front() {
+                bufs.add(SharedPtr::NULL, len, bid);
+                given.push_back((bid, len));
+            }
+            bufs.publish();
+            let count = if number % 5 == 4 { 1 } else { count.min(given.len()) };
+            let mut taken: Vec<_> = given.drain(..count).collect();
+            free.extend(taken.iter().map(|(bid, _)| *bid));
+            if number % 5 == 4 {
+                continue;
+            }
+            if let Some((_, last)) = taken.last_mut() {
+                *last = last.saturating_sub(short).max(1);
+            }
+            let bytes = taken.iter().map(|(_, len)| len).sum();
+            let first = taken.first().map_or(0, |(bid, _)| *bid);
+            prop_assert_eq!(bufs.bundle(first, bytes).collect::<Vec<_>>(), taken);
+        }
+    }
+
+    /// Whatever the other side writes, each bundle ends, and within the ring.
+    #[test]
+    fn no_entry_makes_a_bundle_longer_than_the_ring(
+        start: u16,
+        added in 0u16..9,
+        spoilt in proptest::collection::vec((0..COUNT, any::<u32>(), 0u16..6), 0..8),
+        first in 0u16..6,
+        bytes: u32,
+    ) {
+        let shared = Shared::new();
+        let mut bufs = shared.bufs().starting_at(start);
+        (0..added).for_each(|bid| add(&mut bufs, bid));
+        bufs.publish();
+        for (index, len, bid) in spoilt {
+            shared.spoil(index, if len % 3 == 0 { 0 } else { len }, bid);
+        }
+        for _ in 0..2 {
+            let found: Vec<_> = bufs.bundle(first, bytes).collect();
+            prop_assert!(found.len() <= usize::from(added.min(COUNT)));
+            prop_assert!(found.iter().map(|(_, len)| u64::from(*len)).sum::<u64>() <= bytes.into());
+        }
+        prop_assert_eq!(shared.tail(), start.wrapping_add(added));
+    }
+}
