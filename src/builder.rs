@@ -462,3 +462,35 @@ const TYPED: SetupFlags = SetupFlags::SQE128
     .union(SetupFlags::REGISTERED_FD_ONLY)
     .union(SetupFlags::CQSIZE)
     .union(SetupFlags::ATTACH_WQ);
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        FromRawFd, Handle, IoUring, Layout, Memory, OwnedFd, RingFd, io_uring_params, sys,
+    };
+    use crate::entry::{Cqe, Sqe};
+    use crate::ops::Nop;
+
+    /// liburing: ignore-single-mmap.
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri makes no system calls")]
+    fn queues_that_are_mapped_apart_work_as_well() {
+        let mut params = io_uring_params::ZEROED;
+        // SAFETY: `params` is valid for reads and writes, and names no memory.
+        let fd = unsafe { sys::io_uring_setup(4, &mut params) }.unwrap();
+        // SAFETY: set-up just made the descriptor, and nobody else knows it.
+        let handle = Handle::new(RingFd::Owned(unsafe { OwnedFd::from_raw_fd(fd) }));
+        // What Linux 5.3 and older say.
+        params.features.remove(sys::Features::SINGLE_MMAP);
+        let layout = Layout::new(&params, size_of::<Sqe>(), size_of::<Cqe>()).unwrap();
+        assert!(layout.cq_region.is_some());
+        let memory = Memory::map(handle.fd().unwrap(), layout, false).unwrap();
+        // SAFETY: the ring was just set up with these parameters, and is empty.
+        let mut ring: IoUring = unsafe { IoUring::new_raw(handle, memory, params) };
+        for user_data in 0..20 {
+            ring.submission().push_safe(Nop::new().sqe(user_data)).unwrap();
+            assert_eq!(ring.submit_and_wait(1), Ok(1));
+            assert_eq!(ring.completion().pop().map(|cqe| cqe.user_data()), Some(user_data));
+        }
+    }
+}

@@ -57,6 +57,11 @@ pub struct Cqe32 {
 /// A completion queue entry of either width, for rings with `IORING_SETUP_CQE_MIXED`.
 ///
 /// Since Linux 6.18. A wide one takes two slots of the queue.
+///
+/// Give such a queue room for all that may complete. Linux 6.18 has a fault where it overflows
+/// (seen on 6.18.44): if a wide completion finds nothing but the last slot free and a narrow one
+/// follows, the kernel counts that slot twice, and the completion that lay in the first slot is
+/// handed out once more.
 #[derive(Clone, Copy, Debug)]
 pub enum CqeMixed {
     /// 16 bytes.

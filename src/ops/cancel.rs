@@ -18,7 +18,8 @@ use super::{Fixed, on_none, sqe};
 ///
 /// # Result
 ///
-/// 0; with [`all`](Self::all) or [`any`](Self::any), how many were cancelled.
+/// 0; with [`all`](Self::all) or [`any`](Self::any), how many were cancelled. Of a wait for a futex
+/// or a child, 1.
 ///
 /// # Errors
 ///

@@ -207,9 +207,8 @@ impl SocketCommand {
     /// second half is the time.
     #[inline(always)]
     pub fn tx_timestamps(socket: impl Into<Target>) -> Self {
-        let mut this = Self::new(socket, SocketCmd::TX_TIMESTAMP);
-        this.0.set_op_flags(UringCmdFlags::MULTISHOT.bits());
-        this
+        // `IORING_URING_CMD_MULTISHOT` is for commands that pick buffers: with it, this is refused.
+        Self::new(socket, SocketCmd::TX_TIMESTAMP)
     }
 
     /// Stores the socket's own address, and at `len` its length, which holds the room there is.

@@ -203,7 +203,10 @@ impl RecvMsg {
     ///
     /// Each buffer gets a header, the address, the control messages and the payload; of `header`
     /// only the two lengths are used, for how much room to leave. It must stay until taken. Each
-    /// completion but the last has [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE).
+    /// completion but the last has [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). A message
+    /// of which no payload is received, for want of any or of room, is the last. `EFAULT` for a
+    /// buffer without room for what comes before the payload.
+    /// [`ReceivedMessage`](crate::ReceivedMessage) takes a buffer apart.
     #[inline(always)]
     pub fn multishot(socket: impl Into<Target>, header: *const MsgHdr, group: u16) -> Self {
         let sqe = message(Opcode::RECVMSG, socket.into(), SharedPtr::new(header));

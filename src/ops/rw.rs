@@ -169,7 +169,7 @@ pub struct WriteFixed(Sqe);
 ///
 /// # Errors
 ///
-/// As [`Readv`] and [`ReadFixed`].
+/// As [`Readv`] and [`ReadFixed`]; `EFAULT` also for a vector of no bytes.
 #[doc(alias = "IORING_OP_READV_FIXED")]
 #[derive(Clone, Copy, Debug)]
 pub struct ReadvFixed(Sqe);
@@ -185,7 +185,7 @@ pub struct ReadvFixed(Sqe);
 ///
 /// # Errors
 ///
-/// As [`Writev`] and [`WriteFixed`].
+/// As [`Writev`] and [`WriteFixed`]; `EFAULT` also for a vector of no bytes.
 #[doc(alias = "IORING_OP_WRITEV_FIXED")]
 #[derive(Clone, Copy, Debug)]
 pub struct WritevFixed(Sqe);
@@ -323,11 +323,10 @@ impl WritevFixed {
 
 impl ReadMultishot {
     /// Reads from `target` into buffers that the kernel picks from those provided as `group`. Each
-    /// read fills as much of its buffer as there is data for: `len` is 0, and kernels up to 6.18
-    /// at least refuse anything else with `EINVAL`.
+    /// read fills as much of its buffer as there is data for.
     #[inline(always)]
-    pub fn new(target: impl Into<Target>, len: u32, group: u16) -> Self {
-        let sqe = transfer(Opcode::READ_MULTISHOT, target.into(), SharedPtr::NULL, len);
+    pub fn new(target: impl Into<Target>, group: u16) -> Self {
+        let sqe = transfer(Opcode::READ_MULTISHOT, target.into(), SharedPtr::NULL, 0);
         Self(sqe.buffer_group(group))
     }
 }
