@@ -97,6 +97,7 @@ fn paths_start_at_the_directory_given() {
     }
 }
 
+/// liburing: open-close.
 #[test]
 fn a_file_goes_into_the_slot_that_was_asked_for() {
     require!(op: AS_OF_5_15);
@@ -119,6 +120,7 @@ fn a_file_goes_into_the_slot_that_was_asked_for() {
     assert_eq!(open(&mut ring, &one, at(u32::MAX)), Err(Errno::INVAL), "no such slot");
 }
 
+/// liburing: open-direct-pick.
 #[test]
 fn the_kernel_picks_a_free_slot_and_tells_which() {
     require!(op: AS_OF_5_19);
@@ -173,6 +175,7 @@ fn close_refuses_what_is_not_open_and_the_ring_itself() {
     }
 }
 
+/// liburing: open-close.
 #[test]
 fn close_empties_a_fixed_slot() {
     require!(op: AS_OF_5_15);

@@ -160,6 +160,7 @@ fn what_is_no_socket_is_enotsock() {
     }
 }
 
+/// liburing: accept.
 #[test]
 fn accept_takes_a_connection_and_tells_who_it_is() {
     let (listener, address) = listener();
@@ -197,6 +198,7 @@ fn accept_waits_for_a_connection() {
     assert_eq!(&buf, b"x");
 }
 
+/// liburing: accept.
 #[test]
 fn a_waiting_accept_can_be_cancelled_and_leaves_the_connection_to_others() {
     let (listener, address) = listener();
@@ -212,6 +214,7 @@ fn a_waiting_accept_can_be_cancelled_and_leaves_the_connection_to_others() {
     assert_quiet(&mut ring);
 }
 
+/// liburing: accept.
 #[test]
 fn a_multishot_accept_takes_one_connection_after_the_other() {
     require!(op: AS_OF_5_19);
@@ -232,6 +235,7 @@ fn a_multishot_accept_takes_one_connection_after_the_other() {
     assert_eq!(told, [(Err(Errno::CANCELED), false), (Ok(0), false)]);
 }
 
+/// liburing: accept.
 #[test]
 fn connections_go_into_slots() {
     require!(op: AS_OF_5_15);

@@ -20,6 +20,7 @@ fn nop(ring: &mut IoUring, nop: Nop, user_data: u64) -> Cqe {
     reap(ring, 1).remove(0)
 }
 
+/// liburing: nop.
 #[test]
 fn a_nop_brings_its_user_data_back() {
     let mut ring = ring();
@@ -54,6 +55,7 @@ fn nops_complete_in_order() {
     assert_eq!(reap_told(&mut ring, 8), (0..8).map(|id| (id, Ok(0))).collect::<Vec<_>>());
 }
 
+/// liburing: nop-flags.
 #[test]
 fn a_nop_can_look_its_file_and_buffer_up() {
     require!(op: AS_OF_6_15);
@@ -80,6 +82,7 @@ fn a_nop_can_look_its_file_and_buffer_up() {
     }
 }
 
+/// liburing: nop-flags.
 #[test]
 fn a_nop_may_complete_by_way_of_task_work() {
     // Both came with Linux 6.17 or later.

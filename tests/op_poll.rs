@@ -8,14 +8,15 @@ use std::io::{Read as _, Write as _};
 
 use common::{complete, reap, require};
 use op_common::{
-    AS_OF_5_15, AS_OF_5_19, Told, accept, assert_quiet, connect, listener, pipe, reap_sorted,
-    reap_told, ring, start, unix_pair,
+    AS_OF_5_15, AS_OF_5_19, Told, accept, assert_quiet, complete_safe, connect, listener, pipe,
+    reap_sorted, reap_told, ring, start, unix_pair,
 };
-use ringbolt::ops::{AsyncCancel, Fixed, PollAdd, PollRemove, Target};
+use ringbolt::ops::{AsyncCancel, Fixed, PollAdd, PollRemove, PollUpdate, Target};
 use ringbolt::register::FileSlot;
 use ringbolt::rustix::event::epoll::EventFlags;
 use ringbolt::rustix::event::{EventfdFlags, eventfd};
 use ringbolt::rustix::io::Errno;
+use ringbolt::sys::PollFlags;
 use ringbolt::{Cqe, IoUring};
 
 const IN: EventFlags = EventFlags::IN;
@@ -203,4 +204,74 @@ fn an_edge_is_told_and_what_stays_is_not() {
     raise(&counter);
     assert_eq!(reap_told(&mut ring, 1), [(1, ready(IN))]);
     assert_eq!(remove(&mut ring, 1, 2), [(1, Err(Errno::CANCELED)), (2, Ok(0))]);
+}
+
+/// Changes a poll that goes on waiting; what that comes to.
+fn update(ring: &mut IoUring, update: PollUpdate) -> Result<u32, Errno> {
+    let cqe = complete_safe(ring, update.sqe(99));
+    assert_eq!(cqe.user_data(), 99, "{cqe:?}");
+    cqe.result()
+}
+
+#[test]
+fn a_poll_in_flight_waits_for_other_events_from_then_on() {
+    require!(op: AS_OF_5_15);
+    let (ours, mut theirs) = unix_pair();
+    let mut ring = ring();
+    // SAFETY: the socket stays; no memory is named.
+    unsafe { start(&mut ring, PollAdd::new(&ours, IN).sqe(1)) };
+    assert_quiet(&mut ring);
+    let other = PollUpdate::new(1).events(EventFlags::RDHUP);
+    assert_eq!(update(&mut ring, other), Ok(0));
+    theirs.write_all(b"x").expect("room in the socket");
+    assert_quiet(&mut ring);
+    // What is there already is told at once.
+    let push = PollUpdate::new(1).events(IN | OUT).sqe(2);
+    ring.submission().push_safe(push).expect("room");
+    assert_eq!(ring.submit(), Ok(1));
+    assert_eq!(reap_sorted(&mut ring, 2), [(1, ready(IN | OUT)), (2, Ok(0))]);
+}
+
+#[test]
+fn a_poll_in_flight_completes_with_another_user_data() {
+    require!(op: AS_OF_5_15);
+    let counter = counter();
+    let mut ring = ring();
+    // SAFETY: the counter stays; no memory is named.
+    unsafe { start(&mut ring, PollAdd::new(&counter, IN).sqe(1)) };
+    assert_eq!(update(&mut ring, PollUpdate::new(1).user_data(u64::MAX - 1)), Ok(0));
+    let gone = PollUpdate::new(1).user_data(2);
+    assert_eq!(update(&mut ring, gone), Err(Errno::NOENT), "it has another name now");
+    raise(&counter);
+    assert_eq!(reap_told(&mut ring, 1), [(u64::MAX - 1, ready(IN))]);
+    assert_quiet(&mut ring);
+}
+
+#[test]
+fn a_multishot_poll_is_changed_in_both_and_goes_on() {
+    require!(op: AS_OF_5_15);
+    let (ours, mut theirs) = unix_pair();
+    let mut ring = ring();
+    // SAFETY: the socket stays; no memory is named.
+    unsafe { start(&mut ring, PollAdd::new(&ours, EventFlags::RDHUP).multishot().sqe(1)) };
+    let both = PollUpdate::new(1).events(IN).user_data(2).flags(PollFlags::ADD_MULTI);
+    assert_eq!(update(&mut ring, both), Ok(0));
+    for _ in 0..3 {
+        theirs.write_all(b"x").expect("room in the socket");
+        let cqe = reap(&mut ring, 1).remove(0);
+        assert_eq!((cqe.user_data(), cqe.result(), cqe.has_more()), (2, ready(IN), true));
+    }
+    assert_eq!(remove(&mut ring, 2, 3), [(2, Err(Errno::CANCELED)), (3, Ok(0))]);
+}
+
+#[test]
+fn an_update_that_cannot_be_says_why() {
+    require!(op: AS_OF_5_15);
+    let mut ring = ring();
+    let of_none = PollUpdate::new(7).events(IN);
+    assert_eq!(update(&mut ring, of_none), Err(Errno::NOENT));
+    let multi_alone = PollUpdate::new(7).flags(PollFlags::ADD_MULTI);
+    assert_eq!(update(&mut ring, multi_alone), Err(Errno::INVAL), "nothing is changed");
+    let unknown = of_none.flags(PollFlags::from_bits_retain(1 << 20));
+    assert_eq!(update(&mut ring, unknown), Err(Errno::INVAL));
 }

@@ -101,6 +101,7 @@ fn a_write_behind_the_end_leaves_zeros_between() {
     assert_eq!(contents(&file), b"0123456789\0\0x");
 }
 
+/// liburing: read-write.
 #[test]
 fn several_buffers_are_filled_and_written_in_order() {
     let (_dir, file) = digits();
@@ -160,6 +161,7 @@ fn nowait_is_eagain_where_others_wait() {
     assert_eq!(cqe.result(), Err(Errno::AGAIN));
 }
 
+/// liburing: read-write.
 #[test]
 fn a_registered_buffer_is_read_into_and_written_from() {
     let (_dir, file) = digits();
@@ -395,6 +397,7 @@ fn an_empty_buffer_group_is_enobufs() {
 #[repr(align(4096))]
 struct Aligned([u8; 4096]);
 
+/// liburing: read-write.
 #[test]
 fn o_direct_works_on_what_is_aligned_and_refuses_the_rest() {
     let dir = TempDir::new();

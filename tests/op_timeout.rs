@@ -12,7 +12,7 @@ use op_common::{
     AS_OF_5_15, AS_OF_6_7, assert_quiet, leaked, pipe, reap_sorted, reap_told, ring, start,
     start_all,
 };
-use ringbolt::ops::{AsyncCancel, LinkTimeout, Nop, Read, Timeout, TimeoutRemove};
+use ringbolt::ops::{AsyncCancel, LinkTimeout, Nop, Read, Timeout, TimeoutRemove, TimeoutUpdate};
 use ringbolt::rustix::io::Errno;
 use ringbolt::sys::TimeoutFlags;
 use ringbolt::{Cqe, IoUring, Sqe, Timespec};
@@ -267,4 +267,69 @@ fn the_timespec_may_go_away_right_after_submit() {
     assert_quiet(&mut ring);
     writer.write_all(b"data").expect("room in the pipe");
     assert_eq!(reap_sorted(&mut ring, 2), [(1, Ok(4)), (2, Err(Errno::CANCELED))]);
+}
+
+/// Changes a timeout that goes on waiting; what that comes to.
+fn update(ring: &mut IoUring, update: TimeoutUpdate) -> Result<u32, Errno> {
+    // SAFETY: timespecs of these tests stay for ever, or until taken where that is enough.
+    let cqe = unsafe { complete(ring, update.sqe(99)) };
+    assert_eq!(cqe.user_data(), 99, "{cqe:?}");
+    cqe.result()
+}
+
+#[test]
+fn a_timeout_in_flight_gets_another_time() {
+    require!(op: AS_OF_5_15);
+    let (short, long) = spans();
+    let mut ring = ring();
+    // SAFETY: the timespec stays for ever.
+    unsafe { start(&mut ring, Timeout::new(long).sqe(1)) };
+    let begin = Instant::now();
+    assert_eq!(update(&mut ring, TimeoutUpdate::new(1, short)), Ok(0));
+    assert_eq!(reap_told(&mut ring, 1), [(1, Err(Errno::TIME))]);
+    assert!(begin.elapsed() >= SHORT, "{:?}", begin.elapsed());
+
+    // And a longer one.
+    // SAFETY: as above.
+    unsafe { start(&mut ring, Timeout::new(short).sqe(2)) };
+    assert_eq!(update(&mut ring, TimeoutUpdate::new(2, long)), Ok(0));
+    std::thread::sleep(2 * SHORT);
+    assert_quiet(&mut ring);
+    // An instant that is over.
+    let instant = Timespec::from(now(libc::CLOCK_MONOTONIC));
+    let over = TimeoutUpdate::new(2, &instant).flags(TimeoutFlags::ABS).sqe(3);
+    // SAFETY: the timespec stays until `reap_sorted` returns.
+    unsafe { start(&mut ring, over) };
+    assert_eq!(reap_sorted(&mut ring, 2), [(2, Err(Errno::TIME)), (3, Ok(0))]);
+}
+
+#[test]
+fn a_link_timeout_in_flight_gets_another_time() {
+    require!(op: AS_OF_5_15);
+    let (short, long) = spans();
+    let (reader, _writer) = pipe();
+    let mut ring = ring();
+    // SAFETY: the buffer and the timespec stay for ever, and the pipe.
+    unsafe { start_all(&mut ring, &read_within(&reader, long)) };
+    assert_quiet(&mut ring);
+    assert_eq!(update(&mut ring, TimeoutUpdate::new(2, short)), Err(Errno::NOENT), "another kind");
+    assert_eq!(update(&mut ring, TimeoutUpdate::link(2, short)), Ok(0));
+    let told = reap_sorted(&mut ring, 2);
+    assert_eq!(told, [(1, Err(Errno::CANCELED)), (2, Err(Errno::TIME))]);
+}
+
+#[test]
+fn an_update_that_cannot_be_says_why() {
+    require!(op: AS_OF_5_15);
+    let (short, long) = spans();
+    let mut ring = ring();
+    assert_eq!(update(&mut ring, TimeoutUpdate::new(1, short)), Err(Errno::NOENT));
+    assert_eq!(update(&mut ring, TimeoutUpdate::link(1, short)), Err(Errno::NOENT));
+    // SAFETY: the timespec stays for ever.
+    unsafe { start(&mut ring, Timeout::new(long).sqe(1)) };
+    let none = Timespec::new(-1, 0);
+    assert_eq!(update(&mut ring, TimeoutUpdate::new(1, &none)), Err(Errno::INVAL));
+    let nowhere = core::ptr::without_provenance(8);
+    assert_eq!(update(&mut ring, TimeoutUpdate::new(1, nowhere)), Err(Errno::FAULT));
+    assert_quiet(&mut ring);
 }

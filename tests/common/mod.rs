@@ -23,6 +23,7 @@ pub(crate) mod process;
 use core::fmt::Display;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -214,11 +215,17 @@ pub(crate) struct TempDir(PathBuf);
 impl TempDir {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ringbolt-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).expect("a directory for temporary files");
-        Self(path)
+        // A process that was killed leaves its directories, and another gets its number.
+        for _ in 0..1000 {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("ringbolt-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Self(path),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}"),
+            }
+        }
+        panic!("no name is left for a directory of temporary files");
     }
 
     pub(crate) fn path(&self) -> &Path {

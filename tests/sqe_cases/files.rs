@@ -41,7 +41,7 @@ pub(super) fn rw() -> Vec<Case> {
         case("read_current_position", read.sqe(TAG)),
         case("read_fixed_file", Read::new(Fixed(7), buf, 4096).offset(0).sqe(TAG)),
         case("read_buffer_select", Read::provided(SEVEN, 4096, 9).offset(0).sqe(TAG)),
-        case("read_multishot", ReadMultishot::new(SEVEN, 0, 9).sqe(TAG)),
+        case("read_multishot", ReadMultishot::new(SEVEN, 9).sqe(TAG)),
         case("write", write.offset(OFFSET).sqe(TAG)),
         case("write_linked_drain_async_skip", tied),
         case("write_hardlink_personality", hard),
