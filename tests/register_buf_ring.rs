@@ -1,0 +1,348 @@
+//! Rings of provided buffers: registered in any memory, dropped, and made again.
+
+#![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
+
+mod buf_common;
+mod common;
+mod op_common;
+
+use core::ptr::NonNull;
+use std::fs::File;
+use std::io::Write as _;
+
+use buf_common::Buffers;
+use common::memory::{Pages, Provided};
+use common::{complete, require};
+use op_common::{complete_safe, pipe, provide, ring};
+use ringbolt::ops::{Read, RemoveBuffers};
+use ringbolt::register::{BufferRing, MAX_BUFFERS};
+use ringbolt::rustix::io::Errno;
+use ringbolt::sys::{BufRingFlags, RegisterOp, SetupFlags};
+use ringbolt::{CqEntry, IoUring, SqEntry};
+use rustix::param::page_size;
+
+const OWN: BufRingFlags = BufRingFlags::empty();
+const MMAP: BufRingFlags = BufRingFlags::MMAP;
+
+/// Writes `bytes` into a pipe and reads them into a buffer of `group`: what came of it, and which
+/// buffer.
+fn read<S: SqEntry, C: CqEntry, T>(
+    ring: &mut IoUring<S, C, T>,
+    group: u16,
+    bytes: &[u8],
+) -> (Result<u32, Errno>, Option<u16>) {
+    let (reader, mut writer) = pipe();
+    writer.write_all(bytes).expect("room in the pipe");
+    // SAFETY: the pipe stays until `complete` returns, and the memory of a group for ever.
+    let cqe = unsafe { complete(ring, S::from(Read::provided(&reader, 0, group).sqe(1))) };
+    (cqe.as_cqe().result(), cqe.as_cqe().buffer_id())
+}
+
+/// Nothing is left to be picked from `group`, which may not be there at all.
+const NONE_LEFT: (Result<u32, Errno>, Option<u16>) = (Err(Errno::NOBUFS), None);
+
+/// Goal: a ring works in its memory.
+/// Method: buffers with ids of all sorts, taken in the order in which they were added, thrice
+/// around the ring.
+fn exercise(ring: &mut IoUring, buffers: BufferRing) {
+    let group = buffers.group();
+    let mut buffers = Buffers::over(buffers, 8);
+    assert_eq!((buffers.ring.capacity(), buffers.ring.tail()), (4, 0));
+    assert_eq!(read(ring, group, b"early"), NONE_LEFT);
+    for round in 0..3_u16 {
+        for bid in [2, 0, 3] {
+            buffers.add(bid);
+        }
+        // What was added is not there before it is published.
+        assert_eq!(read(ring, group, b"early"), NONE_LEFT);
+        assert_eq!((buffers.ring.publish(), buffers.ring.publish()), (3, 0));
+        assert_eq!(buffers.ring.tail(), 3 * round + 3);
+        for (bid, bytes) in [(2, b"one"), (0, b"two"), (3, b"six")] {
+            assert_eq!(read(ring, group, bytes), (Ok(3), Some(bid)));
+            assert_eq!(buffers.bytes(bid, 3), bytes);
+        }
+        assert_eq!(read(ring, group, b"late"), NONE_LEFT);
+    }
+    assert_eq!(ring.registrar().unregister_buffer_ring(group), Ok(()));
+    assert_eq!(read(ring, group, b"late"), NONE_LEFT);
+}
+
+/// liburing: buf-ring.
+#[test]
+fn a_ring_works_in_memory_of_its_own() {
+    require!(register: RegisterOp::REGISTER_PBUF_RING);
+    let mut ring = ring();
+    for group in [0, 1, 0x7fff, 0xffff] {
+        let buffers = ring.registrar().register_buffer_ring(group, 4, OWN).expect("a ring");
+        exercise(&mut ring, buffers);
+    }
+}
+
+#[test]
+fn a_ring_works_in_the_kernels_memory() {
+    // The flag came with Linux 6.4; the newer call is what can be asked for.
+    require!(register: RegisterOp::REGISTER_PBUF_STATUS);
+    let mut ring = ring();
+    for group in [0, 1, 2047] {
+        let buffers = ring.registrar().register_buffer_ring(group, 4, MMAP).expect("a ring");
+        exercise(&mut ring, buffers);
+    }
+}
+
+/// The offset of a mapping has no room for more: the memory would be that of another group.
+#[test]
+fn a_group_beyond_2047_cannot_be_in_the_kernels_memory() {
+    require!(register: RegisterOp::REGISTER_PBUF_STATUS);
+    let mut ring = ring();
+    let first = ring.registrar().register_buffer_ring(0, 4, MMAP).expect("a ring");
+    for group in [2048, 0x7fff, 0x8000, 0x87ff, 0xffff] {
+        let refused = ring.registrar().register_buffer_ring(group, 4, MMAP);
+        assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::INVAL), "{group}");
+        assert_eq!(ring.registrar().buffer_ring_head(group), Err(Errno::NOENT));
+    }
+    exercise(&mut ring, first);
+}
+
+#[test]
+fn a_ring_works_in_the_callers_memory() {
+    require!(register: RegisterOp::REGISTER_PBUF_RING);
+    let memory = Pages::new(page_size());
+    let mut ring = ring();
+    for group in [0, 0xffff] {
+        // SAFETY: nobody else uses the pages, which stay until the group is gone.
+        let buffers =
+            unsafe { ring.registrar().register_buffer_ring_in(memory.bytes(64), group, 4, OWN) };
+        exercise(&mut ring, buffers.expect("a ring"));
+    }
+}
+
+#[test]
+fn a_ring_in_the_callers_memory_has_its_buffers_in_it() {
+    require!(register: RegisterOp::REGISTER_PBUF_RING);
+    let memory = Pages::new(page_size());
+    let mut ring = ring();
+    // The flag asks for memory of the kernel's, and there is some already.
+    // SAFETY: nobody else uses the pages, which stay until the group is gone.
+    let buffers = unsafe { ring.registrar().register_buffer_ring_in(memory.bytes(64), 3, 4, MMAP) };
+    let mut buffers = Buffers::over(buffers.expect("a ring"), 8);
+    buffers.give(3);
+    // SAFETY: the entry was filled in on the lines above, and nobody writes it now.
+    let entry = unsafe { memory.start.cast::<[u16; 8]>().read() };
+    assert_eq!((entry[6], entry[7]), (3, 1), "the id, and the tail behind it: {entry:?}");
+    assert_eq!(read(&mut ring, 3, b"abc"), (Ok(3), Some(3)));
+    assert_eq!(ring.registrar().unregister_buffer_ring(3), Ok(()));
+}
+
+/// liburing: buf-ring.
+#[test]
+fn memory_that_does_not_do_is_refused() {
+    require!(register: RegisterOp::REGISTER_PBUF_RING);
+    let pages = Pages::new(2 * page_size());
+    let ring = ring();
+    let at = |offset, len| {
+        // SAFETY: inside the pages.
+        NonNull::slice_from_raw_parts(unsafe { pages.start.add(offset) }, len)
+    };
+    let table = [
+        (at(0, 63), 4, "too short"),
+        (at(0, 0), 1, "empty"),
+        (at(0, page_size()), 0, "for no buffer"),
+        (at(0, page_size()), 3, "not a power of two"),
+        (at(8, page_size()), 4, "aligned for no entry"),
+        (at(16, page_size()), 4, "aligned for an entry, not to a page"),
+    ];
+    for (memory, entries, what) in table {
+        // SAFETY: nobody else uses the pages, which stay until the end.
+        let refused = unsafe { ring.registrar().register_buffer_ring_in(memory, 1, entries, OWN) };
+        assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::INVAL), "{what}");
+    }
+    // SAFETY: as above.
+    let taken = unsafe { ring.registrar().register_buffer_ring_in(at(0, 64), 1, 4, OWN) };
+    assert!(taken.is_ok(), "{taken:?}");
+    assert_eq!(ring.registrar().unregister_buffer_ring(1), Ok(()));
+}
+
+#[test]
+fn a_ring_has_a_power_of_two_of_buffers_up_to_the_most() {
+    require!(register: RegisterOp::REGISTER_PBUF_RING);
+    let ring = ring();
+    let register = |entries| {
+        let registered = ring.registrar().register_buffer_ring(1, entries, OWN);
+        registered.map(|buffers| buffers.capacity())
+    };
+    for entries in [0, 3, 5, 100, MAX_BUFFERS - 1, MAX_BUFFERS + 1, u16::MAX] {
+        assert_eq!(register(entries), Err(Errno::INVAL), "{entries}");
+    }
+    for entries in (0..16).map(|bit| 1 << bit) {
+        assert_eq!(register(entries), Ok(entries));
+        assert_eq!(ring.registrar().unregister_buffer_ring(1), Ok(()));
+    }
+}
+
+#[test]
+fn flags_that_the_kernel_does_not_know_are_refused() {
+    require!(register: RegisterOp::REGISTER_PBUF_RING);
+    let ring = ring();
+    let unknown = BufRingFlags::from_bits_retain(1 << 15);
+    let refused = ring.registrar().register_buffer_ring(1, 4, unknown);
+    assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::INVAL));
+    assert_eq!(ring.registrar().unregister_buffer_ring(1), Err(Errno::NOENT));
+}
+
+/// liburing: buf-ring.
+#[test]
+fn a_group_is_registered_once() {
+    require!(register: RegisterOp::REGISTER_PBUF_STATUS);
+    let mut ring = ring();
+    let register = |ring: &IoUring, flags| {
+        ring.registrar().register_buffer_ring(1, 4, flags).map(|buffers| buffers.group())
+    };
+    assert_eq!(register(&ring, OWN), Ok(1));
+    for flags in [OWN, MMAP] {
+        assert_eq!(register(&ring, flags), Err(Errno::EXIST));
+    }
+    assert_eq!(ring.registrar().unregister_buffer_ring(1), Ok(()));
+    assert_eq!(register(&ring, MMAP), Ok(1));
+    assert_eq!(register(&ring, OWN), Err(Errno::EXIST));
+    assert_eq!(ring.registrar().unregister_buffer_ring(1), Ok(()));
+
+    // One by one, buffers make a group, too; that one goes away with its last buffer.
+    provide::<8>(&mut ring, 1, 2);
+    assert_eq!(register(&ring, OWN), Err(Errno::EXIST));
+    assert_eq!(complete_safe(&mut ring, RemoveBuffers::new(2, 1).sqe(1)).result(), Ok(2));
+    assert_eq!(register(&ring, OWN), Ok(1));
+}
+
+#[test]
+fn a_group_that_is_no_ring_is_neither_dropped_nor_looked_at() {
+    require!(register: RegisterOp::REGISTER_PBUF_STATUS);
+    let mut ring = ring();
+    let registrar = ring.registrar();
+    assert_eq!(registrar.unregister_buffer_ring(1), Err(Errno::NOENT));
+    assert_eq!(registrar.buffer_ring_head(1), Err(Errno::NOENT));
+    provide::<8>(&mut ring, 1, 2);
+    assert_eq!(ring.registrar().unregister_buffer_ring(1), Err(Errno::INVAL));
+    assert_eq!(ring.registrar().buffer_ring_head(1), Err(Errno::INVAL));
+    assert!(matches!(read(&mut ring, 1, b"abc"), (Ok(3), Some(_))));
+}
+
+/// liburing: buf-ring.
+#[test]
+fn a_group_can_be_dropped_and_made_again() {
+    require!(register: RegisterOp::REGISTER_PBUF_STATUS);
+    let mut ring = ring();
+    for round in 0..100_u16 {
+        let flags = if round % 2 == 0 { OWN } else { MMAP };
+        let mut buffers = Buffers::new(&ring, 1, 1 << (round % 5), 8, flags);
+        assert_eq!(read(&mut ring, 1, b"abc"), (Ok(3), Some(0)));
+        assert_eq!(buffers.bytes(0, 3), b"abc");
+        assert_eq!(ring.registrar().unregister_buffer_ring(1), Ok(()));
+        assert_eq!(ring.registrar().unregister_buffer_ring(1), Err(Errno::NOENT));
+        // Nobody looks at it any more.
+        buffers.give(0);
+        assert_eq!(read(&mut ring, 1, b"abc"), NONE_LEFT);
+    }
+}
+
+/// liburing: ringbuf-status.
+#[test]
+fn the_head_tells_how_many_buffers_were_taken() {
+    require!(register: RegisterOp::REGISTER_PBUF_STATUS);
+    let mut ring = ring();
+    for (group, flags) in [(1, OWN), (2, MMAP)] {
+        let mut buffers = Buffers::new(&ring, group, 4, 8, flags);
+        let left = |ring: &IoUring, buffers: &Buffers| {
+            let head = ring.registrar().buffer_ring_head(group).expect("it is a ring");
+            (head, buffers.ring.tail().wrapping_sub(head))
+        };
+        for taken in 0..4 {
+            assert_eq!(left(&ring, &buffers), (taken, 4 - taken));
+            assert_eq!(read(&mut ring, group, b"abc"), (Ok(3), Some(taken)));
+        }
+        assert_eq!(read(&mut ring, group, b"abc"), NONE_LEFT);
+        assert_eq!(left(&ring, &buffers), (4, 0));
+        buffers.give(1);
+        assert_eq!(left(&ring, &buffers), (4, 1));
+    }
+}
+
+#[test]
+fn what_was_published_stays_with_the_kernel_when_the_value_is_dropped() {
+    require!(register: RegisterOp::REGISTER_PBUF_STATUS);
+    let mut ring = ring();
+    for (group, flags) in [(1, OWN), (2, MMAP)] {
+        let Buffers { ring: buffers, .. } = Buffers::new(&ring, group, 2, 8, flags);
+        drop(buffers);
+        // What else is mapped does not come to lie where the kernel looks.
+        let others: Vec<_> = (0..8).map(|_| Pages::new(page_size())).collect();
+        assert_eq!(read(&mut ring, group, b"abc"), (Ok(3), Some(0)));
+        assert_eq!(read(&mut ring, group, b"abc"), (Ok(3), Some(1)));
+        assert_eq!(read(&mut ring, group, b"abc"), NONE_LEFT);
+        drop(others);
+    }
+}
+
+/// liburing: buf-ring-put.
+#[test]
+fn rings_in_the_kernels_memory_stay_valid_when_they_are_unregistered() {
+    require!(register: RegisterOp::REGISTER_PBUF_STATUS);
+    let ring = ring();
+    let mut all: Vec<_> = (0..128).map(|group| Buffers::new(&ring, group, 16, 8, MMAP)).collect();
+    for group in (0..128).rev() {
+        assert_eq!(ring.registrar().unregister_buffer_ring(group), Ok(()));
+    }
+    // Others take the place of those in the kernel's memory.
+    let fresh: Vec<_> = (0..128).map(|group| Buffers::new(&ring, group, 16, 8, MMAP)).collect();
+    all.iter_mut().for_each(|buffers| buffers.give(3));
+    ring.close();
+    all.extend(fresh);
+    all.iter_mut().for_each(|buffers| buffers.give(5));
+}
+
+/// liburing: buf-ring-nommap.
+#[test]
+fn a_ring_in_the_callers_memory_takes_buffers_in_the_kernels() {
+    require!(register: RegisterOp::REGISTER_PBUF_STATUS);
+    require!(setup: SetupFlags::NO_MMAP);
+    let memory = Provided::for_ring(&IoUring::builder(), 8);
+    // SAFETY: one ring, which goes before the memory.
+    let mut ring = unsafe { memory.give(IoUring::builder()) }.build(8).expect("a ring");
+    for group in [0, 9] {
+        let buffers = ring.registrar().register_buffer_ring(group, 4, MMAP).expect("a ring");
+        exercise(&mut ring, buffers);
+    }
+}
+
+#[test]
+fn a_ring_without_a_descriptor_takes_buffers_in_memory_of_their_own_only() {
+    require!(register: RegisterOp::REGISTER_PBUF_STATUS);
+    require!(setup: SetupFlags::NO_MMAP | SetupFlags::REGISTERED_FD_ONLY);
+    let memory = Provided::for_ring(&IoUring::builder(), 8);
+    // SAFETY: one ring, which goes before the memory.
+    let builder = unsafe { memory.give(IoUring::builder()) };
+    let mut ring = builder.build_without_fd(8).expect("a ring");
+    let refused = ring.registrar().register_buffer_ring(1, 4, MMAP);
+    assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::BADF));
+    // That left nothing behind.
+    let buffers = Buffers::new(&ring, 1, 4, 8, OWN);
+    assert_eq!(read(&mut ring, 1, b"abc"), (Ok(3), Some(0)));
+    assert_eq!(buffers.bytes(0, 3), b"abc");
+}
+
+/// liburing: ringbuf-read.
+#[test]
+fn buffers_of_a_registered_ring_are_read_from_files_too() {
+    require!(register: RegisterOp::REGISTER_PBUF_RING);
+    let mut ring = ring();
+    let buffers = Buffers::new(&ring, 1, 4, 16, OWN);
+    let file = File::open("Cargo.toml").expect("the package's own");
+    let text = std::fs::read("Cargo.toml").expect("the package's own");
+    for (bid, from) in [(0, 0), (1, 16), (2, 32), (3, 3)] {
+        let read = Read::provided(&file, 0, 1).offset(from).sqe(1);
+        // SAFETY: the file stays until `complete` returns, and the memory for ever.
+        let cqe = unsafe { complete(&mut ring, read) };
+        assert_eq!((cqe.result(), cqe.buffer_id()), (Ok(16), Some(bid)));
+        let from = usize::try_from(from).expect("a small number");
+        assert_eq!(buffers.bytes(bid, 16), &text[from..from + 16]);
+    }
+}
