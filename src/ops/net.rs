@@ -2,14 +2,12 @@
 #![forbid(unsafe_code)]
 
 use rustix::net::addr::{SocketAddrLen, SocketAddrStorage};
-use rustix::net::{
-    AddressFamily, Protocol, RecvFlags, SendFlags, Shutdown as How, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, Protocol, Shutdown as How, SocketFlags, SocketType};
 
 use crate::entry::{SafeSqe, Sqe};
-use crate::sys::{AcceptFlags, Opcode, RecvSendFlags, SharedPtr, sqe_addr_len, sqe_file};
+use crate::sys::{AcceptFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, IoVec, Target, on, on_none, sqe};
+use super::{DestSlot, Target, on, on_none, sqe};
 
 /// Makes a socket.
 ///
@@ -121,60 +119,6 @@ pub struct Accept(Sqe);
 #[doc(alias = "IORING_OP_CONNECT")]
 #[derive(Clone, Copy, Debug)]
 pub struct Connect(Sqe);
-
-/// Sends up to `len` bytes from `buf`.
-///
-/// `IORING_OP_SEND`, like [`send(2)`], or [`sendto(2)`] with [`to`](Self::to). Since Linux 5.6.
-///
-/// `buf` must stay, and not be changed, until the completion has been popped.
-///
-/// # Result
-///
-/// Bytes sent, at most `len`.
-///
-/// # Errors
-///
-/// | errno | cause |
-/// |---|---|
-/// | `EAGAIN` | the socket is non-blocking and takes no data now |
-/// | `ECANCELED` | cancelled, or linked behind an entry that failed |
-/// | `ECONNRESET`, `EPIPE` | the peer is gone; SIGPIPE is not raised, since Linux 5.12 |
-/// | `EDESTADDRREQ`, `ENOTCONN` | not connected, and no address given |
-/// | `EMSGSIZE` | too long for one message |
-/// | `ENOTSOCK` | not a socket |
-///
-/// [`send(2)`]: https://man7.org/linux/man-pages/man2/send.2.html
-/// [`sendto(2)`]: https://man7.org/linux/man-pages/man2/sendto.2.html
-#[doc(alias = "IORING_OP_SEND")]
-#[derive(Clone, Copy, Debug)]
-pub struct Send(Sqe);
-
-/// Receives up to `len` bytes into `buf`.
-///
-/// `IORING_OP_RECV`, like [`recv(2)`]. Since Linux 5.6.
-///
-/// `buf` must stay, and not be touched, until the completion has been popped.
-///
-/// # Result
-///
-/// Bytes received, at most `len`; 0 when the peer has shut its side down.
-/// [`CqeFlags::SOCK_NONEMPTY`](crate::sys::CqeFlags::SOCK_NONEMPTY) says that there is more.
-///
-/// # Errors
-///
-/// | errno | cause |
-/// |---|---|
-/// | `EAGAIN` | the socket is non-blocking and has no data |
-/// | `ECANCELED` | cancelled, or linked behind an entry that failed |
-/// | `ECONNRESET` | the peer is gone |
-/// | `ENOBUFS` | a [`buffer_group`](Sqe::buffer_group) was named and has no buffer |
-/// | `ENOTCONN` | not connected |
-/// | `ENOTSOCK` | not a socket |
-///
-/// [`recv(2)`]: https://man7.org/linux/man-pages/man2/recv.2.html
-#[doc(alias = "IORING_OP_RECV")]
-#[derive(Clone, Copy, Debug)]
-pub struct Recv(Sqe);
 
 /// Shuts one direction of a connection down, or both.
 ///
@@ -329,148 +273,6 @@ impl Accept {
     }
 }
 
-impl Send {
-    /// Sends to the peer of `socket` up to `len` bytes from `buf`.
-    #[inline(always)]
-    pub fn new(socket: impl Into<Target>, buf: *const u8, len: u32) -> Self {
-        let mut sqe = on(Opcode::SEND, socket.into());
-        sqe.set_addr(SharedPtr::new(buf));
-        sqe.set_len(len);
-        Self(sqe)
-    }
-
-    /// Sends to the address of `len` bytes at `address`, which must stay until taken. Since
-    /// Linux 6.0.
-    #[must_use]
-    #[inline(always)]
-    pub const fn to(mut self, address: *const SocketAddrStorage, len: u16) -> Self {
-        self.0.set_addr2(SharedPtr::new(address));
-        let addr_len = sqe_addr_len { addr_len: len, __pad3: [0] };
-        self.0.as_raw_mut().file = sqe_file { addr_len };
-        self
-    }
-
-    /// `MSG_` flags.
-    #[must_use]
-    #[inline(always)]
-    pub const fn flags(mut self, flags: SendFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
-        self
-    }
-
-    /// Adds `IORING_RECVSEND_` and `IORING_SEND_` flags.
-    #[must_use]
-    #[inline(always)]
-    pub const fn send_flags(mut self, flags: RecvSendFlags) -> Self {
-        self.0.set_ioprio(self.0.ioprio() | flags.bits());
-        self
-    }
-
-    /// Waits for room before the first attempt, for a socket that is likely full.
-    /// `IORING_RECVSEND_POLL_FIRST`, since Linux 5.19.
-    #[must_use]
-    #[inline(always)]
-    pub const fn poll_first(self) -> Self {
-        self.send_flags(RecvSendFlags::RECVSEND_POLL_FIRST)
-    }
-}
-
-impl Recv {
-    /// Receives from `socket` up to `len` bytes into `buf`.
-    #[inline(always)]
-    pub fn new(socket: impl Into<Target>, buf: *mut u8, len: u32) -> Self {
-        let mut sqe = on(Opcode::RECV, socket.into());
-        sqe.set_addr(SharedPtr::from_mut(buf));
-        sqe.set_len(len);
-        Self(sqe)
-    }
-
-    /// Receives from `socket` into a buffer that the kernel picks from those provided as
-    /// `group`, when there is data; [`Cqe::buffer_id`](crate::Cqe::buffer_id) says which.
-    /// Since Linux 5.7.
-    #[inline(always)]
-    pub fn provided(socket: impl Into<Target>, group: u16) -> Self {
-        Self(on(Opcode::RECV, socket.into()).buffer_group(group))
-    }
-
-    /// `MSG_` flags.
-    #[must_use]
-    #[inline(always)]
-    pub const fn flags(mut self, flags: RecvFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
-        self
-    }
-
-    /// Adds `IORING_RECVSEND_` and `IORING_RECV_` flags.
-    #[must_use]
-    #[inline(always)]
-    pub const fn recv_flags(mut self, flags: RecvSendFlags) -> Self {
-        self.0.set_ioprio(self.0.ioprio() | flags.bits());
-        self
-    }
-
-    /// Waits for data before the first attempt, for a socket that is likely empty.
-    /// `IORING_RECVSEND_POLL_FIRST`, since Linux 5.19.
-    #[must_use]
-    #[inline(always)]
-    pub const fn poll_first(self) -> Self {
-        self.recv_flags(RecvSendFlags::RECVSEND_POLL_FIRST)
-    }
-
-    /// Goes on after the first message: each completion but the last has
-    /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). Needs
-    /// [`provided`](Self::provided) buffers. `IORING_RECV_MULTISHOT`, since Linux 6.0.
-    #[must_use]
-    #[inline(always)]
-    pub const fn multishot(self) -> Self {
-        self.recv_flags(RecvSendFlags::RECV_MULTISHOT)
-    }
-}
-
-impl Send {
-    /// Sends buffers that the kernel takes from those provided as `group`, in their order, until
-    /// none is left or the socket is full. `IORING_RECVSEND_BUNDLE`
-    /// ([`Features::RECVSEND_BUNDLE`](crate::sys::Features::RECVSEND_BUNDLE), since Linux 6.10).
-    ///
-    /// The result counts the bytes of all; the buffers used are those from
-    /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on. `len` limits the bytes of the first
-    /// completion, at the end of a buffer or inside the first one, whose rest is not sent; 0 is for
-    /// no limit. If there is more to send, the completion has
-    /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE), and another one follows. `ENOBUFS` if the
-    /// group has no buffer, `ENOENT` if there is no such group.
-    #[inline(always)]
-    pub fn bundle(socket: impl Into<Target>, len: u32, group: u16) -> Self {
-        let mut sqe = on(Opcode::SEND, socket.into()).buffer_group(group);
-        sqe.set_len(len);
-        Self(sqe).send_flags(RecvSendFlags::RECVSEND_BUNDLE)
-    }
-
-    /// The buffer is `count` vectors instead of bytes. `IORING_SEND_VECTORIZED`, since Linux 6.17.
-    #[inline(always)]
-    pub fn vectored(socket: impl Into<Target>, vectors: *const IoVec, count: u32) -> Self {
-        let mut sqe = on(Opcode::SEND, socket.into());
-        sqe.set_addr(SharedPtr::new(vectors));
-        sqe.set_len(count);
-        Self(sqe).send_flags(RecvSendFlags::SEND_VECTORIZED)
-    }
-}
-
-impl Recv {
-    /// Fills as many provided buffers as there is data for at once. `IORING_RECVSEND_BUNDLE`
-    /// ([`Features::RECVSEND_BUNDLE`](crate::sys::Features::RECVSEND_BUNDLE), since Linux 6.10).
-    /// What would fill only a part of the last one may be left for the next receive. With
-    /// [`multishot`](Self::multishot), a completion that takes the last buffer of the group may be
-    /// the last.
-    ///
-    /// The result counts the bytes of all; the buffers used are those from
-    /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on.
-    #[must_use]
-    #[inline(always)]
-    pub const fn bundle(self) -> Self {
-        self.recv_flags(RecvSendFlags::RECVSEND_BUNDLE)
-    }
-}
-
 impl Shutdown {
     /// Shuts `socket` down for reading, writing or both.
     #[inline(always)]
@@ -485,5 +287,5 @@ impl Shutdown {
     }
 }
 
-sqe!(Bind, Listen, Accept, Connect, Send, Recv, Shutdown);
+sqe!(Bind, Listen, Accept, Connect, Shutdown);
 sqe!(Socket => SafeSqe, SafeSqe::new);

@@ -1,0 +1,193 @@
+//! Receiving.
+#![forbid(unsafe_code)]
+
+use rustix::net::RecvFlags;
+
+use crate::entry::Sqe;
+use crate::sys::{Opcode, RecvSendFlags, SharedPtr};
+
+use super::msg::{MsgHdr, message};
+use super::{Target, on, sqe};
+
+/// Receives up to `len` bytes into `buf`.
+///
+/// `IORING_OP_RECV`, like [`recv(2)`]. Since Linux 5.6.
+///
+/// `buf` must stay, and not be touched, until the completion has been popped.
+///
+/// # Result
+///
+/// Bytes received, at most `len`; 0 when the peer has shut its side down.
+/// [`CqeFlags::SOCK_NONEMPTY`](crate::sys::CqeFlags::SOCK_NONEMPTY) says that there is more.
+///
+/// # Errors
+///
+/// | errno | cause |
+/// |---|---|
+/// | `EAGAIN` | the socket is non-blocking and has no data |
+/// | `ECANCELED` | cancelled, or linked behind an entry that failed |
+/// | `ECONNRESET` | the peer is gone |
+/// | `ENOBUFS` | a [`buffer_group`](Sqe::buffer_group) was named and has no buffer |
+/// | `ENOTCONN` | not connected |
+/// | `ENOTSOCK` | not a socket |
+///
+/// [`recv(2)`]: https://man7.org/linux/man-pages/man2/recv.2.html
+#[doc(alias = "IORING_OP_RECV")]
+#[derive(Clone, Copy, Debug)]
+pub struct Recv(Sqe);
+
+/// Receives a message into several buffers, with its address and control messages.
+///
+/// `IORING_OP_RECVMSG`, like [`recvmsg(2)`]. Since Linux 5.3. The header, the vectors, the buffers
+/// and the room for the address and for control messages must stay, and not be touched, until the
+/// completion has been popped.
+///
+/// # Result
+///
+/// Bytes received; the header tells the rest.
+///
+/// # Errors
+///
+/// As [`Recv`](super::Recv).
+///
+/// [`recvmsg(2)`]: https://man7.org/linux/man-pages/man2/recvmsg.2.html
+#[doc(alias = "IORING_OP_RECVMSG")]
+#[derive(Clone, Copy, Debug)]
+pub struct RecvMsg(Sqe);
+
+/// Receives into memory that the network card writes itself.
+///
+/// `IORING_OP_RECV_ZC`. Since Linux 6.15. Always multishot, on a ring with DEFER_TASKRUN and wide
+/// completions: each but the last has [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE), and
+/// its second half is an [`io_uring_zcrx_cqe`](crate::sys::io_uring_zcrx_cqe), which says where in
+/// the area of the interface queue the data lies.
+///
+/// # Result
+///
+/// Bytes received.
+///
+/// # Errors
+///
+/// `EINVAL` if there is no such interface queue or the ring has no wide completions; otherwise as
+/// [`Recv`](super::Recv).
+#[doc(alias = "IORING_OP_RECV_ZC")]
+#[derive(Clone, Copy, Debug)]
+pub struct RecvZc(Sqe);
+
+impl Recv {
+    /// Receives from `socket` up to `len` bytes into `buf`.
+    #[inline(always)]
+    pub fn new(socket: impl Into<Target>, buf: *mut u8, len: u32) -> Self {
+        let mut sqe = on(Opcode::RECV, socket.into());
+        sqe.set_addr(SharedPtr::from_mut(buf));
+        sqe.set_len(len);
+        Self(sqe)
+    }
+
+    /// Receives from `socket` into a buffer that the kernel picks from those provided as
+    /// `group`, when there is data; [`Cqe::buffer_id`](crate::Cqe::buffer_id) says which.
+    /// Since Linux 5.7.
+    #[inline(always)]
+    pub fn provided(socket: impl Into<Target>, group: u16) -> Self {
+        Self(on(Opcode::RECV, socket.into()).buffer_group(group))
+    }
+
+    /// Goes on after the first message: each completion but the last has
+    /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). Needs
+    /// [`provided`](Self::provided) buffers. `IORING_RECV_MULTISHOT`, since Linux 6.0.
+    #[must_use]
+    #[inline(always)]
+    pub const fn multishot(self) -> Self {
+        self.recv_flags(RecvSendFlags::RECV_MULTISHOT)
+    }
+
+    /// Fills as many provided buffers as there is data for at once. `IORING_RECVSEND_BUNDLE`
+    /// ([`Features::RECVSEND_BUNDLE`](crate::sys::Features::RECVSEND_BUNDLE), since Linux 6.10).
+    /// What would fill only a part of the last one may be left for the next receive. With
+    /// [`multishot`](Self::multishot), a completion that takes the last buffer of the group may be
+    /// the last.
+    ///
+    /// The result counts the bytes of all; the buffers used are those from
+    /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on.
+    #[must_use]
+    #[inline(always)]
+    pub const fn bundle(self) -> Self {
+        self.recv_flags(RecvSendFlags::RECVSEND_BUNDLE)
+    }
+}
+
+impl RecvMsg {
+    /// Receives from `socket` into what `header` describes.
+    #[inline(always)]
+    pub fn new(socket: impl Into<Target>, header: *mut MsgHdr) -> Self {
+        Self(message(Opcode::RECVMSG, socket.into(), SharedPtr::from_mut(header)))
+    }
+
+    /// Receives one message after the other into buffers that the kernel picks from those provided
+    /// as `group`. Since Linux 6.0.
+    ///
+    /// Each buffer gets a header, the address, the control messages and the payload; of `header`
+    /// only the two lengths are used, for how much room to leave. It must stay until taken. Each
+    /// completion but the last has [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). A message
+    /// of which no payload is received, for want of any or of room, is the last. `EFAULT` for a
+    /// buffer without room for what comes before the payload.
+    /// [`ReceivedMessage`](crate::ReceivedMessage) takes a buffer apart.
+    #[inline(always)]
+    pub fn multishot(socket: impl Into<Target>, header: *const MsgHdr, group: u16) -> Self {
+        let sqe = message(Opcode::RECVMSG, socket.into(), SharedPtr::new(header));
+        Self(sqe.buffer_group(group)).recv_flags(RecvSendFlags::RECV_MULTISHOT)
+    }
+}
+
+impl RecvZc {
+    /// Receives from `socket` through interface queue `queue`, as registered.
+    #[inline(always)]
+    pub fn new(socket: impl Into<Target>, queue: u32) -> Self {
+        let mut sqe = on(Opcode::RECV_ZC, socket.into());
+        sqe.set_ioprio(RecvSendFlags::RECV_MULTISHOT.bits());
+        sqe.set_file_index(queue);
+        Self(sqe)
+    }
+
+    /// Ends after `len` bytes. Since Linux 6.16.
+    #[must_use]
+    #[inline(always)]
+    pub const fn len(mut self, len: u32) -> Self {
+        self.0.set_len(len);
+        self
+    }
+}
+
+/// What those that receive can be told.
+macro_rules! recv_options {
+    ($($op:ident),+) => {$(
+        impl $op {
+            /// `MSG_` flags.
+            #[must_use]
+            #[inline(always)]
+            pub const fn flags(mut self, flags: RecvFlags) -> Self {
+                self.0.set_op_flags(flags.bits());
+                self
+            }
+
+            /// Adds `IORING_RECVSEND_` and `IORING_RECV_` flags.
+            #[must_use]
+            #[inline(always)]
+            pub const fn recv_flags(mut self, flags: RecvSendFlags) -> Self {
+                self.0.set_ioprio(self.0.ioprio() | flags.bits());
+                self
+            }
+
+            /// Waits for data before the first attempt, for a socket that is likely empty.
+            /// `IORING_RECVSEND_POLL_FIRST`, since Linux 5.19.
+            #[must_use]
+            #[inline(always)]
+            pub const fn poll_first(self) -> Self {
+                self.recv_flags(RecvSendFlags::RECVSEND_POLL_FIRST)
+            }
+        }
+    )+};
+}
+
+recv_options!(Recv, RecvMsg);
+sqe!(Recv, RecvMsg, RecvZc);
