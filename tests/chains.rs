@@ -55,6 +55,7 @@ fn run(ring: &mut IoUring, entries: &[Sqe], completions: usize) -> Vec<Told> {
     told
 }
 
+/// liburing: link.
 #[test]
 fn a_chain_runs_in_order() {
     // Goal: each entry sees what the one before it did. Method: write, then read it back; each
@@ -76,6 +77,7 @@ fn a_chain_runs_in_order() {
     }
 }
 
+/// liburing: link.
 #[test]
 fn what_is_behind_a_failure_is_cancelled() {
     let mut ring = ring();
@@ -164,6 +166,7 @@ fn what_is_forced_to_a_worker_completes_the_same() {
     assert_eq!(run(&mut ring, &[nop(2).force_async()], 1), [(2, Ok(0))]);
 }
 
+/// liburing: skip-cqe.
 #[test]
 fn skipped_on_success_means_no_completion_but_for_a_failure() {
     require!(feature: Features::CQE_SKIP);
@@ -180,6 +183,7 @@ fn skipped_on_success_means_no_completion_but_for_a_failure() {
     assert_eq!(run(&mut ring, &chain, 3), [(1, bad), (2, CANCELED), (3, CANCELED)]);
 }
 
+/// liburing: skip-cqe.
 #[test]
 fn behind_a_failure_that_was_to_be_skipped_nothing_is_told() {
     require!(feature: Features::CQE_SKIP);
@@ -231,6 +235,7 @@ fn two_chains_submitted_together_do_not_touch_each_other() {
     assert_eq!(told, [(1, Err(Errno::BADF)), (2, CANCELED), (3, Ok(0)), (4, Ok(0))]);
 }
 
+/// liburing: submit-link-fail.
 #[test]
 fn a_chain_refused_in_the_middle_is_taken_whole() {
     let mut ring = ring();
@@ -243,6 +248,7 @@ fn a_chain_refused_in_the_middle_is_taken_whole() {
     assert_eq!(told, [(1, CANCELED), (2, Err(Errno::INVAL)), (3, CANCELED), (4, Ok(0))]);
 }
 
+/// liburing: submit-link-fail.
 #[test]
 fn a_chain_refused_at_its_end_stops_the_submit_behind_it() {
     let mut ring = ring();
@@ -300,6 +306,7 @@ fn scribble<T>(shown: &mut [MaybeUninit<T>]) {
     }
 }
 
+/// liburing: submit-reuse.
 #[test]
 fn vectors_may_be_reused_right_after_submit() {
     require!(feature: Features::SUBMIT_STABLE);

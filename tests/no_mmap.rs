@@ -100,12 +100,14 @@ fn needed_is_enough<S: SqEntry, C: CqEntry>(builder: &Builder<S, C>) {
     assert_eq!((1 << 15, 1 << 16), (MAX_ENTRIES, MAX_CQ_ENTRIES));
 }
 
+/// liburing: init-mem.
 #[test]
 fn the_memory_said_to_be_needed_is_enough_for_every_size() {
     require!(setup: SetupFlags::NO_MMAP);
     needed_is_enough(&new());
 }
 
+/// liburing: init-mem.
 #[test]
 fn the_memory_said_to_be_needed_is_enough_for_wide_entries() {
     require!(setup: SetupFlags::NO_MMAP);
@@ -191,6 +193,7 @@ fn a_ring_works_in_huge_pages() {
     use_fully(&mut ring);
 }
 
+/// liburing: reg-fd-only.
 #[test]
 fn a_ring_without_a_descriptor_works() {
     require!(setup: SetupFlags::NO_MMAP | SetupFlags::REGISTERED_FD_ONLY);
@@ -210,6 +213,8 @@ fn a_ring_without_a_descriptor_works() {
 /// Goal: the index that set-up returned is not taken for a descriptor; it counts from 0, so
 /// that closing it would close stdin.
 /// Method: compare the descriptors of a process of its own.
+///
+/// liburing: reg-fd-only.
 #[test]
 fn dropping_a_ring_without_a_descriptor_closes_none() {
     require!(setup: SetupFlags::NO_MMAP | SetupFlags::REGISTERED_FD_ONLY);

@@ -58,6 +58,7 @@ fn finish(ring: &mut IoUring, pipe: &mut (File, File), left: &[u64]) {
     assert_quiet(ring);
 }
 
+/// liburing: io-cancel.
 #[test]
 fn by_user_data_one_is_cancelled_and_the_others_go_on() {
     let mut pipe = pipe();
@@ -187,6 +188,7 @@ fn keys_that_contradict_each_other_are_einval() {
     }
 }
 
+/// liburing: io-cancel.
 #[test]
 fn what_a_worker_carries_out_is_interrupted() {
     // Goal: an operation that blocks in a worker thread ends. Method: whether the worker had

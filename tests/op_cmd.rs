@@ -237,6 +237,7 @@ fn a_wide_command_has_its_payload_in_one_piece() {
     }
 }
 
+/// liburing: sqe-mixed-uring_cmd.
 #[test]
 fn a_wide_command_reaches_the_driver() {
     require!(setup: SetupFlags::SQE128);

@@ -147,6 +147,7 @@ fn a_message_is_waited_for_and_the_wait_can_be_cancelled() {
     assert_eq!(&buf[..4], b"abc-");
 }
 
+/// liburing: sendmsg_iov_clean.
 #[test]
 fn the_header_and_the_vectors_may_go_away_right_after_submit() {
     let (ours, mut theirs) = unix_pair();
@@ -255,6 +256,7 @@ fn deliver(ring: &mut IoUring, entry: Sqe, mut to: &TcpStream, len: usize) -> (C
     (notification, bytes)
 }
 
+/// liburing: send-zerocopy.
 #[test]
 fn a_zero_copy_send_tells_its_result_and_then_that_the_memory_is_free() {
     require!(op: Opcode::SEND_ZC);
@@ -268,6 +270,7 @@ fn a_zero_copy_send_tells_its_result_and_then_that_the_memory_is_free() {
     assert_quiet(&mut ring);
 }
 
+/// liburing: send-zerocopy.
 #[test]
 fn a_zero_copy_send_reports_that_loopback_copied() {
     // The report came with Linux 6.2.
@@ -284,6 +287,7 @@ fn a_zero_copy_send_reports_that_loopback_copied() {
     assert_eq!(notification.zero_copy_usage(), NotifUsage::empty());
 }
 
+/// liburing: send-zerocopy.
 #[test]
 fn zero_copy_sends_keep_their_order() {
     require!(op: Opcode::SEND_ZC);
@@ -304,6 +308,7 @@ fn leaked_byte(byte: u8) -> *const u8 {
     Box::leak(Box::new(byte))
 }
 
+/// liburing: send-zerocopy.
 #[test]
 fn a_zero_copy_send_takes_a_range_of_a_registered_buffer() {
     require!(op: AS_OF_6_7);

@@ -22,6 +22,7 @@ fn result(ring: &mut IoUring, sqe: Sqe) -> Result<u32, Errno> {
     unsafe { complete(ring, sqe) }.result()
 }
 
+/// liburing: msg-ring.
 #[test]
 fn a_message_is_a_completion_on_the_other_ring() {
     require!(op: Opcode::MSG_RING);
@@ -37,6 +38,7 @@ fn a_message_is_a_completion_on_the_other_ring() {
     assert_quiet(&mut to);
 }
 
+/// liburing: msg-ring.
 #[test]
 fn a_ring_sends_to_itself() {
     require!(op: Opcode::MSG_RING);
@@ -121,6 +123,7 @@ fn what_is_no_ring_or_a_disabled_one_is_ebadfd() {
     assert_eq!(result(&mut ring, skip.sqe(1)), Err(Errno::INVAL), "there would be nothing");
 }
 
+/// liburing: msg-ring-overflow.
 #[test]
 fn messages_to_a_full_queue_are_kept() {
     require!(op: Opcode::MSG_RING);

@@ -60,6 +60,7 @@ fn next(ring: &mut IoUring, mut writer: impl std::io::Write, bytes: &[u8]) -> Cq
     reap(ring, 1).remove(0)
 }
 
+/// liburing: read-mshot.
 #[test]
 fn a_multishot_read_goes_on_until_there_is_no_buffer() {
     require!(op: Opcode::READ_MULTISHOT);

@@ -47,6 +47,7 @@ fn remove(ring: &mut IoUring, user_data: u64, id: u64) -> Vec<Told> {
     reap_sorted(ring, 2)
 }
 
+/// liburing: poll.
 #[test]
 fn a_poll_tells_the_events_that_are_there() {
     let (ours, mut theirs) = unix_pair();
@@ -66,6 +67,7 @@ fn a_poll_tells_the_events_that_are_there() {
     assert!(all.contains(IN | EventFlags::RDHUP | EventFlags::HUP), "{all:?}");
 }
 
+/// liburing: poll.
 #[test]
 fn a_poll_waits_until_the_event_comes() {
     let counter = counter();

@@ -233,6 +233,7 @@ fn update(ring: &mut IoUring, first: u32, slots: &[FileSlot<'_>]) -> Result<u32,
     unsafe { complete(ring, update) }.result()
 }
 
+/// liburing: file-update.
 #[test]
 fn an_update_fills_skips_and_empties_slots() {
     require!(op: Opcode::FILES_UPDATE);

@@ -43,6 +43,7 @@ fn push_nops(ring: &mut IoUring, ids: core::ops::Range<u64>) {
     ring.submit().expect("the kernel takes them");
 }
 
+/// liburing: timeout.
 #[test]
 fn a_timeout_is_etime_when_its_time_is_up_and_not_before() {
     let (short, _) = spans();
@@ -73,6 +74,7 @@ fn a_timeout_of_0_is_up_at_once_and_one_that_is_no_time_is_einval() {
     assert_eq!(cqe.result(), Err(Errno::FAULT));
 }
 
+/// liburing: timeout.
 #[test]
 fn a_timeout_ends_when_enough_others_have_completed() {
     let (_, long) = spans();
@@ -110,6 +112,7 @@ fn an_absolute_timeout_is_up_at_its_instant() {
     assert_eq!(reap_sorted(&mut ring, 2), [(2, Err(Errno::CANCELED)), (3, Ok(0))]);
 }
 
+/// liburing: timeout.
 #[test]
 fn another_clock_is_another_instant() {
     require!(op: AS_OF_5_15);
@@ -130,6 +133,7 @@ fn another_clock_is_another_instant() {
     assert_eq!(cqe.result(), Err(Errno::INVAL), "one clock");
 }
 
+/// liburing: timeout.
 #[test]
 fn a_multishot_timeout_fires_as_often_as_told() {
     require!(op: AS_OF_6_7);
@@ -147,6 +151,7 @@ fn a_multishot_timeout_fires_as_often_as_told() {
     assert_quiet(&mut ring);
 }
 
+/// liburing: timeout.
 #[test]
 fn a_timeout_that_is_removed_is_ecanceled() {
     let (_, long) = spans();
@@ -185,6 +190,7 @@ fn read_within(reader: &std::fs::File, time: &'static Timespec) -> [Sqe; 2] {
     [read, LinkTimeout::new(time).sqe(2)]
 }
 
+/// liburing: link-timeout.
 #[test]
 fn an_operation_that_is_late_is_cancelled() {
     let (short, _) = spans();
@@ -201,6 +207,7 @@ fn an_operation_that_is_late_is_cancelled() {
     assert_quiet(&mut ring);
 }
 
+/// liburing: link-timeout.
 #[test]
 fn an_operation_in_time_cancels_its_timeout() {
     let (_, long) = spans();
@@ -218,6 +225,7 @@ fn an_operation_in_time_cancels_its_timeout() {
     assert_eq!(reap_sorted(&mut ring, 2), [(1, Ok(4)), (2, Err(Errno::CANCELED))]);
 }
 
+/// liburing: link-timeout.
 #[test]
 fn a_link_timeout_on_its_own_is_einval() {
     let (short, _) = spans();
@@ -277,6 +285,7 @@ fn update(ring: &mut IoUring, update: TimeoutUpdate) -> Result<u32, Errno> {
     cqe.result()
 }
 
+/// liburing: timeout.
 #[test]
 fn a_timeout_in_flight_gets_another_time() {
     require!(op: AS_OF_5_15);

@@ -55,6 +55,7 @@ fn completes(ring: &mut IoUring, user_data: impl IntoIterator<Item = u64>) {
     assert!(ring.submission().is_empty());
 }
 
+/// liburing: sq-full.
 #[test]
 fn push_on_a_full_queue_returns_the_entry() {
     let mut ring = ring(4);

@@ -57,6 +57,7 @@ fn fill_and_empty<S: SqEntry, C: CqEntry>(builder: &Builder<S, C>, entries: u32)
     assert_eq!(ring.submission().dropped(), 0);
 }
 
+/// liburing: nop-all-sizes.
 #[test]
 fn every_size_is_filled_to_the_last_slot_again_and_again() {
     sizes().for_each(|entries| fill_and_empty(&new(), entries));
@@ -76,6 +77,8 @@ fn every_size_of_wide_entries_is_filled() {
 
 /// Goal: batches that cross the end of the ring at every place.
 /// Method: batches whose length has nothing in common with the ring's.
+///
+/// liburing: cq-peek-batch.
 #[test]
 fn batches_cross_the_end_of_the_ring_at_every_slot() {
     for entries in sizes().filter(|entries| (4..=1024).contains(entries)) {

@@ -4,7 +4,7 @@
 //! The sources are the list: what they name, they reach.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use core::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 

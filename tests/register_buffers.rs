@@ -108,6 +108,7 @@ fn a_second_table_is_ebusy_and_none_is_enxio() {
     assert_eq!(register(&ring, &[buffer]), Ok(()), "and again");
 }
 
+/// liburing: io_uring_register.
 #[test]
 fn what_is_no_memory_is_efault() {
     let ring = ring();

@@ -47,6 +47,7 @@ fn slots(ring: &mut IoUring, count: u32) -> Vec<Result<u8, Errno>> {
 
 const EMPTY: Result<u8, Errno> = Err(Errno::BADF);
 
+/// liburing: file-register.
 #[test]
 fn a_table_holds_what_it_was_given() {
     let (_dir, [zero, one, two]) = files();
@@ -89,6 +90,7 @@ fn a_file_is_let_go_with_its_slot_and_with_its_table() {
     }
 }
 
+/// liburing: file-register, file-update.
 #[test]
 fn a_sparse_table_is_filled_by_updates() {
     require!(op: AS_OF_5_19);
@@ -103,6 +105,7 @@ fn a_sparse_table_is_filled_by_updates() {
     assert_eq!(slots(&mut ring, 4), [EMPTY, EMPTY, Ok(b'1'), Ok(b'0')]);
 }
 
+/// liburing: file-register, file-update.
 #[test]
 fn an_update_skips_and_empties() {
     let (_dir, [zero, one, two]) = files();
@@ -157,6 +160,7 @@ fn a_second_table_is_ebusy_and_none_is_enxio() {
     assert_eq!(registrar.register_files(&slot), Ok(()), "and again");
 }
 
+/// liburing: file-register.
 #[test]
 fn a_table_that_cannot_be_says_why() {
     let ring = ring();

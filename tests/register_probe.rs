@@ -18,6 +18,7 @@ fn probe() -> Probe {
     ring().registrar().probe().expect("these tests need Linux 5.6")
 }
 
+/// liburing: probe.
 #[test]
 fn a_probe_knows_what_every_kernel_has() {
     let probe = probe();
@@ -28,6 +29,7 @@ fn a_probe_knows_what_every_kernel_has() {
     assert!(probe.supports(probe.last_op()));
 }
 
+/// liburing: probe.
 #[test]
 fn nothing_above_the_last_opcode_is_there() {
     let probe = probe();

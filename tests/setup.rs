@@ -68,6 +68,7 @@ fn entries_are_rounded_up_to_a_power_of_two() {
     assert_eq!(sizes(&new(), MAX_ENTRIES), (MAX_ENTRIES, MAX_CQ_ENTRIES));
 }
 
+/// liburing: cq-size.
 #[test]
 fn completion_entries_are_as_many_as_asked_for_rounded_up() {
     for (asked, got) in [(4, 4), (5, 8), (1000, 1024), (MAX_CQ_ENTRIES, MAX_CQ_ENTRIES)] {
@@ -75,6 +76,7 @@ fn completion_entries_are_as_many_as_asked_for_rounded_up() {
     }
 }
 
+/// liburing: cq-size.
 #[test]
 fn clamp_cuts_both_sizes_down() {
     let builder = new().clamp();
@@ -100,6 +102,7 @@ fn the_idle_time_and_the_cpu_of_the_polling_thread_reach_the_kernel() {
     });
 }
 
+/// liburing: sq-poll-share.
 #[test]
 fn rings_that_attach_share_one_polling_thread() {
     bounded(|| {
@@ -123,6 +126,7 @@ fn rings_that_attach_share_one_polling_thread() {
     });
 }
 
+/// liburing: shared-wq.
 #[test]
 fn a_ring_that_attaches_outlives_the_one_that_it_attached_to() {
     let first = IoUring::new(4).expect("a ring");

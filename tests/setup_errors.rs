@@ -116,6 +116,7 @@ fn the_kernel_is_not_asked_for_what_it_would_refuse() {
     });
 }
 
+/// liburing: cq-size, io_uring_setup.
 #[test]
 fn sizes_that_no_ring_can_have_are_refused() {
     let entries = |entries| BuildError::Entries { entries };
@@ -293,6 +294,7 @@ fn a_cpu_that_is_not_there_is_suspected() {
     assert!(error.to_string().contains("no such CPU"), "{error}");
 }
 
+/// liburing: shared-wq.
 #[test]
 fn attaching_to_what_is_no_ring_is_refused() {
     let file = std::fs::File::open("/dev/null").expect("a file");

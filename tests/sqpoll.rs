@@ -75,6 +75,7 @@ fn an_awake_thread_takes_entries_without_a_system_call() {
     });
 }
 
+/// liburing: sqpoll-sleep.
 #[test]
 fn the_thread_falls_asleep_after_the_idle_time() {
     let _alone = alone();
@@ -108,6 +109,7 @@ fn a_sleeping_thread_is_woken_by_submit() {
     });
 }
 
+/// liburing: d77a67ed5f27.
 #[test]
 fn a_sleeping_thread_is_woken_by_submit_and_wait() {
     let _alone = alone();
@@ -220,6 +222,7 @@ fn waiting_for_room_returns_at_once_when_there_is_room() {
     });
 }
 
+/// liburing: sqwait.
 #[test]
 fn waiting_for_room_makes_room_whatever_the_thread_does() {
     let _alone = alone();

@@ -74,6 +74,7 @@ fn the_kernel_is_entered_only_for_a_reason() {
     });
 }
 
+/// liburing: drop-submit.
 #[test]
 fn a_bad_entry_stops_the_submit_and_the_rest_stays_queued() {
     let mut ring = IoUring::new(8).expect("a ring");
@@ -109,6 +110,7 @@ fn what_a_bad_entry_left_queued_can_be_taken_back() {
     }
 }
 
+/// liburing: drop-submit.
 #[test]
 fn with_submit_all_a_bad_entry_stops_nothing() {
     require!(setup: SetupFlags::SUBMIT_ALL);
@@ -185,6 +187,7 @@ fn overflown() -> IoUring {
     ring
 }
 
+/// liburing: cq-full, cq-overflow.
 #[test]
 fn get_events_brings_in_what_has_overflown() {
     require!(feature: Features::NODROP);
@@ -225,6 +228,7 @@ fn waiting_brings_in_what_has_overflown() {
     });
 }
 
+/// liburing: cq-overflow.
 #[test]
 fn popping_one_by_one_while_completions_overflow_keeps_their_order() {
     require!(feature: Features::NODROP);
@@ -270,6 +274,7 @@ fn work_that_was_put_off_is_run_by_submit_where_the_flag_shows_it() {
     }
 }
 
+/// liburing: defer-taskrun.
 #[test]
 fn work_that_was_put_off_is_run_by_get_events() {
     let flags = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN;

@@ -206,6 +206,7 @@ fn enter(fd: i32) -> Result<u32, Errno> {
     entered.map_err(Errno::from_raw_os_error)
 }
 
+/// liburing: single-issuer.
 #[test]
 fn a_ring_built_disabled_belongs_to_the_thread_that_enables_it() {
     require!(setup: SINGLE | SetupFlags::R_DISABLED);

@@ -56,6 +56,7 @@ fn on_each_kind(test: fn(Builder)) {
     bounded(move || test(new().flags(flags)));
 }
 
+/// liburing: b5837bd5311d.
 #[test]
 fn submit_and_wait_returns_when_as_many_as_asked_for_are_there() {
     on_each_kind(|builder| {
@@ -115,6 +116,7 @@ fn wait_submits_nothing() {
     });
 }
 
+/// liburing: 7ad0e4b2f83c, timeout-new.
 #[test]
 fn a_timed_wait_ends_when_the_time_is_up() {
     require!(feature: Features::EXT_ARG);
@@ -133,6 +135,7 @@ fn a_timed_wait_ends_when_the_time_is_up() {
     });
 }
 
+/// liburing: submit-and-wait.
 #[test]
 fn a_timed_wait_that_submitted_tells_of_the_entries() {
     require!(feature: Features::EXT_ARG);
@@ -191,6 +194,7 @@ fn the_completion_of_a_timeout_ends_a_wait_for_more() {
     });
 }
 
+/// liburing: min-timeout.
 #[test]
 fn after_the_least_wait_one_completion_is_enough() {
     require!(feature: Features::MIN_TIMEOUT);
@@ -206,6 +210,7 @@ fn after_the_least_wait_one_completion_is_enough() {
     });
 }
 
+/// liburing: min-timeout.
 #[test]
 fn during_the_least_wait_completions_are_gathered() {
     require!(feature: Features::MIN_TIMEOUT);
@@ -261,6 +266,7 @@ fn push_polls<T>(ring: &mut IoUring<Sqe, Cqe, T>, sockets: &[UnixStream]) {
     }
 }
 
+/// liburing: min-timeout.
 #[test]
 fn after_the_least_wait_the_first_completion_ends_the_wait() {
     require!(feature: Features::MIN_TIMEOUT);
@@ -285,6 +291,7 @@ fn after_the_least_wait_the_first_completion_ends_the_wait() {
     });
 }
 
+/// liburing: wait-timeout.
 #[test]
 fn an_instant_can_be_waited_for() {
     require!(enter: EnterFlags::ABS_TIMER);
@@ -311,6 +318,7 @@ fn an_instant_can_be_waited_for() {
     });
 }
 
+/// liburing: iowait.
 #[test]
 fn a_wait_can_be_told_not_to_count_as_waiting_for_io() {
     require!(feature: Features::NO_IOWAIT);
@@ -325,6 +333,7 @@ fn a_wait_can_be_told_not_to_count_as_waiting_for_io() {
     assert_eq!(reap(&mut ring, 1)[0].user_data(), 1);
 }
 
+/// liburing: submit-and-wait.
 #[test]
 fn waiting_does_not_double_completions() {
     on_each_kind(|builder| {

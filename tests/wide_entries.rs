@@ -93,6 +93,7 @@ fn a_wide_nop_in_a_narrow_ring_is_refused() {
     assert_eq!(cqe.result(), Err(Errno::INVAL));
 }
 
+/// liburing: nop32.
 #[test]
 fn a_mixed_ring_completes_in_either_width() {
     require!(setup: SetupFlags::CQE_MIXED);
@@ -116,6 +117,7 @@ fn a_mixed_ring_completes_in_either_width() {
     }
 }
 
+/// liburing: sqe-mixed-nop.
 #[test]
 fn a_mixed_ring_takes_either_width() {
     require!(setup: SetupFlags::SQE_MIXED);

@@ -1,0 +1,342 @@
+//! Rings and processes: those that fork, those that end, and those that become another program.
+//!
+//! Each test runs in a process of its own, in which nothing else is done: it may fork.
+
+mod common;
+mod op_common;
+
+use core::panic::AssertUnwindSafe;
+use core::time::Duration;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::panic::catch_unwind;
+use std::process::Command;
+use std::time::Instant;
+
+use common::process::in_child;
+use common::{PATIENCE, require};
+use op_common::{assert_quiet, leaked, listener, pipe, reap_told, start, start_all};
+use ringbolt::ops::{Accept, Nop, PollAdd, Read};
+use ringbolt::rustix::event::epoll::EventFlags;
+use ringbolt::sys::{self, EnterFlags, RegisterOp, SetupFlags};
+use ringbolt::{Builder, Cqe, IoUring, Sqe};
+use rustix::fd::AsRawFd;
+use rustix::io::Errno;
+
+fn new() -> Builder {
+    IoUring::builder()
+}
+
+fn works<T>(ring: &mut IoUring<Sqe, Cqe, T>, user_data: u64) {
+    ring.submission().push_safe(Nop::new().sqe(user_data)).expect("room");
+    assert_eq!(ring.submit(), Ok(1));
+    assert_eq!(reap_told(ring, 1), [(user_data, Ok(0))]);
+}
+
+/// A child of this process, and what it runs.
+struct Child(libc::pid_t);
+
+impl Child {
+    /// Runs `body` in a copy of this process, which ends when that returns, at once.
+    fn fork(body: impl FnOnce()) -> Self {
+        // SAFETY: no other thread of the process does anything, so that the copy is whole.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "{}", std::io::Error::last_os_error());
+        if pid == 0 {
+            let code = i32::from(catch_unwind(AssertUnwindSafe(body)).is_err());
+            // SAFETY: nothing of the copy's is left to be done.
+            unsafe { libc::_exit(code) };
+        }
+        Self(pid)
+    }
+
+    /// Waits for its end, and tells its status.
+    fn status(self) -> i32 {
+        let end = Instant::now() + PATIENCE;
+        let mut status = 0;
+        loop {
+            // SAFETY: a child of ours, and a number to be written.
+            let ended = unsafe { libc::waitpid(self.0, &raw mut status, libc::WNOHANG) };
+            if ended == self.0 {
+                return status;
+            }
+            assert!(Instant::now() < end, "the child is still there");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn succeeds(self) {
+        assert_eq!(self.status(), 0);
+    }
+}
+
+/// liburing: across-fork.
+#[test]
+fn a_ring_works_in_a_child_if_the_parent_leaves_it_alone() {
+    in_child("a_ring_works_in_a_child_if_the_parent_leaves_it_alone", || {
+        let mut ring = IoUring::new(4).expect("a ring");
+        works(&mut ring, 1);
+        ring.submission().push_safe(Nop::new().sqe(2)).expect("room");
+        Child::fork(|| {
+            // What the parent had pushed comes along.
+            assert_eq!(ring.submit(), Ok(1));
+            assert_eq!(reap_told(&mut ring, 1), [(2, Ok(0))]);
+            (3..100).for_each(|user_data| works(&mut ring, user_data));
+        })
+        .succeeds();
+    });
+}
+
+/// liburing: across-fork.
+#[test]
+fn a_child_that_drops_its_copy_leaves_the_parents_ring_alone() {
+    in_child("a_child_that_drops_its_copy_leaves_the_parents_ring_alone", || {
+        let registered = new().register_ring_fd();
+        for builder in [new(), new().sqpoll(10), registered, new().dont_fork()] {
+            let mut ring = Some(builder.build_local(4).expect("a ring"));
+            let (reader, mut writer) = pipe();
+            let buf = leaked::<4>();
+            let read = Read::new(&reader, buf.as_mut_ptr(), 4).sqe(1);
+            let parents = ring.as_mut().expect("it is there");
+            // SAFETY: the buffer stays for ever, and the pipe until the completion is there.
+            unsafe { parents.submission().push(read) }.expect("room");
+            assert_eq!(parents.submit(), Ok(1));
+            Child::fork(|| drop(ring.take())).succeeds();
+            let mut ring = ring.expect("the parent has its own");
+            writer.write_all(b"abcd").expect("room in the pipe");
+            assert_eq!(reap_told(&mut ring, 1), [(1, Ok(4))]);
+            works(&mut ring, 2);
+        }
+    });
+}
+
+/// liburing: across-fork.
+#[test]
+fn a_ring_kept_from_children_kills_the_child_that_touches_it() {
+    in_child("a_ring_kept_from_children_kills_the_child_that_touches_it", || {
+        let mut ring = new().dont_fork().build(4).expect("a ring");
+        works(&mut ring, 1);
+        let child = Child::fork(|| works(&mut ring, 2));
+        assert_eq!(child.status() & 0x7f, libc::SIGSEGV);
+        works(&mut ring, 3);
+        assert_quiet(&mut ring);
+    });
+}
+
+/// liburing: across-fork, single-issuer.
+#[test]
+fn a_ring_for_one_thread_refuses_a_child_and_works_on() {
+    require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
+    require!(register: RegisterOp::REGISTER_RING_FDS);
+    in_child("a_ring_for_one_thread_refuses_a_child_and_works_on", || {
+        let single = new().single_issuer().defer_taskrun();
+        // An index is the thread's, too: in the child it leads nowhere.
+        for (builder, refusal) in
+            [(single.clone(), Errno::EXIST), (single.register_ring_fd(), Errno::INVAL)]
+        {
+            let mut ring = builder.build_local(4).expect("a ring");
+            works(&mut ring, 1);
+            let queued = || Nop::new().sqe(2);
+            Child::fork(|| {
+                ring.submission().push_safe(queued()).expect("room");
+                let error = ring.submit().expect_err("another thread's ring");
+                assert_eq!((error.errno, error.taken, error.queued), (refusal, 0, 1));
+                assert_eq!(ring.wait(1), Err(refusal));
+                // It gives back what it showed the kernel: the memory is shared.
+                assert_eq!(ring.submission().rollback(), 1);
+            })
+            .succeeds();
+            works(&mut ring, 3);
+            assert_quiet(&mut ring);
+        }
+    });
+}
+
+/// Writes until nobody is left to read.
+fn await_end_of(writer: &mut File) {
+    let end = Instant::now() + PATIENCE;
+    while writer.write_all(b"x").is_ok() {
+        assert!(Instant::now() < end, "somebody still reads");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Goal: a process that ends or is killed leaves nothing in flight.
+/// Method: reads, polls and accepts that wait, with workers and without, and the other ends.
+///
+/// liburing: accept, poll, teardowns.
+#[test]
+fn operations_in_flight_end_with_their_process() {
+    in_child("operations_in_flight_end_with_their_process", || {
+        for killed in [false, true] {
+            for builder in [new(), new().sqpoll(10), new().single_issuer().defer_taskrun()] {
+                let (reader, mut writer) = pipe();
+                let (mut ready, mut is_ready) = pipe();
+                let (listener, address) = listener();
+                let child = Child::fork(|| {
+                    let mut ring = builder.build_local(8).expect("a ring");
+                    let buf = leaked::<4>().as_mut_ptr();
+                    let entries = [
+                        Read::new(&reader, buf, 4).sqe(1),
+                        Read::new(&reader, buf, 4).sqe(2).force_async(),
+                        PollAdd::new(&reader, EventFlags::IN).sqe(3),
+                        Accept::new(&listener).sqe(4),
+                        Accept::new(&listener).multishot().sqe(5),
+                    ];
+                    // SAFETY: the buffer stays for as long as the process.
+                    unsafe { start_all(&mut ring, &entries) };
+                    is_ready.write_all(b"x").expect("room in the pipe");
+                    if killed {
+                        std::thread::sleep(3 * PATIENCE);
+                    }
+                });
+                drop((reader, listener));
+                ready.read_exact(&mut [0]).expect("a byte of the child's");
+                if killed {
+                    // SAFETY: a child of ours, which has not been waited for.
+                    assert_eq!(unsafe { libc::kill(child.0, libc::SIGKILL) }, 0);
+                }
+                assert_eq!(child.status(), if killed { libc::SIGKILL } else { 0 });
+                await_end_of(&mut writer);
+                let end = Instant::now() + PATIENCE;
+                // The port is free when nobody listens any more.
+                while let Err(error) = TcpListener::bind(address) {
+                    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+                    assert!(Instant::now() < end, "somebody still listens");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+    });
+}
+
+/// liburing: poll, teardowns.
+#[test]
+fn operations_in_flight_end_when_their_process_becomes_another_program() {
+    in_child("operations_in_flight_end_when_their_process_becomes_another_program", || {
+        for keeps_fd in [false, true] {
+            let (reader, mut writer) = pipe();
+            let (mut gone, is_there) = pipe();
+            let child = Child::fork(|| {
+                let mut ring = IoUring::new(8).expect("a ring");
+                let buf = leaked::<4>().as_mut_ptr();
+                // SAFETY: the buffer stays for as long as the program.
+                unsafe { start(&mut ring, Read::new(&reader, buf, 4).sqe(1)) };
+                if keeps_fd {
+                    let none = rustix::io::FdFlags::empty();
+                    rustix::io::fcntl_setfd(&ring, none).expect("a descriptor");
+                }
+                panic!("{}", Command::new("sleep").arg("100").exec());
+            });
+            drop((reader, is_there));
+            // The copy of this end is closed by becoming another program.
+            assert_eq!(gone.read(&mut [0]).ok(), Some(0));
+            await_end_of(&mut writer);
+            // SAFETY: a child of ours, which has not been waited for.
+            assert_eq!(unsafe { libc::kill(child.0, libc::SIGKILL) }, 0);
+            assert_eq!(child.status(), libc::SIGKILL, "it was still there");
+        }
+    });
+}
+
+/// liburing: teardowns.
+#[test]
+fn many_rings_are_set_up_and_torn_down_in_many_processes() {
+    in_child("many_rings_are_set_up_and_torn_down_in_many_processes", || {
+        for _ in 0..10 {
+            let children = [(); 4].map(|()| {
+                Child::fork(|| {
+                    for round in 0..30 {
+                        let builders = [new(), new().sqpoll(1), new().no_sqarray()];
+                        let builder = builders.get(round % 3).expect("one of three");
+                        let mut ring = builder.build(64).expect("a ring");
+                        ring.submission().push_safe(Nop::new().sqe(7)).expect("room");
+                        ring.submit().expect("submitted");
+                        if round % 4 != 0 {
+                            assert_eq!(reap_told(&mut ring, 1), [(7, Ok(0))]);
+                        }
+                        if round % 5 == 0 {
+                            // Left to the end of the process.
+                            core::mem::forget(ring);
+                        }
+                    }
+                })
+            });
+            children.into_iter().for_each(Child::succeeds);
+        }
+    });
+}
+
+/// Goal: who comes after the polling thread's process has ended is told so, and does not wait.
+/// Method: a ring that a grandchild has from its parent, which ends.
+///
+/// liburing: empty-eownerdead.
+#[test]
+fn a_ring_whose_polling_thread_has_died_says_so() {
+    in_child("a_ring_whose_polling_thread_has_died_says_so", || {
+        let (mut answer, mut tell) = pipe();
+        Child::fork(|| {
+            let mut ring = new().sqpoll(10).build(4).expect("an SQPOLL ring");
+            works(&mut ring, 1);
+            // SAFETY: the call has no precondition.
+            let owner = unsafe { libc::getpid() };
+            Child::fork(|| {
+                let end = Instant::now() + PATIENCE;
+                // SAFETY: the call has no precondition.
+                while unsafe { libc::getppid() } == owner && Instant::now() < end {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                let (fd, null) = (ring.as_raw_fd(), core::ptr::null());
+                let none = EnterFlags::empty();
+                // SAFETY: nothing is queued, and there is no argument.
+                let empty = unsafe { sys::io_uring_enter(fd, 0, 0, none, null, 0) };
+                ring.submission().push_safe(Nop::new().sqe(2)).expect("room");
+                let submitted = ring.submit_and_wait(1).map_err(|error| error.errno);
+                let answers = format!("{empty:?} {submitted:?}");
+                tell.write_all(answers.as_bytes()).expect("room in the pipe");
+            });
+        })
+        .succeeds();
+        drop(tell);
+        let mut answers = String::new();
+        answer.read_to_string(&mut answers).expect("what the grandchild wrote");
+        let dead = Errno::OWNERDEAD;
+        let submitted: Result<u32, _> = Err(dead);
+        let empty: Result<u32, _> = Err(dead.raw_os_error());
+        assert_eq!(answers, format!("{empty:?} {submitted:?}"));
+    });
+}
+
+/// liburing: sq-poll-dup, sq-poll-share.
+#[test]
+fn a_polling_thread_goes_on_for_the_ring_that_attached() {
+    in_child("a_polling_thread_goes_on_for_the_ring_that_attached", || {
+        let first = new().sqpoll(10).build(4).expect("an SQPOLL ring");
+        let again = rustix::io::dup(&first).expect("a second descriptor");
+        let mut second = new().sqpoll(10).attach_wq(&first).build(4).expect("a ring");
+        first.close();
+        (0..20).for_each(|user_data| works(&mut second, user_data));
+        // The second descriptor is of a ring all the same, and one more may attach to it.
+        let mut third = new().sqpoll(10).attach_wq(&again).build(4).expect("a ring");
+        drop((second, again));
+        (0..20).for_each(|user_data| works(&mut third, user_data));
+    });
+}
+
+/// liburing: shared-wq.
+#[test]
+fn a_ring_cannot_attach_to_what_is_no_ring() {
+    let (reader, _writer) = pipe();
+    let refused = new().attach_wq(&reader).build(4).map(drop);
+    assert_eq!(refused.map_err(|error| error.errno()), Err(Some(Errno::INVAL)));
+    let first = IoUring::new(4).expect("a ring");
+    let mut rings: Vec<_> =
+        (0..8).map(|_| new().attach_wq(&first).build(4).expect("a ring")).collect();
+    for (user_data, ring) in (0..).zip(&mut rings) {
+        ring.submission().push_safe(Nop::new().sqe(user_data).force_async()).expect("room");
+        assert_eq!(ring.submit(), Ok(1));
+        assert_eq!(reap_told(ring, 1), [(user_data, Ok(0))]);
+    }
+}

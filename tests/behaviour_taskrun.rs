@@ -1,0 +1,226 @@
+//! Rings whose thread runs deferred work: who may enter them, and when completions come in.
+
+#![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
+
+mod common;
+mod op_common;
+
+use core::time::Duration;
+use std::fs::File;
+use std::io::Write as _;
+use std::time::Instant;
+
+use common::process::bounded;
+use common::{PATIENCE, require};
+use op_common::{assert_quiet, pipe, reap_told, start, start_all};
+use ringbolt::ops::{Nop, PollAdd, Timeout};
+use ringbolt::register::register;
+use ringbolt::rustix::event::epoll::EventFlags;
+use ringbolt::rustix::event::{EventfdFlags, eventfd};
+use ringbolt::sys::{self, EnterFlags, Features, RegisterOp, SetupFlags, SqStatus};
+use ringbolt::{IoUring, LocalIoUring, Sqe, Timespec};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::io::Errno;
+
+const DEFER: SetupFlags = SetupFlags::SINGLE_ISSUER.union(SetupFlags::DEFER_TASKRUN);
+const SHOWN: SetupFlags = DEFER.union(SetupFlags::TASKRUN_FLAG);
+
+fn deferring(flags: SetupFlags) -> LocalIoUring {
+    IoUring::builder().flags(flags).build_local(8).expect("a ring")
+}
+
+/// A poll that waits, and how to end it.
+fn waiting_poll(ring: &mut LocalIoUring, id: u64) -> (File, File) {
+    let (reader, writer) = pipe();
+    // SAFETY: no memory is named, and the kernel holds on to the pipe.
+    unsafe { start(ring, PollAdd::new(&reader, EventFlags::IN).sqe(id)) };
+    (reader, writer)
+}
+
+const READABLE: Result<u32, Errno> = Ok(EventFlags::IN.bits());
+
+/// Goal: deferred work is run by its own thread, in the kernel, and by nothing else.
+/// Method: make some due, and look for its completion after everything that might bring it.
+///
+/// liburing: defer-taskrun.
+#[test]
+fn deferred_work_is_run_when_its_thread_asks_for_events_and_not_before() {
+    require!(setup: SHOWN);
+    bounded(|| {
+        for shown in [false, true] {
+            let mut ring = deferring(if shown { SHOWN } else { DEFER });
+            let (_reader, mut writer) = waiting_poll(&mut ring, 1);
+            std::thread::scope(|scope| {
+                scope.spawn(|| writer.write_all(b"x").expect("room in the pipe"));
+            });
+            assert_eq!(ring.submission().status().contains(SqStatus::TASKRUN), shown);
+            assert!(ring.completion().is_empty());
+            // Entering for another reason does not run it.
+            ring.submission().push_safe(Nop::new().sqe(2)).expect("room");
+            let submitted = raw_enter(ring.as_raw_fd(), EnterFlags::empty());
+            assert_eq!((submitted, ring.completion().len()), (Ok(0), 0));
+            assert_eq!(ring.get_events(), Ok(()));
+            assert_eq!(ring.completion().pop().map(|cqe| cqe.result()), Some(READABLE));
+            assert!(!ring.submission().status().contains(SqStatus::TASKRUN));
+            assert_eq!(ring.submit(), Ok(1));
+            assert_eq!(reap_told(&mut ring, 1), [(2, Ok(0))]);
+        }
+    });
+}
+
+/// liburing: defer-taskrun, eventfd.
+#[test]
+fn an_eventfd_tells_of_deferred_work_once_until_it_is_run() {
+    require!(setup: DEFER);
+    bounded(|| {
+        let mut ring = deferring(DEFER);
+        let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).expect("one");
+        ring.registrar().register_eventfd(&event).expect("an eventfd");
+        for _ in 0..3 {
+            let mut pipes: Vec<_> = (0..3).map(|id| waiting_poll(&mut ring, id)).collect();
+            assert_eq!(told(&event), Err(Errno::AGAIN));
+            for (_, writer) in &mut pipes {
+                writer.write_all(b"x").expect("room in the pipe");
+            }
+            assert!(told(&event).is_ok_and(|count| count >= 1));
+            assert!(ring.completion().is_empty());
+            assert_eq!(reap_told(&mut ring, 3), [0, 1, 2].map(|id| (id, READABLE)));
+            let _ = told(&event);
+        }
+    });
+}
+
+/// How much was added to an eventfd since it was last asked.
+fn told(event: &OwnedFd) -> Result<u64, Errno> {
+    let mut count = [0; 8];
+    rustix::io::read(event, &mut count).map(|_| u64::from_ne_bytes(count))
+}
+
+/// Goal: nobody waits for ever for what a thread left undone.
+/// Method: threads that end with deferred work due and operations in flight.
+///
+/// liburing: defer-taskrun.
+#[test]
+fn a_thread_may_end_with_deferred_work_undone() {
+    require!(setup: DEFER);
+    for keeps_ring in [false, true] {
+        let (mut writer, ring) = bounded(move || {
+            let mut ring = deferring(DEFER);
+            let (_, mut due) = waiting_poll(&mut ring, 1);
+            let (_, writer) = waiting_poll(&mut ring, 2);
+            due.write_all(b"x").expect("room in the pipe");
+            // A descriptor outlives the thread, and with it the ring.
+            let fd = rustix::io::dup(&ring).expect("a descriptor");
+            (writer, keeps_ring.then_some(fd))
+        });
+        // The pipe is let go of when the ring is: then nobody is left to read.
+        if let Some(ring) = ring {
+            let refused = raw_enter(ring.as_raw_fd(), EnterFlags::GETEVENTS);
+            assert_eq!(refused, Err(Errno::EXIST), "it was another thread's");
+            drop(ring);
+        }
+        let end = Instant::now() + PATIENCE;
+        while writer.write_all(b"x").is_ok() {
+            assert!(Instant::now() < end, "the poll is still there");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// liburing: defer-taskrun, defer.
+#[test]
+fn drains_and_links_keep_their_order_where_work_is_deferred() {
+    require!(setup: DEFER);
+    bounded(|| {
+        let mut ring = deferring(DEFER);
+        for _ in 0..20 {
+            let (reader, mut writer) = pipe();
+            let nop = |id| Sqe::from(Nop::new().sqe(id));
+            let entries = [
+                PollAdd::new(&reader, EventFlags::IN).sqe(1).link(),
+                nop(2),
+                nop(3).drain(),
+                nop(4),
+            ];
+            // SAFETY: no memory is named, and the pipe stays until the completions are there.
+            unsafe { start_all(&mut ring, &entries) };
+            assert_quiet(&mut ring);
+            writer.write_all(b"x").expect("room in the pipe");
+            let nops = [2, 3, 4].map(|id| (id, Ok(0)));
+            let told = reap_told(&mut ring, 4);
+            assert_eq!((told[0], &told[1..]), ((1, READABLE), &nops[..]));
+        }
+    });
+}
+
+/// Goal: a timed wait takes what is due along, and does not sleep on it.
+/// Method: work that is due before the wait begins, more than is asked for and less.
+///
+/// liburing: defer-tw-timeout.
+#[test]
+fn a_timed_wait_takes_in_what_is_due() {
+    require!(setup: DEFER);
+    require!(feature: Features::EXT_ARG);
+    bounded(|| {
+        let span = Duration::from_millis(50);
+        let mut ring = deferring(DEFER);
+        for (due, want) in [(1, 1), (2, 1), (1, 2), (3, 2)] {
+            let mut pipes: Vec<_> = (0..due).map(|id| waiting_poll(&mut ring, id)).collect();
+            for (_, writer) in &mut pipes {
+                writer.write_all(b"x").expect("room in the pipe");
+            }
+            // Where enough is due, the time is nothing to be waited for.
+            let enough = u64::from(want) <= due;
+            let time = if enough { Timespec::new(3600, 0) } else { Timespec::from(span) };
+            let start = Instant::now();
+            assert_eq!(ring.submit_and_wait_timeout(want, time), Ok(0));
+            let elapsed = start.elapsed();
+            assert_eq!(u64::from(ring.completion().len()), due, "{due} due, {want} wanted");
+            assert!(enough || elapsed >= span, "{elapsed:?}");
+            reap_told(&mut ring, pipes.len());
+        }
+        // A timeout is deferred work, too, when it is due.
+        let soon = Timespec::from(span / 5);
+        // SAFETY: the timespec stays until the entry is taken, on the next line but one.
+        unsafe { ring.submission().push(Timeout::new(&soon).sqe(9)) }.expect("room");
+        let start = Instant::now();
+        assert_eq!(ring.submit_and_wait_timeout(1, Timespec::new(3600, 0)), Ok(1));
+        assert!(start.elapsed() < PATIENCE / 2);
+        assert_eq!(reap_told(&mut ring, 1), [(9, Err(Errno::TIME))]);
+    });
+}
+
+/// Enters the ring behind `fd` to submit nothing.
+fn raw_enter(fd: i32, flags: EnterFlags) -> Result<u32, Errno> {
+    // SAFETY: nothing that is published is to be taken, and there is no argument.
+    let entered = unsafe { sys::io_uring_enter(fd, 1, 0, flags, core::ptr::null(), 0) };
+    entered.map_err(Errno::from_raw_os_error)
+}
+
+/// Goal: the one who submits is a task, not a process and not the owner of a descriptor.
+/// Method: by hand, as the types let nobody else near.
+///
+/// liburing: single-issuer.
+#[test]
+fn a_ring_for_one_submitter_refuses_every_other_thread() {
+    require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::R_DISABLED);
+    bounded(|| {
+        let mut ring = IoUring::builder().single_issuer().build_local(8).expect("a ring");
+        let fd = ring.as_raw_fd();
+        let elsewhere = || {
+            let call = move || {
+                let (op, null) = (RegisterOp::UNREGISTER_FILES, core::ptr::null_mut());
+                // SAFETY: the operation takes no argument.
+                let registered = unsafe { register(fd, op, null, 0) };
+                (raw_enter(fd, EnterFlags::empty()), registered)
+            };
+            std::thread::spawn(call).join().expect("no panic")
+        };
+        assert_eq!(elsewhere(), (Err(Errno::EXIST), Err(Errno::EXIST)));
+        ring.submission().push_safe(Nop::new().sqe(1)).expect("room");
+        assert_eq!(ring.submit(), Ok(1));
+        assert_eq!(elsewhere(), (Err(Errno::EXIST), Err(Errno::EXIST)));
+        assert_eq!(reap_told(&mut ring, 1), [(1, Ok(0))]);
+        assert_eq!(ring.registrar().unregister_files(), Err(Errno::NXIO));
+    });
+}
