@@ -137,8 +137,9 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait); `ETIME` when the time was up, `EOPNOTSUPP` where the kernel
-    /// lacks [`Features::EXT_ARG`](crate::sys::Features::EXT_ARG).
+    /// As [`wait`](Self::wait); `ETIME` when the time was up and no completion at all is there
+    /// (with fewer than asked for this returns well); `EOPNOTSUPP` where the kernel lacks
+    /// [`Features::EXT_ARG`](crate::sys::Features::EXT_ARG).
     #[inline]
     pub fn wait_timeout(&mut self, want: u32, timeout: Timespec) -> Result<(), Errno> {
         let wait = WaitArg { timeout: Some(&timeout), ..WaitArg::default() };

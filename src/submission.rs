@@ -233,7 +233,8 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     ///
     /// # Errors
     ///
-    /// As [`submit`](Self::submit); `ETIME` when the time was up and no entry was taken;
+    /// As [`submit`](Self::submit); `ETIME` when the time was up, no entry was taken and no
+    /// completion at all is there (with fewer than asked for this returns well);
     /// `EOPNOTSUPP` where the kernel lacks the feature.
     #[inline]
     pub fn submit_and_wait_timeout(

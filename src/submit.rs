@@ -68,7 +68,7 @@ impl fmt::Display for SubmitError {
             Errno::BUSY => "completions overflow: reap some first",
             Errno::BADR => "completions were dropped for lack of memory",
             Errno::EXIST => "the ring belongs to another thread (SINGLE_ISSUER)",
-            Errno::BADFD => "the ring is disabled, or its registered descriptor is not valid here",
+            Errno::BADFD => "the ring is disabled",
             Errno::OWNERDEAD => "the polling thread of the ring has died",
             Errno::OPNOTSUPP => "this kernel lacks what the call needs",
             _ => "io_uring_enter failed",

@@ -3,8 +3,8 @@
 //!
 //! The sources are the list: what they name, they reach.
 
-use std::collections::BTreeMap;
 use core::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
