@@ -67,6 +67,7 @@ mod bufs;
 mod mixed;
 mod model;
 mod narrow;
+mod order;
 
 impl<S: SqEntry, C: CqEntry> Kernel<S, C> {
     fn with_slots(start: u32, sqe: S::Slot, cqe: C::Slot) -> Self {
