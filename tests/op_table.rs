@@ -157,10 +157,12 @@ fn buffers_that_cannot_be_provided_say_why() {
     let table = [
         (ProvideBuffers::new(memory, 8, 0, GROUP, 0), Errno::TOOBIG),
         (ProvideBuffers::new(memory, 8, 2, GROUP, u16::MAX), Errno::INVAL),
-        (ProvideBuffers::new(nowhere, 64, 8, GROUP, 0), Errno::OVERFLOW),
         (ProvideBuffers::new(nowhere, 8, 1, GROUP, 0), Errno::FAULT),
+        (ProvideBuffers::new(nowhere, 64, 8, GROUP, 0), Errno::OVERFLOW),
     ];
-    for (provide, errno) in table {
+    // No address of a 32-bit program is too high for a 64-bit kernel.
+    let cases = if cfg!(target_pointer_width = "64") { 4 } else { 2 };
+    for (provide, errno) in table.into_iter().take(cases) {
         // SAFETY: what is leaked may be used for ever; the rest is no memory.
         let cqe = unsafe { complete(&mut ring, provide.sqe(1)) };
         assert_eq!(cqe.result(), Err(errno), "{provide:?}");

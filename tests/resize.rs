@@ -359,10 +359,10 @@ fn a_ring_in_the_callers_memory_is_refused_and_works_on() {
 }
 
 /// Bytes of address space that this process has in use.
-fn address_space() -> u64 {
+fn address_space() -> libc::rlim_t {
     let text = std::fs::read_to_string("/proc/self/statm").expect("the kernel tells");
-    let pages = text.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
-    pages.expect("a number") * u64::try_from(page_size()).expect("a small number")
+    let pages = text.split(' ').next().and_then(|pages| pages.parse::<libc::rlim_t>().ok());
+    pages.expect("a number") * libc::rlim_t::try_from(page_size()).expect("a small number")
 }
 
 /// Goal: without room to map the new queues, the ring stays what it was.
@@ -378,7 +378,7 @@ fn without_address_space_the_ring_stays_as_it_was() {
         assert_eq!(ring.submit(), Ok(4));
         push(&mut ring, 4..8);
         let large = new().memory_needed(32_768).expect("a size that a ring can have");
-        let room = u64::try_from(large.rings + large.sqes / 2).expect("some MiB");
+        let room = libc::rlim_t::try_from(large.rings + large.sqes / 2).expect("some MiB");
         limit(libc::RLIMIT_AS, address_space() + room);
         let before = address_space();
         for _ in 0..3 {
@@ -403,7 +403,7 @@ fn room_for_the_new_queues_alone_is_enough() {
     in_child("room_for_the_new_queues_alone_is_enough", || {
         let mut ring = ring();
         let large = new().memory_needed(32_768).expect("a size that a ring can have");
-        let room = u64::try_from(large.rings + large.sqes).expect("some MiB");
+        let room = libc::rlim_t::try_from(large.rings + large.sqes).expect("some MiB");
         // A little for the test itself, which is too little for either region.
         limit(libc::RLIMIT_AS, address_space() + room + (256 << 10));
         ring.resize(32_768, None).expect("there is just room enough");
