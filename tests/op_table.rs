@@ -291,6 +291,9 @@ fn files_go_into_free_slots_whose_numbers_replace_them() {
     // SAFETY: as above.
     assert_eq!(unsafe { complete(&mut ring, alloc) }.result(), Ok(1));
     assert_eq!((fds[0], slots(&mut ring)[3]), (3, Some(b'2')));
+    // Its place in the array has the number of the slot by now.
+    let mut fds = [two.as_raw_fd(), one.as_raw_fd()];
+    let alloc = FilesUpdate::alloc(fds.as_mut_ptr(), 2).sqe(3);
     // SAFETY: as above.
     assert_eq!(unsafe { complete(&mut ring, alloc) }.result(), Err(Errno::NFILE));
 }
