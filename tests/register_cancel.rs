@@ -258,7 +258,9 @@ fn what_has_not_ended_in_time_is_etime() {
             start_splice(&mut ring, &from, &to, id);
             let no_time = Some(Timespec::new(0, 0));
             let result = ring.registrar().cancel(CancelWhat::user_data(id), no_time);
-            assert!(matches!(result, Ok(0) | Err(Errno::TIME)), "{result:?}");
+            // Once in a while the work ends between two looks of the kernel's: nothing is found.
+            let possible = matches!(result, Ok(0) | Err(Errno::TIME | Errno::NOENT));
+            assert!(possible, "{result:?}");
             let told = reap_told(&mut ring, 1);
             assert!(is_stopped(&told, id), "{told:?}");
             result == Err(Errno::TIME)
