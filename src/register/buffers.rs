@@ -10,7 +10,7 @@ use crate::sys::{
 
 use crate::target::IoVec;
 
-use super::{Registrar, count, size, tags_for};
+use super::{Registrar, count, tags_for};
 
 /// Which buffers of another ring to share, for [`Registrar::clone_buffers`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,18 +73,11 @@ impl Registrar<'_> {
         tags: &[u64],
     ) -> Result<(), Errno> {
         let (data, tags) = (SharedPtr::new(buffers.as_ptr()), tags_for(buffers, tags)?);
-        let mut table = io_uring_rsrc_register {
-            nr: count(buffers)?,
-            data,
-            tags,
-            ..io_uring_rsrc_register::ZEROED
-        };
-        let arg = (&raw mut table).cast();
-        let size = size::<io_uring_rsrc_register>();
-        // SAFETY: one struct of that size, which points to as many vectors and tags as it says;
-        // all only read, and during the call. What the vectors point to is kept by the caller.
-        unsafe { self.raw(RegisterOp::REGISTER_BUFFERS2, arg, size) }?;
-        Ok(())
+        let nr = count(buffers)?;
+        let table = io_uring_rsrc_register { nr, data, tags, ..io_uring_rsrc_register::ZEROED };
+        // SAFETY: as many vectors and tags as it says, only read, and during the call. What the
+        // vectors point to is kept by the caller.
+        unsafe { self.make_table(RegisterOp::REGISTER_BUFFERS2, table) }
     }
 
     /// Shares the fixed buffers of another ring. `IORING_REGISTER_CLONE_BUFFERS`, since Linux
@@ -204,18 +197,10 @@ impl Registrar<'_> {
         buffers: &[IoVec],
         tags: SharedPtr,
     ) -> Result<u32, Errno> {
-        let mut update = io_uring_rsrc_update2 {
-            offset: first,
-            resv: 0,
-            data: SharedPtr::new(buffers.as_ptr()),
-            tags,
-            nr: count(buffers)?,
-            resv2: 0,
-        };
-        let arg = (&raw mut update).cast();
-        let size = size::<io_uring_rsrc_update2>();
-        // SAFETY: one struct of that size, which points to as many vectors and tags as it says;
-        // all only read, and during the call. What the vectors point to is kept by the caller.
-        unsafe { self.raw(RegisterOp::REGISTER_BUFFERS_UPDATE, arg, size) }
+        let (data, nr) = (SharedPtr::new(buffers.as_ptr()), count(buffers)?);
+        let update = io_uring_rsrc_update2 { offset: first, resv: 0, data, tags, nr, resv2: 0 };
+        // SAFETY: as many vectors and tags as it says, only read, and during the call. What the
+        // vectors point to is kept by the caller.
+        unsafe { self.update_table(RegisterOp::REGISTER_BUFFERS_UPDATE, update) }
     }
 }

@@ -3,13 +3,13 @@
 use rustix::io::Errno;
 
 use crate::sys::{
-    RegisterOp, RsrcRegisterFlags, SharedPtr, io_uring_file_index_range, io_uring_files_update,
+    RegisterOp, SharedPtr, io_uring_file_index_range, io_uring_files_update,
     io_uring_rsrc_register, io_uring_rsrc_update2,
 };
 
 use crate::target::FileSlot;
 
-use super::{Registrar, count, size, tags_for};
+use super::{Registrar, count, tags_for};
 
 impl Registrar<'_> {
     /// Makes a file table of `slots`. `IORING_REGISTER_FILES`, since Linux 5.1; with empty
@@ -56,18 +56,10 @@ impl Registrar<'_> {
     /// slots, or an empty slot has one.
     pub fn register_files_tagged(&self, slots: &[FileSlot<'_>], tags: &[u64]) -> Result<(), Errno> {
         let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
-        let mut table = io_uring_rsrc_register {
-            nr: count(slots)?,
-            data,
-            tags,
-            ..io_uring_rsrc_register::ZEROED
-        };
-        let arg = (&raw mut table).cast();
-        let size = size::<io_uring_rsrc_register>();
-        // SAFETY: one struct of that size, which points to as many descriptors and tags as it
-        // says; all only read, and during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_FILES2, arg, size) }?;
-        Ok(())
+        let nr = count(slots)?;
+        let table = io_uring_rsrc_register { nr, data, tags, ..io_uring_rsrc_register::ZEROED };
+        // SAFETY: as many descriptors and tags as it says, only read, and during the call.
+        unsafe { self.make_table(RegisterOp::REGISTER_FILES2, table) }
     }
 
     /// Replaces slots and their tags. `IORING_REGISTER_FILES_UPDATE2`, since Linux 5.13.
@@ -86,12 +78,9 @@ impl Registrar<'_> {
     ) -> Result<u32, Errno> {
         let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
         let nr = count(slots)?;
-        let mut update = io_uring_rsrc_update2 { offset: first, resv: 0, data, tags, nr, resv2: 0 };
-        let arg = (&raw mut update).cast();
-        let size = size::<io_uring_rsrc_update2>();
-        // SAFETY: one struct of that size, which points to as many descriptors and tags as it
-        // says; all only read, and during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_FILES_UPDATE2, arg, size) }
+        let update = io_uring_rsrc_update2 { offset: first, resv: 0, data, tags, nr, resv2: 0 };
+        // SAFETY: as many descriptors and tags as it says, only read, and during the call.
+        unsafe { self.update_table(RegisterOp::REGISTER_FILES_UPDATE2, update) }
     }
 
     /// Lets [`DestSlot::Alloc`](crate::ops::DestSlot::Alloc) choose among the `len` slots from
@@ -140,21 +129,6 @@ impl Registrar<'_> {
     pub fn unregister_files(&self) -> Result<(), Errno> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_FILES, core::ptr::null_mut(), 0) }?;
-        Ok(())
-    }
-
-    /// Makes a table of empty slots, of files or of buffers.
-    pub(super) fn register_sparse(&self, op: RegisterOp, slots: u32) -> Result<(), Errno> {
-        let mut table = io_uring_rsrc_register {
-            nr: slots,
-            flags: RsrcRegisterFlags::SPARSE,
-            resv2: 0,
-            data: SharedPtr::NULL,
-            tags: SharedPtr::NULL,
-        };
-        let arg = (&raw mut table).cast();
-        // SAFETY: one `io_uring_rsrc_register` of that size, valid during the call.
-        unsafe { self.raw(op, arg, size::<io_uring_rsrc_register>()) }?;
         Ok(())
     }
 }

@@ -35,7 +35,8 @@ pub use crate::target::FileSlot;
 
 use crate::ring::map::Region;
 use crate::sys::{
-    self, IORING_REGISTER_USE_REGISTERED_RING, RegisterOp, SharedPtr, io_uring_rsrc_update,
+    self, IORING_REGISTER_USE_REGISTERED_RING, RegisterOp, RsrcRegisterFlags, SharedPtr,
+    io_uring_rsrc_register, io_uring_rsrc_update, io_uring_rsrc_update2,
 };
 
 /// Registers things with one ring. From [`IoUring::registrar`](crate::IoUring::registrar).
@@ -124,6 +125,48 @@ impl<'r> Registrar<'r> {
         // SAFETY: the ring's descriptor, which `'r` keeps open.
         let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
         Region::map(fd, len, offset, false)
+    }
+
+    /// Makes a table of empty slots, of files or of buffers.
+    fn register_sparse(&self, op: RegisterOp, slots: u32) -> Result<(), Errno> {
+        let flags = RsrcRegisterFlags::SPARSE;
+        let table = io_uring_rsrc_register { nr: slots, flags, ..io_uring_rsrc_register::ZEROED };
+        // SAFETY: it points to nothing.
+        unsafe { self.make_table(op, table) }
+    }
+
+    /// Makes a table of files or of buffers.
+    ///
+    /// # Safety
+    ///
+    /// `table` points to as many elements of the kind that `op` takes, and tags if to any, as it
+    /// says, valid for reads during the call, and kept as the kind has it.
+    unsafe fn make_table(
+        &self,
+        op: RegisterOp,
+        mut table: io_uring_rsrc_register,
+    ) -> Result<(), Errno> {
+        let (arg, size) = ((&raw mut table).cast(), size::<io_uring_rsrc_register>());
+        // SAFETY: one struct of that size, which the kernel only reads, during the call; what it
+        // points to is the caller's promise.
+        unsafe { self.raw(op, arg, size) }?;
+        Ok(())
+    }
+
+    /// Replaces slots of a table of files or of buffers. Returns how many.
+    ///
+    /// # Safety
+    ///
+    /// As for `make_table`, of `update`.
+    unsafe fn update_table(
+        &self,
+        op: RegisterOp,
+        mut update: io_uring_rsrc_update2,
+    ) -> Result<u32, Errno> {
+        let (arg, size) = ((&raw mut update).cast(), size::<io_uring_rsrc_update2>());
+        // SAFETY: one struct of that size, which the kernel only reads, during the call; what it
+        // points to is the caller's promise.
+        unsafe { self.raw(op, arg, size) }
     }
 
     /// Enables a ring that was set up disabled. `IORING_REGISTER_ENABLE_RINGS`, since Linux
