@@ -11,15 +11,14 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use common::process::bounded;
+use common::timing::{assert_about, on_each_kind, timed};
 use common::{PATIENCE, TempDir, require};
 use op_common::{assert_quiet, pipe, reap_sorted, reap_told};
 use ringbolt::ops::{Nop, PollAdd, Write};
 use ringbolt::register::Clock;
 use ringbolt::rustix::event::epoll::EventFlags;
-use ringbolt::sys::{
-    self, EnterFlags, Features, RegisterOp, SetupFlags, SharedPtr, io_uring_getevents_arg,
-};
-use ringbolt::{Builder, Cqe, EnterArg, IoUring, Sqe, Timespec, WaitArg};
+use ringbolt::sys::{self, EnterFlags, Features, RegisterOp, SharedPtr, io_uring_getevents_arg};
+use ringbolt::{Cqe, EnterArg, IoUring, Sqe, Timespec, WaitArg};
 use rustix::fd::AsRawFd;
 use rustix::io::Errno;
 
@@ -28,30 +27,6 @@ const SPAN: Duration = Duration::from_millis(50);
 
 /// A time that no test waits for.
 const HOUR: Timespec = Timespec::new(3600, 0);
-
-fn new() -> Builder {
-    IoUring::builder()
-}
-
-/// The same promise for a ring with default flags and for one whose thread does deferred work.
-fn on_each_kind(test: fn(Builder)) {
-    bounded(move || test(new()));
-    let flags = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN;
-    require!(setup: flags);
-    bounded(move || test(new().flags(flags)));
-}
-
-/// How long `wait` takes, and what it returns.
-fn timed<R>(wait: impl FnOnce() -> R) -> (Duration, R) {
-    let start = Instant::now();
-    let result = wait();
-    (start.elapsed(), result)
-}
-
-fn assert_about(span: Duration, expected: Duration) {
-    assert!(span >= expected, "{span:?} instead of {expected:?}");
-    assert!(span < expected + PATIENCE / 4, "{span:?} instead of {expected:?}");
-}
 
 fn push_nop<T>(ring: &mut IoUring<Sqe, Cqe, T>, user_data: u64) {
     ring.submission().push_safe(Nop::new().sqe(user_data)).expect("room");

@@ -8,9 +8,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::Instant;
 
-use common::{PATIENCE, reap, require};
+use common::{PATIENCE, require};
 use op_common::{
-    AS_OF_5_19, AS_OF_6_0, AS_OF_6_7, Told, assert_quiet, leaked, pipe, reap_sorted, ring, start,
+    AS_OF_5_19, AS_OF_6_0, AS_OF_6_7, Told, assert_quiet, finish, leaked, pipe, reap_sorted, ring,
+    start,
 };
 use ringbolt::ops::{AsyncCancel, Fixed, Nop, PollAdd, Read, Timeout};
 use ringbolt::register::FileSlot;
@@ -44,18 +45,6 @@ fn cancel(ring: &mut IoUring, op: AsyncCancel, want: usize) -> (Result<u32, Errn
     let (user_data, result) = told.pop().expect("one more than wanted");
     assert_eq!(user_data, CANCEL, "{told:?}");
     (result, told)
-}
-
-/// Nothing but `left` is in flight: each completes when its pipe is written to.
-fn finish(ring: &mut IoUring, pipe: &mut (File, File), left: &[u64]) {
-    assert_quiet(ring);
-    for id in left {
-        pipe.1.write_all(b"12345678").expect("room in the pipe");
-        let cqe = reap(ring, 1).remove(0);
-        assert!(cqe.result().is_ok(), "{cqe:?}");
-        assert!(left.contains(&cqe.user_data()), "{cqe:?} and {id} of {left:?}");
-    }
-    assert_quiet(ring);
 }
 
 /// liburing: io-cancel.

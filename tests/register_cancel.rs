@@ -6,12 +6,13 @@ mod op_common;
 
 use core::time::Duration;
 use std::fs::File;
-use std::io::Write as _;
 use std::time::Instant;
 
 use common::process::bounded;
 use common::{PATIENCE, reap, require};
-use op_common::{AS_OF_6_7, Told, assert_quiet, leaked, pipe, reap_sorted, reap_told, ring, start};
+use op_common::{
+    AS_OF_6_7, Told, assert_quiet, finish, leaked, pipe, reap_sorted, reap_told, ring, start,
+};
 use ringbolt::ops::{Fixed, PollAdd, Read, Splice, Timeout};
 use ringbolt::register::{CancelWhat, FileSlot};
 use ringbolt::rustix::event::epoll::EventFlags;
@@ -40,18 +41,6 @@ fn cancel(ring: &mut IoUring, what: CancelWhat) -> (Result<u32, Errno>, Vec<Told
     ring.get_events().expect("what is due comes in");
     let there = usize::try_from(ring.completion().len()).expect("a small queue");
     (result, reap_sorted(ring, there))
-}
-
-/// Nothing but `left` is in flight: each completes when its pipe is written to.
-fn finish(ring: &mut IoUring, pipe: &mut (File, File), left: &[u64]) {
-    assert_quiet(ring);
-    for _ in left {
-        pipe.1.write_all(b"12345678").expect("room in the pipe");
-        let cqe = reap(ring, 1).remove(0);
-        assert!(cqe.result().is_ok(), "{cqe:?}");
-        assert!(left.contains(&cqe.user_data()), "{cqe:?} of {left:?}");
-    }
-    assert_quiet(ring);
 }
 
 const NONE: (Result<u32, Errno>, Vec<Told>) = (Err(Errno::NOENT), Vec::new());

@@ -12,9 +12,10 @@ use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use common::process::bounded;
+use common::timing::{assert_about, on_each_kind, timed};
 use common::{PATIENCE, reap, require};
 use ringbolt::ops::{Nop, PollAdd, Timeout};
-use ringbolt::sys::{EnterFlags, Features, SetupFlags};
+use ringbolt::sys::{EnterFlags, Features};
 use ringbolt::{Advice, Builder, Cqe, EnterArg, IoUring, SigSet, Sqe, Timespec, WaitArg};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
@@ -34,26 +35,6 @@ fn push_nop<T>(ring: &mut IoUring<Sqe, Cqe, T>, user_data: u64) {
 fn push_timer<T>(ring: &mut IoUring<Sqe, Cqe, T>, span: &Timespec, user_data: u64) {
     // SAFETY: the callers keep the timespec until they have submitted.
     unsafe { ring.submission().push(Timeout::new(span).sqe(user_data)) }.expect("room");
-}
-
-/// How long `wait` takes, and what it returns.
-fn timed<R>(wait: impl FnOnce() -> R) -> (Duration, R) {
-    let start = Instant::now();
-    let result = wait();
-    (start.elapsed(), result)
-}
-
-fn assert_about(span: Duration, expected: Duration) {
-    assert!(span >= expected, "{span:?} instead of {expected:?}");
-    assert!(span < expected + PATIENCE / 4, "{span:?} instead of {expected:?}");
-}
-
-/// The same promise for a ring with default flags and for one whose thread does deferred work.
-fn on_each_kind(test: fn(Builder)) {
-    bounded(move || test(new()));
-    let flags = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN;
-    require!(setup: flags);
-    bounded(move || test(new().flags(flags)));
 }
 
 /// liburing: b5837bd5311d.
