@@ -230,19 +230,7 @@ impl fmt::Display for BuildError {
                 "no memory for the ring (ENOMEM): raise the limit on locked memory (ulimit -l), \
                  grant CAP_IPC_LOCK, or ask for fewer entries",
             ),
-            Self::Invalid { flags } => {
-                f.write_str("the kernel refuses the set-up (EINVAL)")?;
-                if let Some((newest, since)) = flags.newest() {
-                    write!(f, ": of the flags, {} came last, in Linux {since}", Names(newest))?;
-                }
-                if flags.contains(SetupFlags::SQ_AFF) {
-                    f.write_str("; or there is no such CPU for the polling thread")?;
-                }
-                if flags.contains(SetupFlags::ATTACH_WQ) {
-                    f.write_str("; or the ring to attach to is not one that can be shared")?;
-                }
-                Ok(())
-            }
+            Self::Invalid { flags } => refused(f, *flags),
             Self::TooManyFiles(errno) => {
                 write!(f, "no descriptor left for the ring ({errno}): raise ulimit -n")
             }
@@ -261,6 +249,21 @@ impl fmt::Display for BuildError {
             ),
         }
     }
+}
+
+/// What may be behind an `EINVAL`.
+fn refused(f: &mut fmt::Formatter<'_>, flags: SetupFlags) -> fmt::Result {
+    f.write_str("the kernel refuses the set-up (EINVAL)")?;
+    if let Some((newest, since)) = flags.newest() {
+        write!(f, ": of the flags, {} came last, in Linux {since}", Names(newest))?;
+    }
+    if flags.contains(SetupFlags::SQ_AFF) {
+        f.write_str("; or there is no such CPU for the polling thread")?;
+    }
+    if flags.contains(SetupFlags::ATTACH_WQ) {
+        f.write_str("; or the ring to attach to is not one that can be shared")?;
+    }
+    Ok(())
 }
 
 impl core::error::Error for BuildError {}

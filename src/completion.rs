@@ -2,6 +2,7 @@
 //!
 //! Its state is the ring's own, so that a half can be dropped or forgotten at any time:
 //! nothing is given back by that, lost, or seen twice.
+#![forbid(unsafe_code)]
 
 use core::fmt;
 use core::iter::FusedIterator;

@@ -1,4 +1,5 @@
 //! Commands that a file interprets by itself: sockets, block devices, drivers.
+#![forbid(unsafe_code)]
 
 use core::ffi::c_void;
 

@@ -1,4 +1,5 @@
 //! The ring's own tables: provided buffers and fixed files, changed in order with other entries.
+#![forbid(unsafe_code)]
 
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{FixedFdFlags, IORING_FILE_INDEX_ALLOC, Opcode, SharedPtr};
