@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 
 use crate::sys::{SharedPtr, buf_ring_head, io_uring_buf};
 
+use super::atomic::will_write;
 use super::order::OursShort;
 
 /// This side of a ring of provided buffers.
@@ -43,8 +44,17 @@ impl Bufs {
         // SAFETY: inside the first entry, which is as long as the head.
         let tail = unsafe { head.add(offset_of!(buf_ring_head, tail)) };
         // SAFETY: the field is aligned in an aligned entry, and valid by the contract; both sides
-        // access it atomically, as `write` below leaves it alone.
+        // access it atomically, as `add` leaves it alone.
         let shared_tail = unsafe { OursShort::new(tail.cast()) };
+        Self::with_tail(entries, count, shared_tail)
+    }
+
+    /// The same, with the tail wherever it is.
+    pub(super) fn with_tail(
+        entries: NonNull<io_uring_buf>,
+        count: u16,
+        shared_tail: OursShort,
+    ) -> Self {
         shared_tail.publish(0);
         Self { entries, shared_tail, mask: count - 1, tail: 0, published: 0, taken: 0 }
     }
@@ -63,6 +73,7 @@ impl Bufs {
     #[inline(always)]
     pub(crate) fn add(&mut self, addr: SharedPtr, len: u32, bid: u16) {
         let entry = self.entry(self.tail).as_ptr();
+        will_write(entry);
         // Field by field: the first entry holds the tail, too.
         // SAFETY: a field of an entry of ours, valid for writes.
         let to = unsafe { &raw mut (*entry).addr };
@@ -132,7 +143,7 @@ impl Bufs {
     }
 
     /// Goes on from `position` instead of from 0: from where positions wrap, say.
-    #[cfg(test)]
+    #[cfg(all(not(loom), test))]
     pub(crate) fn starting_at(self, position: u16) -> Self {
         self.shared_tail.publish(position);
         Self { tail: position, published: position, taken: position, ..self }

@@ -11,6 +11,7 @@ use core::ptr::NonNull;
 use crate::entry::CqEntry;
 use crate::sys::CqFlags;
 
+use super::atomic::will_read;
 use super::order::{Ours, Theirs};
 use super::position::Position;
 
@@ -167,6 +168,7 @@ impl<C: CqEntry> Cq<C> {
         let index = self.head.slot(self.parts.mask);
         // SAFETY: a slot index is at most `mask`, and `new` was given `mask + 1` slots.
         let slot = unsafe { self.parts.slots.add(index) };
+        will_read(slot.as_ptr());
         // Up to the end of what is there, and up to the end of the queue.
         let to_end = self.capacity() - (self.head.0 & self.parts.mask);
         let readable = self.known().min(to_end);

@@ -137,15 +137,15 @@ impl Memory {
             }
         }
         // SAFETY: in the region and aligned, as `Layout` checked.
-        let head = unsafe { Theirs::new(word(offsets.head)) };
+        let head = unsafe { Theirs::new(word(offsets.head).cast()) };
         SqParts {
             head: if rewinds { Theirs::zero() } else { head },
             // SAFETY: in the region and aligned; the kernel only reads the SQ tail.
-            tail: unsafe { Ours::new(word(offsets.tail)) },
+            tail: unsafe { Ours::new(word(offsets.tail).cast()) },
             // SAFETY: in the region and aligned.
-            flags: unsafe { Theirs::new(word(offsets.flags)) },
+            flags: unsafe { Theirs::new(word(offsets.flags).cast()) },
             // SAFETY: in the region and aligned.
-            dropped: unsafe { Theirs::new(word(offsets.dropped)) },
+            dropped: unsafe { Theirs::new(word(offsets.dropped).cast()) },
             slots: self.sqes.start.cast(),
             mask: offsets.entries - 1,
             rewinds,
@@ -164,13 +164,13 @@ impl Memory {
         CqParts {
             // SAFETY: in the region and aligned, as `Layout` checked; the kernel only reads
             // the CQ head.
-            head: unsafe { Ours::new(region.word(offsets.head)) },
+            head: unsafe { Ours::new(region.word(offsets.head).cast()) },
             // SAFETY: in the region and aligned.
-            tail: unsafe { Theirs::new(region.word(offsets.tail)) },
+            tail: unsafe { Theirs::new(region.word(offsets.tail).cast()) },
             // SAFETY: in the region and aligned; the kernel only reads the CQ flags.
-            flags: offsets.flags.map(|flags| unsafe { Ours::new(region.word(flags)) }),
+            flags: offsets.flags.map(|flags| unsafe { Ours::new(region.word(flags).cast()) }),
             // SAFETY: in the region and aligned.
-            overflow: unsafe { Theirs::new(region.word(offsets.overflow)) },
+            overflow: unsafe { Theirs::new(region.word(offsets.overflow).cast()) },
             slots: region.at(offsets.cqes).cast(),
             mask: offsets.entries - 1,
         }

@@ -4,6 +4,7 @@
 //! side's state of the two queues and [`bufs`] of a ring of provided buffers, [`position`] counts
 //! and [`order`] orders. What an entry means, and when to enter the kernel, is not known here.
 
+mod atomic;
 pub(crate) mod bufs;
 pub(crate) mod cq;
 pub(crate) mod layout;
@@ -12,5 +13,7 @@ mod order;
 mod position;
 pub(crate) mod sq;
 
-#[cfg(test)]
+#[cfg(all(loom, test))]
+mod loom;
+#[cfg(all(not(loom), test))]
 mod tests;

@@ -18,11 +18,13 @@
 //! - R6: stores to an entry of a buffer ring happen before the store of its tail that covers it
 //!   ([`OursShort::publish`]).
 //!
-//! Nobody else names an [`Ordering`]: call sites say which role a word has.
+//! Nobody else names an [`Ordering`]: call sites say which role a word has. Under loom each rule
+//! has a test of its name, and `ci/weaken.sh` sees each of them fail without its rule.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU16, AtomicU32, Ordering, fence};
+use core::sync::atomic::Ordering;
 
+use super::atomic::{self, AtomicU16, AtomicU32, fence};
 use super::position::Position;
 
 /// A shared word that only this side writes.
@@ -43,8 +45,8 @@ impl OursShort {
     /// # Safety
     ///
     /// As for [`Ours::new`].
-    pub(crate) const unsafe fn new(word: NonNull<u16>) -> Self {
-        Self(word.cast())
+    pub(crate) const unsafe fn new(word: NonNull<AtomicU16>) -> Self {
+        Self(word)
     }
 
     /// Makes everything before `tail` the other side's (R6).
@@ -62,8 +64,8 @@ impl Ours {
     ///
     /// Until the value is last used, `word` is valid for reads and writes, aligned, accessed
     /// only atomically, and written by nobody else.
-    pub(crate) const unsafe fn new(word: NonNull<u32>) -> Self {
-        Self(word.cast())
+    pub(crate) const unsafe fn new(word: NonNull<AtomicU32>) -> Self {
+        Self(word)
     }
 
     /// What this side last stored.
@@ -98,14 +100,13 @@ impl Theirs {
     ///
     /// Until the value is last used, `word` is valid for reads, aligned, and accessed only
     /// atomically.
-    pub(crate) const unsafe fn new(word: NonNull<u32>) -> Self {
-        Self(word.cast())
+    pub(crate) const unsafe fn new(word: NonNull<AtomicU32>) -> Self {
+        Self(word)
     }
 
     /// A word that stays 0: the head of a queue that the other side empties at each visit.
     pub(crate) fn zero() -> Self {
-        static ZERO: AtomicU32 = AtomicU32::new(0);
-        Self(NonNull::from(&ZERO))
+        Self(atomic::zero())
     }
 
     /// How far the other side has come; what it did before that is seen from here on (R2, R3).

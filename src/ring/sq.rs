@@ -10,6 +10,7 @@ use crate::entry::slot::SqSlots;
 use crate::entry::{OneWidth, SqEntry, Sqe};
 use crate::sys::{Opcode, SqStatus};
 
+use super::atomic::will_write;
 use super::order::{Ours, Theirs, publish_before_peek};
 use super::position::Position;
 
@@ -295,12 +296,14 @@ impl<S: SqEntry> Sq<S> {
 
     #[inline(always)]
     fn store(&mut self, at: Position, entry: S) {
+        let slot = self.slot(at);
+        will_write(slot);
         // SAFETY:
         // 1. Valid for writes: a slot of ours, and the next one too where the entry takes two,
         //    as `filler` sees to it that it does not start in the last.
         // 2. Nobody reads it: `at` is below `limit`, so the kernel's head has gone past the
         //    entry that was here (R2), and above what is published.
-        unsafe { entry.store(self.slot(at)) }
+        unsafe { entry.store(slot) }
     }
 
     #[inline(always)]

@@ -166,12 +166,12 @@ impl<S: SqEntry, C: CqEntry> Drop for Kernel<S, C> {
 
 fn ours(word: NonNull<u32>) -> Ours {
     // SAFETY: a field of `Shared`, which outlives the queues of a test; one thread.
-    unsafe { Ours::new(word) }
+    unsafe { Ours::new(word.cast()) }
 }
 
 fn theirs(word: NonNull<u32>) -> Theirs {
     // SAFETY: a field of `Shared`, which outlives the queues of a test; one thread.
-    unsafe { Theirs::new(word) }
+    unsafe { Theirs::new(word.cast()) }
 }
 
 fn entry(user_data: u64) -> Sqe {
