@@ -12,7 +12,7 @@ use core::mem::MaybeUninit;
 use rustix::io::Errno;
 
 use crate::entry::{CqEntry, Cqe, OneWidth};
-use crate::ring::cq::Cq;
+use crate::ring::cq::{self, Cq};
 use crate::submit::{Enter, EnterArg, WaitArg};
 use crate::sys::{CqFlags, EnterFlags, SetupFlags};
 use crate::thread::AnyThread;
@@ -75,8 +75,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// is left early keeps the rest for later.
     #[inline(always)]
     pub fn drain(&mut self) -> Drain<'_, C> {
-        self.cq.refresh();
-        Drain { cq: self.cq }
+        Drain(self.cq.drain())
     }
 
     /// Copies as many completions as there are and fit into `out`, in order. Returns how
@@ -188,26 +187,20 @@ impl<C: CqEntry, T> fmt::Debug for CompletionQueue<'_, C, T> {
 
 /// The completions that were there when [`CompletionQueue::drain`] was called.
 #[derive(Debug)]
-pub struct Drain<'q, C: CqEntry = Cqe> {
-    cq: &'q mut Cq<C>,
-}
+pub struct Drain<'q, C: CqEntry = Cqe>(cq::Drain<'q, C>);
 
 impl<C: CqEntry> Iterator for Drain<'_, C> {
     type Item = C;
 
     #[inline(always)]
     fn next(&mut self) -> Option<C> {
-        let entry = self.cq.pop_known();
-        if entry.is_none() {
-            self.cq.publish();
-        }
-        entry
+        self.0.next()
     }
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
-        let slots = self.cq.known() as usize;
+        let slots = self.0.left() as usize;
         // In a mixed queue an entry may take two, and some may be there to fill it.
         let mixed = C::SETUP.contains(SetupFlags::CQE_MIXED);
         (if mixed { 0 } else { slots }, Some(slots))

@@ -53,7 +53,7 @@ impl Handle {
             (RingFd::Index(index), _) => (*index, EnterFlags::REGISTERED_RING),
             (_, Some(index)) => (index, EnterFlags::REGISTERED_RING),
         };
-        Enter { fd, base, setup: params.flags, features: params.features }
+        Enter::new(fd, base, params.flags, params.features)
     }
 
     /// How to register things with this ring.

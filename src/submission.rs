@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::entry::slot::SqSlots;
 use crate::entry::{OneWidth, SafeSqe, SqEntry, Sqe};
-use crate::ring::sq::{PushError, Room, Sq};
+use crate::ring::sq::{Cursor, PushError, Room, Sq};
 use crate::submit::{Enter, EnterArg, SubmitError, WaitArg};
 use crate::sys::{EnterFlags, SqStatus};
 use crate::thread::AnyThread;
@@ -22,6 +22,8 @@ use crate::time::Timespec;
 /// [`IoUring::split`](crate::IoUring::split) or an owned half.
 pub struct SubmissionQueue<'r, S: SqEntry = Sqe, T = AnyThread> {
     sq: &'r mut Sq<S>,
+    /// A copy of the queue's own.
+    cursor: Cursor<S>,
     enter: &'r Enter,
     thread: PhantomData<T>,
 }
@@ -29,7 +31,7 @@ pub struct SubmissionQueue<'r, S: SqEntry = Sqe, T = AnyThread> {
 impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     #[inline(always)]
     pub(crate) fn new(sq: &'r mut Sq<S>, enter: &'r Enter) -> Self {
-        Self { sq, enter, thread: PhantomData }
+        Self { cursor: sq.cursor(), sq, enter, thread: PhantomData }
     }
 
     /// Slots in all: a power of two.
@@ -92,7 +94,11 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// posts none: what it names is kept until a later entry of its chain has completed.
     #[inline(always)]
     pub unsafe fn push(&mut self, entry: impl Into<S>) -> Result<(), PushError<S>> {
-        self.sq.push(entry.into())
+        let entry = entry.into();
+        match self.sq.push_at(&mut self.cursor, entry) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.map(|()| entry)),
+        }
     }
 
     /// Copies an entry that names no memory and borrows no descriptor into the queue.
@@ -105,7 +111,10 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     where
         S: From<SafeSqe>,
     {
-        self.sq.push(entry.into()).map_err(|error| error.map(|_| entry))
+        match self.sq.push_at(&mut self.cursor, entry.into()) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.map(|()| entry)),
+        }
     }
 
     /// Copies all of `entries` into the queue, or none.
@@ -123,7 +132,9 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// As for [`push`](Self::push), for each of `entries`.
     #[inline]
     pub unsafe fn push_all(&mut self, entries: &[S]) -> Result<(), PushError<()>> {
-        self.sq.push_all(entries)
+        let pushed = self.sq.push_all(entries);
+        self.cursor = self.sq.cursor();
+        pushed
     }
 
     /// Sets room for `count` entries aside, to be filled in place.
@@ -140,7 +151,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     where
         S: OneWidth,
     {
-        self.sq.reserve(count).map(|room| Reserved { room })
+        self.sq.reserve(&mut self.cursor, count).map(|room| Reserved { room })
     }
 
     /// Takes the entry pushed last back, if the kernel cannot have it: with SQPOLL one that
@@ -152,13 +163,17 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     where
         S: OneWidth + SqSlots<Slot = S>,
     {
-        self.sq.pop_back(self.enter.is_polled())
+        let entry = self.sq.pop_back(self.enter.is_polled());
+        self.cursor = self.sq.cursor();
+        entry
     }
 
     /// Takes everything back that [`pop_back`](Self::pop_back) would, at once. Returns how
     /// many slots that frees.
     pub fn rollback(&mut self) -> u32 {
-        self.sq.rollback(self.enter.is_polled())
+        let count = self.sq.rollback(self.enter.is_polled());
+        self.cursor = self.sq.cursor();
+        count
     }
 
     /// Shows the kernel what is pushed, without entering it. Returns how many entries are new
@@ -212,10 +227,15 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
     #[inline(always)]
     pub fn submit(&mut self) -> Result<u32, SubmitError> {
-        self.enter.submit(self.sq, 0, EnterFlags::empty(), EnterArg::None)
+        let taken = self.enter.submit(self.sq, 0, EnterFlags::empty(), EnterArg::None);
+        self.cursor = self.sq.cursor();
+        taken
     }
 
     /// Like [`submit`](Self::submit), then waits until `want` completions are there.
+    ///
+    /// Without SQPOLL this always enters the kernel, be there anything to submit or not: with
+    /// `want` 0 it submits, runs work that was put off and brings in overflown completions.
     ///
     /// Fewer are there when a [`Timeout`](crate::ops::Timeout) has completed: that ends each
     /// wait on its ring.
@@ -225,7 +245,9 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// As [`submit`](Self::submit). If entries were taken, the wait's own error is not told.
     #[inline(always)]
     pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
-        self.enter.submit(self.sq, want, EnterFlags::empty(), EnterArg::None)
+        let taken = self.enter.submit_and_wait(self.sq, want);
+        self.cursor = self.sq.cursor();
+        taken
     }
 
     /// Like [`submit_and_wait`](Self::submit_and_wait), for `timeout` at the most. Since
@@ -282,7 +304,9 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         if let Err(errno) = self.enter.check(&arg) {
             return Err(SubmitError { errno, taken: 0, queued: self.sq.queued() });
         }
-        self.enter.submit(self.sq, want, flags, arg)
+        let taken = self.enter.submit(self.sq, want, flags, arg);
+        self.cursor = self.sq.cursor();
+        taken
     }
 
     /// Waits until the polling thread has taken an entry, if the queue is full: shows it what

@@ -137,10 +137,18 @@ pub(crate) struct Enter {
     /// The descriptor, or the index of the registered one.
     pub(crate) fd: i32,
     /// What every call says: whether `fd` is an index.
-    pub(crate) base: EnterFlags,
-    pub(crate) setup: SetupFlags,
-    pub(crate) features: Features,
+    base: EnterFlags,
+    /// What a call says that waits.
+    waiting: EnterFlags,
+    /// Nobody takes entries but this side's calls, and whoever waits has nothing else to ask for.
+    is_plain: bool,
+    setup: SetupFlags,
+    features: Features,
 }
+
+/// Set-up flags with which there is more to a submit than to enter the kernel.
+const SPECIAL: SetupFlags =
+    SetupFlags::SQPOLL.union(SetupFlags::IOPOLL).union(SetupFlags::SQ_REWIND);
 
 /// Whether to enter the kernel, and with which flags: `None` for not at all.
 ///
@@ -178,6 +186,16 @@ pub(crate) fn decide(
 }
 
 impl Enter {
+    pub(crate) const fn new(
+        fd: i32,
+        base: EnterFlags,
+        setup: SetupFlags,
+        features: Features,
+    ) -> Self {
+        let waiting = base.union(EnterFlags::GETEVENTS);
+        Self { fd, base, waiting, is_plain: !setup.intersects(SPECIAL), setup, features }
+    }
+
     /// Whether a kernel thread takes entries when it likes.
     #[inline(always)]
     pub(crate) const fn is_polled(&self) -> bool {
@@ -210,6 +228,30 @@ impl Enter {
             }
             Err(errno) => Err(failed(sq, errno, queued)),
         }
+    }
+
+    /// Publishes what is pushed and waits for `want` completions.
+    ///
+    /// What nearly every call is: it is kept short.
+    #[inline(always)]
+    pub(crate) fn submit_and_wait<S: SqEntry>(
+        &self,
+        sq: &mut Sq<S>,
+        want: u32,
+    ) -> Result<u32, SubmitError> {
+        if !self.is_plain {
+            return self.submit_special(sq, want);
+        }
+        let queued = sq.publish_all();
+        match self.enter(queued, want, self.waiting, core::ptr::null(), 0) {
+            Ok(taken) => Ok(taken),
+            Err(errno) => Err(failed(sq, errno, queued)),
+        }
+    }
+
+    #[inline(never)]
+    fn submit_special<S: SqEntry>(&self, sq: &mut Sq<S>, want: u32) -> Result<u32, SubmitError> {
+        self.submit(sq, want, EnterFlags::empty(), EnterArg::None)
     }
 
     /// Enters the kernel to wait, submitting nothing.

@@ -186,7 +186,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     #[inline(always)]
     pub fn submit(&mut self) -> Result<u32, SubmitError> {
         self.cq.publish();
-        self.submission().submit()
+        self.enter.submit(&mut self.sq, 0, EnterFlags::empty(), EnterArg::None)
     }
 
     /// Submits, then waits until `want` completions are there.
@@ -196,8 +196,8 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// As [`SubmissionQueue::submit_and_wait`].
     #[inline(always)]
     pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
-        self.cq.publish();
-        self.submission().submit_and_wait(want)
+        self.cq.publish_again();
+        self.enter.submit_and_wait(&mut self.sq, want)
     }
 
     /// Submits, then waits for `want` completions, for `timeout` at the most.

@@ -4,6 +4,7 @@
 //! each other and are never split by the end of the queue.
 
 use core::fmt;
+use core::mem::MaybeUninit;
 
 use super::{Cqe, Cqe32, CqeMixed, Sqe, Sqe128, SqeMixed};
 use crate::sys::CqeFlags;
@@ -39,6 +40,9 @@ pub trait CqSlots: Sized {
     unsafe fn load(first: *const Self::Slot, readable: u32) -> (Option<Self>, u32);
 }
 
+/// Eight bytes of an entry: a number, an address that stays one, or parts of several.
+type Word = MaybeUninit<u64>;
+
 impl SqSlots for Sqe {
     type Slot = Self;
 
@@ -49,8 +53,20 @@ impl SqSlots for Sqe {
 
     #[inline(always)]
     unsafe fn store(self, first: *mut Self) {
-        // SAFETY: one slot is valid for writes, by the contract.
-        unsafe { first.write(self) }
+        // Word by word: so an entry that is made and pushed is never whole but in its slot. Copied
+        // whole, it is put together on the stack first.
+        let from = (&raw const self).cast::<Word>();
+        let to = first.cast::<Word>();
+        for n in 0..size_of::<Self>() / size_of::<Word>() {
+            // SAFETY: a word of `self`.
+            let from = unsafe { from.add(n) };
+            // SAFETY: inside `self`, aligned to 8 bytes; any bytes are a word.
+            let word = unsafe { from.read() };
+            // SAFETY: a word of the slot, which is as long.
+            let to = unsafe { to.add(n) };
+            // SAFETY: one slot is valid for writes, by the contract.
+            unsafe { to.write(word) };
+        }
     }
 }
 
@@ -84,7 +100,7 @@ impl SqSlots for SqeMixed {
     unsafe fn store(self, first: *mut Sqe) {
         match self {
             // SAFETY: one slot is valid for writes, by the contract.
-            Self::Narrow(sqe) => unsafe { first.write(sqe) },
+            Self::Narrow(sqe) => unsafe { sqe.store(first) },
             // SAFETY: two slots of 64 bytes are, and both types are aligned alike.
             Self::Wide(wide) => unsafe { first.cast::<Sqe128>().write(wide) },
         }
@@ -132,6 +148,6 @@ impl CqSlots for CqeMixed {
 const _: () = {
     assert!(size_of::<Sqe>() == 64 && size_of::<Sqe128>() == 128);
     assert!(size_of::<Cqe>() == 16 && size_of::<Cqe32>() == 32);
-    assert!(align_of::<Sqe>() == align_of::<Sqe128>());
+    assert!(align_of::<Sqe>() == align_of::<Sqe128>() && align_of::<Sqe>() >= align_of::<u64>());
     assert!(align_of::<Cqe>() == align_of::<Cqe32>());
 };

@@ -36,8 +36,6 @@ pub(crate) struct Cq<C: CqEntry> {
     head: Position,
     /// The end of what is known to be there: at most `mask + 1` past `head`.
     tail: Position,
-    /// The head that the kernel knows.
-    published: Position,
 }
 
 // SAFETY: the pointers lead to memory of the ring's that has no thread, and one queue is all
@@ -55,7 +53,7 @@ impl<C: CqEntry> Cq<C> {
     pub(crate) unsafe fn new(parts: CqParts<C>) -> Self {
         debug_assert!(parts.mask.wrapping_add(1).is_power_of_two());
         let head = Position(parts.head.get());
-        Self { head, tail: head, published: head, parts }
+        Self { head, tail: head, parts }
     }
 
     /// How many entries the queue has room for in all.
@@ -84,6 +82,33 @@ impl<C: CqEntry> Cq<C> {
                 return entry;
             }
         }
+        None
+    }
+
+    /// Takes what is there now out of it, up to an end that does not move.
+    #[inline(always)]
+    pub(crate) fn drain(&mut self) -> Drain<'_, C> {
+        let head = self.head;
+        let ready = self.ready_from(head);
+        self.tail = head.advance(ready);
+        let span = Span { slots: self.parts.slots, mask: self.parts.mask, head, end: self.tail };
+        Drain { span, cq: self }
+    }
+
+    /// Copies the next entry of `span` out; at its end, gives all slots back to the kernel.
+    #[inline(always)]
+    fn pop_of(&mut self, span: &mut Span<C>) -> Option<C> {
+        while span.head != span.end {
+            // SAFETY: the slots of the queue, by its contract; its head, and a tail it has had.
+            let (entry, slots) = unsafe { load(span.slots, span.mask, span.head, span.end) };
+            span.head = span.head.advance(slots);
+            self.head = span.head;
+            if entry.is_some() {
+                return entry;
+            }
+        }
+        // R4.
+        self.parts.head.publish(span.head);
         None
     }
 
@@ -118,8 +143,14 @@ impl<C: CqEntry> Cq<C> {
     /// Entries that wait to be taken.
     #[inline(always)]
     pub(crate) fn ready(&self) -> u32 {
+        self.ready_from(self.head)
+    }
+
+    #[inline(always)]
+    fn ready_from(&self, head: Position) -> u32 {
+        let ready = self.parts.tail.observe().since(head);
         // A tail that names more entries than there are slots is the other side's error.
-        self.parts.tail.observe().since(self.head).min(self.capacity())
+        if ready > self.capacity() { bogus(self.capacity()) } else { ready }
     }
 
     /// Looks how far the kernel has come (R3). Returns how many entries wait.
@@ -130,17 +161,16 @@ impl<C: CqEntry> Cq<C> {
         ready
     }
 
-    /// Entries that wait and have been seen already.
+    /// As [`publish`](Self::publish), without a look whether there is anything to give back.
     #[inline(always)]
-    pub(crate) const fn known(&self) -> u32 {
-        self.tail.since(self.head)
+    pub(crate) fn publish_again(&mut self) {
+        self.parts.head.publish(self.head);
     }
 
     /// Gives the slots of the entries taken so far back to the kernel (R4).
     #[inline(always)]
     pub(crate) fn publish(&mut self) {
-        if self.published != self.head {
-            self.published = self.head;
+        if self.parts.head.get() != self.head.0 {
             self.parts.head.publish(self.head);
         }
     }
@@ -165,17 +195,70 @@ impl<C: CqEntry> Cq<C> {
     /// The entry at the head, which is not at the tail, and how many slots it takes.
     #[inline(always)]
     fn load(&self) -> (Option<C>, u32) {
-        let index = self.head.slot(self.parts.mask);
-        // SAFETY: a slot index is at most `mask`, and `new` was given `mask + 1` slots.
-        let slot = unsafe { self.parts.slots.add(index) };
-        will_read(slot.as_ptr());
-        // Up to the end of what is there, and up to the end of the queue.
-        let to_end = self.capacity() - (self.head.0 & self.parts.mask);
-        let readable = self.known().min(to_end);
-        // SAFETY:
-        // 1. Valid for reads: `new`'s contract, for slots up to the end of the queue.
-        // 2. Not written at the same time: they are below `tail`, which was observed (R3),
-        //    and the kernel reuses them only after a head past them is published (R4).
-        unsafe { C::load(slot.as_ptr(), readable) }
+        // SAFETY: `new`'s contract, for the slots of this queue; its head and tail.
+        unsafe { load(self.parts.slots, self.parts.mask, self.head, self.tail) }
+    }
+}
+
+/// Keeps what does not happen out of the way.
+#[cold]
+#[inline(never)]
+const fn bogus(slots: u32) -> u32 {
+    slots
+}
+
+/// The entry at `head`, which is not `tail`, and how many slots it takes.
+///
+/// # Safety
+///
+/// `slots` are `mask + 1` slots, a power of two, that are valid for reads; between `head` and `tail`
+/// nobody writes them.
+#[inline(always)]
+unsafe fn load<C: CqEntry>(
+    slots: NonNull<C::Slot>,
+    mask: u32,
+    head: Position,
+    tail: Position,
+) -> (Option<C>, u32) {
+    // SAFETY: a slot index is at most `mask`, and there are `mask + 1` slots.
+    let slot = unsafe { slots.add(head.slot(mask)) };
+    will_read(slot.as_ptr());
+    // Up to the end of what is there, and up to the end of the queue.
+    let to_end = mask + 1 - (head.0 & mask);
+    let readable = tail.since(head).min(to_end);
+    // SAFETY:
+    // 1. Valid for reads: the contract, for slots up to the end of the queue.
+    // 2. Not written at the same time: they are below `tail`, which was observed (R3), and the
+    //    kernel reuses them only after a head past them is published (R4).
+    unsafe { C::load(slot.as_ptr(), readable) }
+}
+
+/// What was there when [`Cq::drain`] was called.
+#[derive(Debug)]
+pub(crate) struct Drain<'q, C: CqEntry> {
+    cq: &'q mut Cq<C>,
+    span: Span<C>,
+}
+
+/// Entries that are there: copies of what it takes to reach them, which stay in registers whatever
+/// is stored elsewhere.
+#[derive(Debug)]
+struct Span<C: CqEntry> {
+    slots: NonNull<C::Slot>,
+    mask: u32,
+    head: Position,
+    end: Position,
+}
+
+impl<C: CqEntry> Drain<'_, C> {
+    /// Copies the next entry out. The end gives all slots back to the kernel.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Option<C> {
+        self.cq.pop_of(&mut self.span)
+    }
+
+    /// Slots that are left.
+    pub(crate) const fn left(&self) -> u32 {
+        self.span.end.since(self.span.head)
     }
 }

@@ -76,16 +76,39 @@ pub(crate) struct SqParts<S: SqEntry> {
     pub(crate) rewinds: bool,
 }
 
+/// Where the next entry goes: all that a push looks at.
+///
+/// Addresses, so that a push is one comparison, the stores to the slot, and one addition. A
+/// borrower of the queue works on a copy, which stays in registers whatever is stored to slots;
+/// the queue's own `next` follows with each push.
+#[derive(Debug)]
+pub(crate) struct Cursor<S: SqEntry> {
+    /// The slot of the next entry, if it is not `stop`.
+    next: NonNull<S::Slot>,
+    /// The first slot from there on that is not known to be free, or the end of the slots.
+    stop: NonNull<S::Slot>,
+}
+
+impl<S: SqEntry> Clone for Cursor<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: SqEntry> Copy for Cursor<S> {}
+
+// SAFETY: two addresses; what is there is used through a queue, which says who may.
+unsafe impl<S: SqEntry> Send for Cursor<S> {}
+
 /// This side of a submission queue.
 #[derive(Debug)]
 pub(crate) struct Sq<S: SqEntry> {
     parts: SqParts<S>,
-    /// Where the next entry goes.
-    tail: Position,
-    /// The first position that is not known to be free: at most `entries` past `tail`.
+    cursor: Cursor<S>,
+    /// The position of the first slot, in the lap around the slots that the cursor is in.
+    lap: Position,
+    /// The first position that is not known to be free: at most `entries` past the tail.
     limit: Position,
-    /// What the kernel has been shown.
-    published: Position,
 }
 
 // SAFETY: the pointers lead to memory of the ring's that has no thread, and one queue is all
@@ -103,8 +126,11 @@ impl<S: SqEntry> Sq<S> {
     pub(crate) unsafe fn new(parts: SqParts<S>) -> Self {
         debug_assert!(parts.mask.wrapping_add(1).is_power_of_two());
         let tail = Position(parts.tail.get());
+        let cursor = Cursor { next: parts.slots, stop: parts.slots };
+        let mut sq = Self { parts, cursor, lap: tail, limit: tail };
         // How much room there is, the first push finds out.
-        Self { limit: tail, tail, published: tail, parts }
+        sq.go_on_from(tail, tail);
+        sq
     }
 
     /// How many entries the queue has room for in all.
@@ -113,21 +139,55 @@ impl<S: SqEntry> Sq<S> {
         self.parts.mask + 1
     }
 
-    /// Copies `entry` into the next slot, or gives it back.
+    /// Where the next entry goes now.
     #[inline(always)]
-    pub(crate) fn push(&mut self, entry: S) -> Result<(), PushError<S>> {
+    pub(crate) const fn cursor(&self) -> Cursor<S> {
+        self.cursor
+    }
+
+    /// Copies `entry` into the slot at `cursor`, a copy of the queue's own.
+    #[inline(always)]
+    pub(crate) fn push_at(
+        &mut self,
+        cursor: &mut Cursor<S>,
+        entry: S,
+    ) -> Result<(), PushError<()>> {
         if entry.as_sqe().is_linked() {
-            return Err(PushError::OpenChain(entry));
+            return Err(PushError::OpenChain(()));
         }
         if entry.slots() > 1 {
-            return self.push_all(&[entry]).map_err(|error| error.map(|()| entry));
+            let pushed = self.push_all(&[entry]);
+            *cursor = self.cursor;
+            return pushed;
         }
-        if self.tail == self.limit && self.refresh() == 0 {
-            return Err(PushError::Full(entry));
+        if cursor.next == cursor.stop {
+            *cursor = self.make_room();
+            if cursor.next == cursor.stop {
+                return Err(PushError::Full(()));
+            }
         }
-        self.store(self.tail, entry);
-        self.tail = self.tail.advance(1);
+        will_write(cursor.next.as_ptr());
+        // SAFETY:
+        // 1. Valid for writes: before `stop`, so one of the slots.
+        // 2. Nobody reads it: before the limit, so the kernel's head has gone past the entry that
+        //    was here (R2), and not published.
+        unsafe { entry.store(cursor.next.as_ptr()) };
+        // SAFETY: at most `stop`, which is at most the end of the slots.
+        cursor.next = unsafe { cursor.next.add(1) };
+        self.cursor.next = cursor.next;
         Ok(())
+    }
+
+    /// Goes over to the first slot behind the last one, or looks how far the kernel has come.
+    #[cold]
+    fn make_room(&mut self) -> Cursor<S> {
+        let tail = self.tail();
+        if self.limit == tail {
+            self.refresh();
+        } else {
+            self.go_on_from(tail, self.limit);
+        }
+        self.cursor
     }
 
     /// Copies all of `entries` into the next slots, or none.
@@ -138,7 +198,9 @@ impl<S: SqEntry> Sq<S> {
         }
         let filler = self.filler(entries);
         let slots = entries.iter().map(|entry| entry.slots() as usize).sum::<usize>();
-        let mut room = self.reserve(slots.saturating_add(filler.iter().len()))?;
+        let mut cursor = self.cursor;
+        let count = slots.saturating_add(filler.iter().len());
+        let mut room = self.reserve(&mut cursor, count)?;
         for entry in filler.iter().chain(entries) {
             room.put(*entry);
         }
@@ -152,7 +214,7 @@ impl<S: SqEntry> Sq<S> {
     /// goes before them all, as between two linked entries it would be part of the chain.
     #[inline(always)]
     fn filler(&self, entries: &[S]) -> Option<S> {
-        let mut at = self.tail;
+        let mut at = self.tail();
         let split = entries.iter().any(|entry| {
             let starts_last = at.slot(self.parts.mask) == self.parts.mask as usize;
             at = at.advance(entry.slots());
@@ -161,17 +223,22 @@ impl<S: SqEntry> Sq<S> {
         split.then(|| Sqe::new(Opcode::NOP).skip_success().into())
     }
 
-    /// Sets `count` slots aside, or says why it cannot.
+    /// Sets `count` slots aside, or says why it cannot. `cursor` is a copy of the queue's own.
     #[inline(always)]
-    pub(crate) fn reserve(&mut self, count: usize) -> Result<Room<'_, S>, PushError<()>> {
+    pub(crate) fn reserve<'q>(
+        &'q mut self,
+        cursor: &'q mut Cursor<S>,
+        count: usize,
+    ) -> Result<Room<'q, S>, PushError<()>> {
         let Some(count) = u32::try_from(count).ok().filter(|count| *count <= self.capacity())
         else {
             return Err(PushError::TooMany(()));
         };
-        if self.limit.since(self.tail) < count && self.refresh() < count {
+        let tail = self.tail();
+        if self.limit.since(tail) < count && self.refresh() < count {
             return Err(PushError::Full(()));
         }
-        Ok(Room { at: self.tail, end: self.tail.advance(count), open: false, sq: self })
+        Ok(Room { at: tail, end: tail.advance(count), open: false, sq: self, cursor })
     }
 
     /// Looks how far the kernel has come. Returns the room there is now.
@@ -179,9 +246,33 @@ impl<S: SqEntry> Sq<S> {
     fn refresh(&mut self) -> u32 {
         // A head that names more entries than there are slots is the other side's error: the
         // queue then looks full, and no slot is overwritten on its word.
-        let room = self.room();
-        self.limit = self.tail.advance(room);
+        let (tail, room) = (self.tail(), self.room());
+        self.go_on_from(tail, tail.advance(room));
         room
+    }
+
+    /// Puts the next entry at `tail`; up to `limit` slots are free.
+    #[inline(always)]
+    fn go_on_from(&mut self, tail: Position, limit: Position) {
+        let slot = tail.slot(self.parts.mask);
+        // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
+        let free = (limit.since(tail) as usize).min(self.capacity() as usize - slot);
+        self.lap = tail.back(tail.0 & self.parts.mask);
+        self.limit = limit;
+        // SAFETY: a slot index is at most `mask`, and `new` was given `mask + 1` slots.
+        self.cursor.next = unsafe { self.parts.slots.add(slot) };
+        // SAFETY: at most the end of the slots, by the minimum above.
+        self.cursor.stop = unsafe { self.cursor.next.add(free) };
+    }
+
+    /// The position of the next entry.
+    #[inline(always)]
+    fn tail(&self) -> Position {
+        let bytes = self.cursor.next.addr().get() - self.parts.slots.addr().get();
+        // At most `mask + 1`, which is a u32.
+        #[expect(clippy::cast_possible_truncation, reason = "there are no more slots than that")]
+        let slots = (bytes / size_of::<S::Slot>()) as u32;
+        self.lap.advance(slots)
     }
 
     /// The position up to which the kernel has taken entries.
@@ -198,23 +289,31 @@ impl<S: SqEntry> Sq<S> {
     /// Entries that are pushed and not yet taken by the kernel.
     #[inline(always)]
     pub(crate) fn queued(&self) -> u32 {
-        self.tail.since(self.head())
+        self.tail().since(self.head())
     }
 
     /// Entries that are pushed and not yet published.
     #[inline(always)]
     pub(crate) fn unpublished(&self) -> u32 {
-        self.tail.since(self.published)
+        self.tail().since(Position(self.parts.tail.get()))
     }
 
     /// Shows the kernel everything pushed so far. Returns how many entries are new to it.
     #[inline(always)]
     pub(crate) fn publish(&mut self) -> u32 {
         let fresh = self.unpublished();
-        self.published = self.tail;
         // R1.
-        self.parts.tail.publish(self.tail);
+        self.parts.tail.publish(self.tail());
         fresh
+    }
+
+    /// Shows the kernel everything pushed so far. Returns how many entries it has not taken.
+    #[inline(always)]
+    pub(crate) fn publish_all(&mut self) -> u32 {
+        let tail = self.tail();
+        // R1.
+        self.parts.tail.publish(tail);
+        tail.since(self.head())
     }
 
     /// Tells that the kernel took `count` entries of a queue that rewinds: the others move to
@@ -228,7 +327,7 @@ impl<S: SqEntry> Sq<S> {
 
     #[cold]
     fn rewind(&mut self, count: u32) {
-        let left = self.tail.0.saturating_sub(count);
+        let left = self.tail().0.saturating_sub(count);
         for slot in 0..left {
             let from = self.slot(Position(slot.saturating_add(count)));
             let to = self.slot(Position(slot));
@@ -236,9 +335,8 @@ impl<S: SqEntry> Sq<S> {
             // submits; copying a slot onto itself is allowed.
             unsafe { core::ptr::copy(from, to, 1) };
         }
-        self.tail = Position(left);
-        self.published = self.tail;
-        self.limit = Position(self.capacity());
+        self.go_on_from(Position(left), Position(self.capacity()));
+        self.publish();
     }
 
     /// Takes back the entry pushed last, if the kernel cannot have it yet.
@@ -254,7 +352,7 @@ impl<S: SqEntry> Sq<S> {
         }
         self.take_back(1);
         // SAFETY: a slot of ours, valid for reads; any bytes are an entry.
-        Some(unsafe { self.slot(self.tail).read() })
+        Some(unsafe { self.cursor.next.read() })
     }
 
     /// Takes all entries back that the kernel cannot have yet. Returns how many slots.
@@ -273,7 +371,7 @@ impl<S: SqEntry> Sq<S> {
 
     fn take_back(&mut self, slots: u32) {
         let hidden = self.unpublished();
-        self.tail = self.tail.back(slots);
+        self.go_on_from(self.tail().back(slots), self.limit);
         if slots > hidden {
             // Without SQPOLL the kernel looks only when it is entered: show less again.
             self.publish();
@@ -318,6 +416,7 @@ impl<S: SqEntry> Sq<S> {
 #[derive(Debug)]
 pub(crate) struct Room<'q, S: SqEntry> {
     sq: &'q mut Sq<S>,
+    cursor: &'q mut Cursor<S>,
     at: Position,
     end: Position,
     /// The entry put last is linked to the next one.
@@ -354,6 +453,19 @@ impl<S: SqEntry> Room<'_, S> {
     /// Queues what has been put.
     #[inline(always)]
     pub(crate) fn commit(self) {
-        self.sq.tail = self.at;
+        self.sq.go_on_from(self.at, self.sq.limit);
+        *self.cursor = self.sq.cursor;
+    }
+}
+
+#[cfg(test)]
+impl<S: SqEntry> Sq<S> {
+    /// Copies `entry` into the next slot, or gives it back.
+    pub(super) fn push(&mut self, entry: S) -> Result<(), PushError<S>> {
+        let mut cursor = self.cursor();
+        let pushed = self.push_at(&mut cursor, entry).map_err(|error| error.map(|()| entry));
+        assert_eq!(cursor.next, self.cursor.next, "a copy is left behind");
+        assert_eq!(cursor.stop, self.cursor.stop, "a copy is left behind");
+        pushed
     }
 }

@@ -71,7 +71,8 @@ fn no_link_is_left_open() {
     for linked in [entry(1).link(), entry(1).hard_link()] {
         assert!(matches!(sq.push(linked), Err(PushError::OpenChain(_))));
         assert!(matches!(sq.push_all(&[entry(0), linked]), Err(PushError::OpenChain(()))));
-        let mut room = sq.reserve(2).unwrap();
+        let mut cursor = sq.cursor();
+        let mut room = sq.reserve(&mut cursor, 2).unwrap();
         assert!(room.put(linked));
         assert!(room.is_open());
         assert!(room.put(entry(2)));
@@ -87,7 +88,8 @@ fn no_link_is_left_open() {
 fn a_forgotten_reservation_leaves_nothing_behind() {
     let kernel = Kernel::new(START);
     let mut sq = kernel.sq();
-    let mut room = sq.reserve(3).unwrap();
+    let mut cursor = sq.cursor();
+    let mut room = sq.reserve(&mut cursor, 3).unwrap();
     assert!(room.put(entry(7)));
     let _ = room;
     sq.push(entry(1)).unwrap();
@@ -99,7 +101,8 @@ fn a_forgotten_reservation_leaves_nothing_behind() {
 fn a_reservation_takes_as_many_as_were_asked_for() {
     let kernel = Kernel::new(START);
     let mut sq = kernel.sq();
-    let mut room = sq.reserve(2).unwrap();
+    let mut cursor = sq.cursor();
+    let mut room = sq.reserve(&mut cursor, 2).unwrap();
     assert_eq!(room.left(), 2);
     assert!(room.put(entry(0)));
     assert!(room.put(entry(1)));
