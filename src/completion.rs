@@ -12,7 +12,7 @@ use core::mem::MaybeUninit;
 use rustix::io::Errno;
 
 use crate::entry::{CqEntry, Cqe, OneWidth};
-use crate::ring::cq::{self, Cq};
+use crate::ring::cq::{Cq, Span};
 use crate::submit::{Enter, EnterArg, WaitArg};
 use crate::sys::{CqFlags, EnterFlags, SetupFlags};
 use crate::thread::AnyThread;
@@ -24,6 +24,8 @@ use crate::time::Timespec;
 /// [`IoUring::split`](crate::IoUring::split) or an owned half.
 pub struct CompletionQueue<'r, C: CqEntry = Cqe, T = AnyThread> {
     cq: &'r mut Cq<C>,
+    /// A copy of the queue's own.
+    span: Span<C>,
     enter: &'r Enter,
     thread: PhantomData<T>,
 }
@@ -31,7 +33,7 @@ pub struct CompletionQueue<'r, C: CqEntry = Cqe, T = AnyThread> {
 impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     #[inline(always)]
     pub(crate) fn new(cq: &'r mut Cq<C>, enter: &'r Enter) -> Self {
-        Self { cq, enter, thread: PhantomData }
+        Self { span: cq.span(), cq, enter, thread: PhantomData }
     }
 
     /// Slots in all: a power of two.
@@ -59,13 +61,13 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// system call of this ring, or from [`sync`](Self::sync).
     #[inline(always)]
     pub fn pop(&mut self) -> Option<C> {
-        self.cq.pop()
+        self.cq.pop_at(&mut self.span)
     }
 
     /// Copies the next completion, and leaves it where it is.
     #[inline]
     pub fn peek(&mut self) -> Option<C> {
-        self.cq.peek()
+        self.cq.peek_at(&mut self.span)
     }
 
     /// Takes the completions that are there now, in order, and ends.
@@ -75,13 +77,14 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// is left early keeps the rest for later.
     #[inline(always)]
     pub fn drain(&mut self) -> Drain<'_, C> {
-        Drain(self.cq.drain())
+        self.cq.refresh(&mut self.span);
+        Drain { cq: self.cq, span: &mut self.span }
     }
 
     /// Copies as many completions as there are and fit into `out`, in order. Returns how
     /// many: so many places, from the first, are initialised.
     pub fn pop_into(&mut self, out: &mut [MaybeUninit<C>]) -> usize {
-        self.cq.pop_into(out)
+        self.cq.pop_into(&mut self.span, out)
     }
 
     /// Tells the kernel how far completions have been taken.
@@ -187,20 +190,27 @@ impl<C: CqEntry, T> fmt::Debug for CompletionQueue<'_, C, T> {
 
 /// The completions that were there when [`CompletionQueue::drain`] was called.
 #[derive(Debug)]
-pub struct Drain<'q, C: CqEntry = Cqe>(cq::Drain<'q, C>);
+pub struct Drain<'q, C: CqEntry = Cqe> {
+    cq: &'q mut Cq<C>,
+    span: &'q mut Span<C>,
+}
 
 impl<C: CqEntry> Iterator for Drain<'_, C> {
     type Item = C;
 
     #[inline(always)]
     fn next(&mut self) -> Option<C> {
-        self.0.next()
+        let entry = self.cq.pop_known(self.span);
+        if entry.is_none() {
+            self.cq.publish_again();
+        }
+        entry
     }
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
-        let slots = self.0.left() as usize;
+        let slots = self.span.left() as usize;
         // In a mixed queue an entry may take two, and some may be there to fill it.
         let mixed = C::SETUP.contains(SetupFlags::CQE_MIXED);
         (if mixed { 0 } else { slots }, Some(slots))

@@ -130,11 +130,9 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// # Safety
     ///
     /// As for [`push`](Self::push), for each of `entries`.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn push_all(&mut self, entries: &[S]) -> Result<(), PushError<()>> {
-        let pushed = self.sq.push_all(entries);
-        self.cursor = self.sq.cursor();
-        pushed
+        self.sq.push_all(&mut self.cursor, entries)
     }
 
     /// Sets room for `count` entries aside, to be filled in place.
@@ -227,7 +225,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
     #[inline(always)]
     pub fn submit(&mut self) -> Result<u32, SubmitError> {
-        let taken = self.enter.submit(self.sq, 0, EnterFlags::empty(), EnterArg::None);
+        let taken = self.enter.submit(self.sq);
         self.cursor = self.sq.cursor();
         taken
     }
@@ -304,7 +302,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         if let Err(errno) = self.enter.check(&arg) {
             return Err(SubmitError { errno, taken: 0, queued: self.sq.queued() });
         }
-        let taken = self.enter.submit(self.sq, want, flags, arg);
+        let taken = self.enter.submit_with(self.sq, want, flags, arg);
         self.cursor = self.sq.cursor();
         taken
     }

@@ -140,25 +140,47 @@ pub(crate) struct Enter {
     base: EnterFlags,
     /// What a call says that waits.
     waiting: EnterFlags,
-    /// Nobody takes entries but this side's calls, and whoever waits has nothing else to ask for.
-    is_plain: bool,
+    kind: Kind,
     setup: SetupFlags,
     features: Features,
 }
 
-/// Set-up flags with which there is more to a submit than to enter the kernel.
-const SPECIAL: SetupFlags =
-    SetupFlags::SQPOLL.union(SetupFlags::IOPOLL).union(SetupFlags::SQ_REWIND);
+/// What there is to a submit: with the flags known to the compiler, little is left of [`decide`].
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// None of the flags that change it.
+    Plain,
+    /// SQPOLL alone.
+    Polled,
+    /// Anything else.
+    Special,
+}
+
+impl Kind {
+    const fn of(setup: SetupFlags) -> Self {
+        const POLLED: SetupFlags = SetupFlags::SQPOLL;
+        let special =
+            setup.intersection(POLLED.union(SetupFlags::IOPOLL).union(SetupFlags::SQ_REWIND));
+        if special.is_empty() {
+            Self::Plain
+        } else if special.difference(POLLED).is_empty() {
+            Self::Polled
+        } else {
+            Self::Special
+        }
+    }
+}
 
 /// Whether to enter the kernel, and with which flags: `None` for not at all.
 ///
 /// `queued` entries are published and not yet taken, `want` completions are to be waited for.
-/// `status` loads the SQ flags, at most once, and only if they can change the decision.
+/// `status` loads the SQ flags, `queued` the SQ head: at most once, and only if that can change the
+/// decision.
 #[inline(always)]
 pub(crate) fn decide(
     setup: SetupFlags,
     status: impl FnOnce() -> SqStatus,
-    queued: u32,
+    queued: impl FnOnce() -> u32,
     want: u32,
 ) -> Option<EnterFlags> {
     if want > 0 && !setup.contains(SetupFlags::SQPOLL) {
@@ -167,13 +189,15 @@ pub(crate) fn decide(
     }
     let status = status();
     let mut flags = EnterFlags::empty();
-    let mut enter = queued > 0;
+    let mut enter;
     if setup.contains(SetupFlags::SQPOLL) {
         // The polling thread takes entries by itself, unless it sleeps.
-        enter = enter && status.contains(SqStatus::NEED_WAKEUP);
+        enter = status.contains(SqStatus::NEED_WAKEUP) && queued() > 0;
         if enter {
             flags = flags.union(EnterFlags::SQ_WAKEUP);
         }
+    } else {
+        enter = queued() > 0;
     }
     // Overflown completions, and work that was put off, are brought in by GETEVENTS alone; so
     // is everything on a ring whose completions are polled for.
@@ -193,7 +217,7 @@ impl Enter {
         features: Features,
     ) -> Self {
         let waiting = base.union(EnterFlags::GETEVENTS);
-        Self { fd, base, waiting, is_plain: !setup.intersects(SPECIAL), setup, features }
+        Self { fd, base, waiting, kind: Kind::of(setup), setup, features }
     }
 
     /// Whether a kernel thread takes entries when it likes.
@@ -206,7 +230,70 @@ impl Enter {
     ///
     /// Returns how many entries the kernel took; with SQPOLL, how many it was newly shown.
     #[inline(always)]
-    pub(crate) fn submit<S: SqEntry>(
+    pub(crate) fn submit<S: SqEntry>(&self, sq: &mut Sq<S>) -> Result<u32, SubmitError> {
+        match self.kind {
+            Kind::Plain => {
+                let queued = sq.publish_all();
+                let status = || sq.status(false);
+                match decide(SetupFlags::empty(), status, || queued, 0) {
+                    Some(flags) => self.hand_over(sq, queued, 0, flags.union(self.base)),
+                    None => Ok(0),
+                }
+            }
+            Kind::Polled => {
+                let fresh = sq.publish();
+                match decide(SetupFlags::SQPOLL, || sq.status(true), || sq.queued(), 0) {
+                    Some(flags) => {
+                        let queued = sq.queued();
+                        self.hand_over(sq, queued, 0, flags.union(self.base)).map(|_| fresh)
+                    }
+                    None => Ok(fresh),
+                }
+            }
+            Kind::Special => self.submit_special(sq, 0),
+        }
+    }
+
+    /// Publishes what is pushed and waits for `want` completions.
+    #[inline(always)]
+    pub(crate) fn submit_and_wait<S: SqEntry>(
+        &self,
+        sq: &mut Sq<S>,
+        want: u32,
+    ) -> Result<u32, SubmitError> {
+        match self.kind {
+            Kind::Plain => {
+                let queued = sq.publish_all();
+                self.hand_over(sq, queued, want, self.waiting)
+            }
+            Kind::Polled | Kind::Special => self.submit_special(sq, want),
+        }
+    }
+
+    /// Enters the kernel with `queued` entries that are published.
+    #[inline(always)]
+    fn hand_over<S: SqEntry>(
+        &self,
+        sq: &Sq<S>,
+        queued: u32,
+        want: u32,
+        flags: EnterFlags,
+    ) -> Result<u32, SubmitError> {
+        match self.enter(queued, want, flags, core::ptr::null(), 0) {
+            Ok(taken) => Ok(taken),
+            Err(errno) => Err(failed(sq, errno, queued)),
+        }
+    }
+
+    #[inline(never)]
+    fn submit_special<S: SqEntry>(&self, sq: &mut Sq<S>, want: u32) -> Result<u32, SubmitError> {
+        self.submit_with(sq, want, EnterFlags::empty(), EnterArg::None)
+    }
+
+    /// Publishes what is pushed, and enters the kernel if there is a reason to, with flags and
+    /// arguments of the caller's.
+    #[inline(always)]
+    pub(crate) fn submit_with<S: SqEntry>(
         &self,
         sq: &mut Sq<S>,
         want: u32,
@@ -216,7 +303,7 @@ impl Enter {
         let fresh = sq.publish();
         let queued = sq.queued();
         let polled = self.is_polled();
-        let flags = match decide(self.setup, || sq.status(polled), queued, want) {
+        let flags = match decide(self.setup, || sq.status(polled), || queued, want) {
             Some(flags) => flags.union(extra),
             None if extra.is_empty() => return Ok(fresh),
             None => extra,
@@ -228,30 +315,6 @@ impl Enter {
             }
             Err(errno) => Err(failed(sq, errno, queued)),
         }
-    }
-
-    /// Publishes what is pushed and waits for `want` completions.
-    ///
-    /// What nearly every call is: it is kept short.
-    #[inline(always)]
-    pub(crate) fn submit_and_wait<S: SqEntry>(
-        &self,
-        sq: &mut Sq<S>,
-        want: u32,
-    ) -> Result<u32, SubmitError> {
-        if !self.is_plain {
-            return self.submit_special(sq, want);
-        }
-        let queued = sq.publish_all();
-        match self.enter(queued, want, self.waiting, core::ptr::null(), 0) {
-            Ok(taken) => Ok(taken),
-            Err(errno) => Err(failed(sq, errno, queued)),
-        }
-    }
-
-    #[inline(never)]
-    fn submit_special<S: SqEntry>(&self, sq: &mut Sq<S>, want: u32) -> Result<u32, SubmitError> {
-        self.submit(sq, want, EnterFlags::empty(), EnterArg::None)
     }
 
     /// Enters the kernel to wait, submitting nothing.
@@ -400,7 +463,7 @@ mod tests {
             (DEFAULT, SqStatus::from_bits_retain(1 << 30), 0, 0, STAY),
         ];
         for (setup, status, queued, want, decision) in table {
-            let decided = decide(setup, || status, queued, want);
+            let decided = decide(setup, || status, || queued, want);
             assert_eq!(decided, decision, "{setup:?} {status:?} queued {queued} want {want}");
         }
     }

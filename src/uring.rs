@@ -186,7 +186,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     #[inline(always)]
     pub fn submit(&mut self) -> Result<u32, SubmitError> {
         self.cq.publish();
-        self.enter.submit(&mut self.sq, 0, EnterFlags::empty(), EnterArg::None)
+        self.enter.submit(&mut self.sq)
     }
 
     /// Submits, then waits until `want` completions are there.

@@ -28,14 +28,60 @@ pub(crate) struct CqParts<C: CqEntry> {
     pub(crate) mask: u32,
 }
 
+/// What is known to be there: all that it takes to copy entries out.
+///
+/// A borrower of the queue works on a copy, which stays in registers whatever is stored elsewhere;
+/// the queue's own `head` follows with each entry.
+#[derive(Debug)]
+pub(crate) struct Span<C: CqEntry> {
+    slots: NonNull<C::Slot>,
+    mask: u32,
+    /// The next entry to copy out.
+    head: Position,
+    /// The end of what is known to be there: at most `mask + 1` past `head`.
+    end: Position,
+}
+
+impl<C: CqEntry> Clone for Span<C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C: CqEntry> Copy for Span<C> {}
+
+// SAFETY: an address; what is there is read through a queue, which says who may.
+unsafe impl<C: CqEntry> Send for Span<C> {}
+
+impl<C: CqEntry> Span<C> {
+    /// Entries that are left, in slots.
+    #[inline(always)]
+    pub(crate) const fn left(&self) -> u32 {
+        self.end.since(self.head)
+    }
+
+    /// The entry at the head, which is not at the end, and how many slots it takes.
+    #[inline(always)]
+    fn load(&self) -> (Option<C>, u32) {
+        // SAFETY: a slot index is at most `mask`, and there are `mask + 1` slots.
+        let slot = unsafe { self.slots.add(self.head.slot(self.mask)) };
+        will_read(slot.as_ptr());
+        // Up to the end of what is there, and up to the end of the queue.
+        let to_end = self.mask + 1 - (self.head.0 & self.mask);
+        let readable = self.left().min(to_end);
+        // SAFETY:
+        // 1. Valid for reads: `Cq::new`'s contract, for slots up to the end of the queue.
+        // 2. Not written at the same time: they are below a tail that was observed (R3), and the
+        //    kernel reuses them only after a head past them is published (R4).
+        unsafe { C::load(slot.as_ptr(), readable) }
+    }
+}
+
 /// This side of a completion queue.
 #[derive(Debug)]
 pub(crate) struct Cq<C: CqEntry> {
     parts: CqParts<C>,
-    /// The next entry to copy out.
-    head: Position,
-    /// The end of what is known to be there: at most `mask + 1` past `head`.
-    tail: Position,
+    span: Span<C>,
 }
 
 // SAFETY: the pointers lead to memory of the ring's that has no thread, and one queue is all
@@ -53,86 +99,77 @@ impl<C: CqEntry> Cq<C> {
     pub(crate) unsafe fn new(parts: CqParts<C>) -> Self {
         debug_assert!(parts.mask.wrapping_add(1).is_power_of_two());
         let head = Position(parts.head.get());
-        Self { head, tail: head, parts }
+        let span = Span { slots: parts.slots, mask: parts.mask, head, end: head };
+        Self { span, parts }
     }
 
     /// How many entries the queue has room for in all.
     #[inline(always)]
     pub(crate) const fn capacity(&self) -> u32 {
-        self.parts.mask + 1
+        self.span.mask + 1
     }
 
-    /// Copies the next entry out.
+    /// What is known to be there now.
     #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Option<C> {
-        if self.head == self.tail {
-            self.publish();
-            self.refresh();
+    pub(crate) const fn span(&self) -> Span<C> {
+        self.span
+    }
+
+    /// Copies the next entry of `span` out, a copy of the queue's own.
+    #[inline(always)]
+    pub(crate) fn pop_at(&mut self, span: &mut Span<C>) -> Option<C> {
+        // What has been seen already may do nothing but fill slots.
+        if let Some(entry) = self.pop_known(span) {
+            return Some(entry);
         }
-        self.pop_known()
+        self.publish();
+        self.refresh(span);
+        self.pop_known(span)
     }
 
-    /// Copies the next entry out if it is one that has been seen already.
+    /// Copies the next entry of `span` out if it is one that has been seen already.
     #[inline(always)]
-    pub(crate) fn pop_known(&mut self) -> Option<C> {
-        while self.head != self.tail {
-            let (entry, slots) = self.load();
-            self.head = self.head.advance(slots);
-            if entry.is_some() {
-                return entry;
-            }
-        }
-        None
-    }
-
-    /// Takes what is there now out of it, up to an end that does not move.
-    #[inline(always)]
-    pub(crate) fn drain(&mut self) -> Drain<'_, C> {
-        let head = self.head;
-        let ready = self.ready_from(head);
-        self.tail = head.advance(ready);
-        let span = Span { slots: self.parts.slots, mask: self.parts.mask, head, end: self.tail };
-        Drain { span, cq: self }
-    }
-
-    /// Copies the next entry of `span` out; at its end, gives all slots back to the kernel.
-    #[inline(always)]
-    fn pop_of(&mut self, span: &mut Span<C>) -> Option<C> {
+    pub(crate) fn pop_known(&mut self, span: &mut Span<C>) -> Option<C> {
         while span.head != span.end {
-            // SAFETY: the slots of the queue, by its contract; its head, and a tail it has had.
-            let (entry, slots) = unsafe { load(span.slots, span.mask, span.head, span.end) };
+            let (entry, slots) = span.load();
             span.head = span.head.advance(slots);
-            self.head = span.head;
+            self.span.head = span.head;
             if entry.is_some() {
                 return entry;
             }
         }
-        // R4.
-        self.parts.head.publish(span.head);
         None
     }
 
-    /// Copies the next entry without taking it.
+    /// Copies the next entry of `span` without taking it.
     #[inline(always)]
-    pub(crate) fn peek(&mut self) -> Option<C> {
-        if self.head == self.tail {
-            self.refresh();
+    pub(crate) fn peek_at(&mut self, span: &mut Span<C>) -> Option<C> {
+        if let Some(entry) = self.peek_known(span) {
+            return Some(entry);
         }
-        while self.head != self.tail {
-            let (entry, slots) = self.load();
+        self.refresh(span);
+        self.peek_known(span)
+    }
+
+    /// Copies the next entry without taking it if it is one that has been seen already.
+    #[inline(always)]
+    fn peek_known(&mut self, span: &mut Span<C>) -> Option<C> {
+        while span.head != span.end {
+            let (entry, slots) = span.load();
             if entry.is_some() {
                 return entry;
             }
-            self.head = self.head.advance(slots);
+            span.head = span.head.advance(slots);
+            self.span.head = span.head;
         }
         None
     }
 
     /// Copies as many entries as there are and fit, in order. Returns how many.
-    pub(crate) fn pop_into(&mut self, out: &mut [MaybeUninit<C>]) -> usize {
-        self.refresh();
+    pub(crate) fn pop_into(&mut self, span: &mut Span<C>, out: &mut [MaybeUninit<C>]) -> usize {
+        self.refresh(span);
         let mut count = 0;
-        for (place, entry) in out.iter_mut().zip(core::iter::from_fn(|| self.pop_known())) {
+        for (place, entry) in out.iter_mut().zip(core::iter::from_fn(|| self.pop_known(span))) {
             place.write(entry);
             count += 1;
         }
@@ -140,38 +177,38 @@ impl<C: CqEntry> Cq<C> {
         count
     }
 
-    /// Entries that wait to be taken.
+    /// Entries that wait to be taken, in slots.
     #[inline(always)]
     pub(crate) fn ready(&self) -> u32 {
-        self.ready_from(self.head)
+        self.ready_in(&self.span)
     }
 
     #[inline(always)]
-    fn ready_from(&self, head: Position) -> u32 {
-        let ready = self.parts.tail.observe().since(head);
+    fn ready_in(&self, span: &Span<C>) -> u32 {
+        let slots = span.mask + 1;
+        let ready = self.parts.tail.observe().since(span.head);
         // A tail that names more entries than there are slots is the other side's error.
-        if ready > self.capacity() { bogus(self.capacity()) } else { ready }
+        if ready > slots { bogus(slots) } else { ready }
     }
 
-    /// Looks how far the kernel has come (R3). Returns how many entries wait.
+    /// Looks how far the kernel has come (R3).
     #[inline(always)]
-    pub(crate) fn refresh(&mut self) -> u32 {
-        let ready = self.ready();
-        self.tail = self.head.advance(ready);
-        ready
+    pub(crate) fn refresh(&mut self, span: &mut Span<C>) {
+        span.end = span.head.advance(self.ready_in(span));
+        self.span.end = span.end;
     }
 
     /// As [`publish`](Self::publish), without a look whether there is anything to give back.
     #[inline(always)]
     pub(crate) fn publish_again(&mut self) {
-        self.parts.head.publish(self.head);
+        self.parts.head.publish(self.span.head);
     }
 
     /// Gives the slots of the entries taken so far back to the kernel (R4).
     #[inline(always)]
     pub(crate) fn publish(&mut self) {
-        if self.parts.head.get() != self.head.0 {
-            self.parts.head.publish(self.head);
+        if self.parts.head.get() != self.span.head.0 {
+            self.parts.head.publish(self.span.head);
         }
     }
 
@@ -191,13 +228,6 @@ impl<C: CqEntry> Cq<C> {
         word.set(flags.bits());
         true
     }
-
-    /// The entry at the head, which is not at the tail, and how many slots it takes.
-    #[inline(always)]
-    fn load(&self) -> (Option<C>, u32) {
-        // SAFETY: `new`'s contract, for the slots of this queue; its head and tail.
-        unsafe { load(self.parts.slots, self.parts.mask, self.head, self.tail) }
-    }
 }
 
 /// Keeps what does not happen out of the way.
@@ -207,58 +237,19 @@ const fn bogus(slots: u32) -> u32 {
     slots
 }
 
-/// The entry at `head`, which is not `tail`, and how many slots it takes.
-///
-/// # Safety
-///
-/// `slots` are `mask + 1` slots, a power of two, that are valid for reads; between `head` and `tail`
-/// nobody writes them.
-#[inline(always)]
-unsafe fn load<C: CqEntry>(
-    slots: NonNull<C::Slot>,
-    mask: u32,
-    head: Position,
-    tail: Position,
-) -> (Option<C>, u32) {
-    // SAFETY: a slot index is at most `mask`, and there are `mask + 1` slots.
-    let slot = unsafe { slots.add(head.slot(mask)) };
-    will_read(slot.as_ptr());
-    // Up to the end of what is there, and up to the end of the queue.
-    let to_end = mask + 1 - (head.0 & mask);
-    let readable = tail.since(head).min(to_end);
-    // SAFETY:
-    // 1. Valid for reads: the contract, for slots up to the end of the queue.
-    // 2. Not written at the same time: they are below `tail`, which was observed (R3), and the
-    //    kernel reuses them only after a head past them is published (R4).
-    unsafe { C::load(slot.as_ptr(), readable) }
-}
-
-/// What was there when [`Cq::drain`] was called.
-#[derive(Debug)]
-pub(crate) struct Drain<'q, C: CqEntry> {
-    cq: &'q mut Cq<C>,
-    span: Span<C>,
-}
-
-/// Entries that are there: copies of what it takes to reach them, which stay in registers whatever
-/// is stored elsewhere.
-#[derive(Debug)]
-struct Span<C: CqEntry> {
-    slots: NonNull<C::Slot>,
-    mask: u32,
-    head: Position,
-    end: Position,
-}
-
-impl<C: CqEntry> Drain<'_, C> {
-    /// Copies the next entry out. The end gives all slots back to the kernel.
-    #[inline(always)]
-    pub(crate) fn next(&mut self) -> Option<C> {
-        self.cq.pop_of(&mut self.span)
+#[cfg(test)]
+impl<C: CqEntry> Cq<C> {
+    /// Copies the next entry out.
+    pub(super) fn pop(&mut self) -> Option<C> {
+        let mut span = self.span();
+        let entry = self.pop_at(&mut span);
+        assert_eq!((span.head, span.end), (self.span.head, self.span.end), "a copy is behind");
+        entry
     }
 
-    /// Slots that are left.
-    pub(crate) const fn left(&self) -> u32 {
-        self.span.end.since(self.span.head)
+    /// Copies the next entry without taking it.
+    #[cfg(not(loom))]
+    pub(super) fn peek(&mut self) -> Option<C> {
+        self.peek_at(&mut self.span())
     }
 }

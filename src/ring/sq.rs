@@ -97,6 +97,31 @@ impl<S: SqEntry> Clone for Cursor<S> {
 
 impl<S: SqEntry> Copy for Cursor<S> {}
 
+impl<S: SqEntry> Cursor<S> {
+    /// Slots that are known to be free and lie behind each other.
+    #[inline(always)]
+    fn left(&self) -> usize {
+        (self.stop.addr().get() - self.next.addr().get()) / size_of::<S::Slot>()
+    }
+
+    /// Copies `entry` into the next slot.
+    ///
+    /// # Safety
+    ///
+    /// The next slot is not `stop`, and the entry takes one slot.
+    #[inline(always)]
+    unsafe fn put(&mut self, entry: S) {
+        will_write(self.next.as_ptr());
+        // SAFETY:
+        // 1. Valid for writes: before `stop`, so one of the slots.
+        // 2. Nobody reads it: before the limit, so the kernel's head has gone past the entry that
+        //    was here (R2), and not published.
+        unsafe { entry.store(self.next.as_ptr()) };
+        // SAFETY: at most `stop`, which is at most the end of the slots.
+        self.next = unsafe { self.next.add(1) };
+    }
+}
+
 // SAFETY: two addresses; what is there is used through a queue, which says who may.
 unsafe impl<S: SqEntry> Send for Cursor<S> {}
 
@@ -156,9 +181,7 @@ impl<S: SqEntry> Sq<S> {
             return Err(PushError::OpenChain(()));
         }
         if entry.slots() > 1 {
-            let pushed = self.push_all(&[entry]);
-            *cursor = self.cursor;
-            return pushed;
+            return self.push_around(cursor, &[entry]);
         }
         if cursor.next == cursor.stop {
             *cursor = self.make_room();
@@ -166,14 +189,8 @@ impl<S: SqEntry> Sq<S> {
                 return Err(PushError::Full(()));
             }
         }
-        will_write(cursor.next.as_ptr());
-        // SAFETY:
-        // 1. Valid for writes: before `stop`, so one of the slots.
-        // 2. Nobody reads it: before the limit, so the kernel's head has gone past the entry that
-        //    was here (R2), and not published.
-        unsafe { entry.store(cursor.next.as_ptr()) };
-        // SAFETY: at most `stop`, which is at most the end of the slots.
-        cursor.next = unsafe { cursor.next.add(1) };
+        // SAFETY: the next slot is not `stop`, and the entry takes one.
+        unsafe { cursor.put(entry) };
         self.cursor.next = cursor.next;
         Ok(())
     }
@@ -190,17 +207,36 @@ impl<S: SqEntry> Sq<S> {
         self.cursor
     }
 
-    /// Copies all of `entries` into the next slots, or none.
-    #[inline]
-    pub(crate) fn push_all(&mut self, entries: &[S]) -> Result<(), PushError<()>> {
+    /// Copies all of `entries` into the next slots, or none. `cursor` is a copy of the queue's own.
+    #[inline(always)]
+    pub(crate) fn push_all(
+        &mut self,
+        cursor: &mut Cursor<S>,
+        entries: &[S],
+    ) -> Result<(), PushError<()>> {
         if entries.last().is_some_and(|last| last.as_sqe().is_linked()) {
             return Err(PushError::OpenChain(()));
         }
+        let is_narrow = entries.iter().all(|entry| entry.slots() == 1);
+        if !is_narrow || cursor.left() < entries.len() {
+            return self.push_around(cursor, entries);
+        }
+        for entry in entries {
+            // SAFETY: as many slots are left before `stop` as there are entries, of one slot each.
+            unsafe { cursor.put(*entry) };
+        }
+        self.cursor.next = cursor.next;
+        Ok(())
+    }
+
+    /// Copies all of `entries`, which are no open chain, into the next slots, around the end of the
+    /// queue and over what may have become free; or none.
+    #[inline(never)]
+    fn push_around(&mut self, cursor: &mut Cursor<S>, entries: &[S]) -> Result<(), PushError<()>> {
         let filler = self.filler(entries);
         let slots = entries.iter().map(|entry| entry.slots() as usize).sum::<usize>();
-        let mut cursor = self.cursor;
         let count = slots.saturating_add(filler.iter().len());
-        let mut room = self.reserve(&mut cursor, count)?;
+        let mut room = self.reserve(cursor, count)?;
         for entry in filler.iter().chain(entries) {
             room.put(*entry);
         }
@@ -236,6 +272,7 @@ impl<S: SqEntry> Sq<S> {
         };
         let tail = self.tail();
         if self.limit.since(tail) < count && self.refresh() < count {
+            *cursor = self.cursor;
             return Err(PushError::Full(()));
         }
         Ok(Room { at: tail, end: tail.advance(count), open: false, sq: self, cursor })
@@ -467,5 +504,11 @@ impl<S: SqEntry> Sq<S> {
         assert_eq!(cursor.next, self.cursor.next, "a copy is left behind");
         assert_eq!(cursor.stop, self.cursor.stop, "a copy is left behind");
         pushed
+    }
+
+    /// Copies all of `entries` into the next slots, or none.
+    pub(super) fn push_list(&mut self, entries: &[S]) -> Result<(), PushError<()>> {
+        let mut cursor = self.cursor();
+        self.push_all(&mut cursor, entries)
     }
 }

@@ -79,7 +79,7 @@ fn filler_stands_before_a_chain_and_never_in_it() {
         let kernel = kernel(start);
         let mut sq = kernel.sq();
         let SqeMixed::Narrow(first) = narrow(1) else { unreachable!() };
-        match sq.push_all(&[first.link().into(), wide(2)]) {
+        match sq.push_list(&[first.link().into(), wide(2)]) {
             Ok(()) => assert_eq!(sq.publish(), if start == SIZE - 2 { 4 } else { 3 }),
             Err(error) => panic!("{error}"),
         }

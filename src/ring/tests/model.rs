@@ -65,7 +65,7 @@ proptest! {
                 Step::PushAll(count) => {
                     let fits = pushed.len() + count <= SIZE as usize;
                     let entries: Vec<_> = (0..count).map(|_| entry(number)).collect();
-                    prop_assert_eq!(sq.push_all(&entries).is_ok(), fits);
+                    prop_assert_eq!(sq.push_list(&entries).is_ok(), fits);
                     if fits { pushed.extend(core::iter::repeat_n(number, count)); }
                 }
                 Step::Publish => {
@@ -91,7 +91,7 @@ proptest! {
                 }
                 Step::PopInto(room) => {
                     let mut out = std::vec![MaybeUninit::uninit(); room];
-                    let count = cq.pop_into(&mut out);
+                    let count = cq.pop_into(&mut cq.span(), &mut out);
                     prop_assert_eq!(count, room.min(posted.len()));
                     for cqe in &out[..count] {
                         // SAFETY: `pop_into` says how many places it has written.

@@ -56,10 +56,10 @@ fn all_of_several_entries_go_in_or_none() {
     let mut sq = kernel.sq();
     push_many(&mut sq, 0..2);
     let three = [entry(2), entry(3), entry(4)];
-    assert!(matches!(sq.push_all(&three), Err(PushError::Full(()))));
+    assert!(matches!(sq.push_list(&three), Err(PushError::Full(()))));
     assert_eq!(sq.queued(), 2);
-    assert!(matches!(sq.push_all(&[entry(0); 5]), Err(PushError::TooMany(()))));
-    sq.push_all(&three[..2]).unwrap();
+    assert!(matches!(sq.push_list(&[entry(0); 5]), Err(PushError::TooMany(()))));
+    sq.push_list(&three[..2]).unwrap();
     sq.publish();
     assert_eq!(kernel.take_all(), [0, 1, 2, 3]);
 }
@@ -70,7 +70,7 @@ fn no_link_is_left_open() {
     let mut sq = kernel.sq();
     for linked in [entry(1).link(), entry(1).hard_link()] {
         assert!(matches!(sq.push(linked), Err(PushError::OpenChain(_))));
-        assert!(matches!(sq.push_all(&[entry(0), linked]), Err(PushError::OpenChain(()))));
+        assert!(matches!(sq.push_list(&[entry(0), linked]), Err(PushError::OpenChain(()))));
         let mut cursor = sq.cursor();
         let mut room = sq.reserve(&mut cursor, 2).unwrap();
         assert!(room.put(linked));
@@ -79,7 +79,7 @@ fn no_link_is_left_open() {
         assert!(!room.is_open());
     }
     assert_eq!(sq.queued(), 0);
-    sq.push_all(&[entry(0).link(), entry(1)]).unwrap();
+    sq.push_list(&[entry(0).link(), entry(1)]).unwrap();
     sq.publish();
     assert_eq!(kernel.take_all(), [0, 1]);
 }
@@ -167,7 +167,7 @@ fn any_head_leaves_the_queue_in_bounds() {
         for n in 0..100 {
             let _ = sq.push(entry(n));
         }
-        let _ = sq.push_all(&[entry(1), entry(2)]);
+        let _ = sq.push_list(&[entry(1), entry(2)]);
         let _ = sq.publish();
         for _ in 0..100 {
             let _ = sq.pop_back(false);
@@ -241,7 +241,7 @@ fn a_batch_copy_stops_at_the_end_of_either_side() {
     let mut cq = kernel.cq();
     let mut out = [MaybeUninit::uninit(); 3];
     let mut copied = |cq: &mut Cq<Cqe>| -> Vec<u64> {
-        let count = cq.pop_into(&mut out);
+        let count = cq.pop_into(&mut cq.span(), &mut out);
         // SAFETY: `pop_into` says how many places it has written.
         out[..count].iter().map(|cqe| unsafe { cqe.assume_init() }.user_data()).collect()
     };
@@ -261,9 +261,10 @@ fn any_tail_yields_at_most_the_queue_and_ends() {
         let mut cq = kernel.cq();
         set!(kernel, cq_tail, tail);
         assert!(cq.ready() <= SIZE);
-        assert!(core::iter::from_fn(|| cq.pop_known()).count() <= SIZE as usize);
-        cq.refresh();
-        assert!(core::iter::from_fn(|| cq.pop_known()).count() <= SIZE as usize);
+        assert!(core::iter::from_fn(|| cq.pop_known(&mut cq.span())).count() <= SIZE as usize);
+        let mut span = cq.span();
+        cq.refresh(&mut span);
+        assert!(core::iter::from_fn(|| cq.pop_known(&mut cq.span())).count() <= SIZE as usize);
     }
 }
 
