@@ -16,7 +16,7 @@ use op_common::{
     AS_OF_6_0, AS_OF_6_7, assert_quiet, cancel, leaked, pipe, provide, reap_sorted, reap_told,
     ring, start, tcp_pair, udp, unix_pair,
 };
-use ringbolt::ops::{IoVec, MsgHdr, RecvMsg, RecvZc, SendMsg, SendMsgZc, SendZc, Target};
+use ringbolt::ops::{IoVec, MsgHdr, Nop, RecvMsg, RecvZc, SendMsg, SendMsgZc, SendZc, Target};
 use ringbolt::rustix::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
 use ringbolt::rustix::io::{Errno, FdFlags, fcntl_getfd};
 use ringbolt::rustix::net::addr::{SocketAddrArg as _, SocketAddrStorage};
@@ -330,6 +330,26 @@ fn a_zero_copy_send_takes_a_range_of_a_registered_buffer() {
     {
         assert_eq!(last(&mut ring, entry), Err(errno), "{entry:?}");
     }
+}
+
+/// Goal: what [`SendZc`] says of links holds: cancelled with its chain, it may be notified all the
+/// same, and by nothing else. Method: behind an entry that fails.
+#[test]
+fn a_zero_copy_send_that_is_cancelled_with_its_chain_completes_at_most_twice() {
+    require!(op: Opcode::SEND_ZC);
+    let (ours, _theirs) = tcp_pair();
+    let mut ring = ring();
+    let byte = leaked_byte(1);
+    let fails = SendZc::new(&ours, byte, 1).fixed_buffer(9).sqe(1).link();
+    let entries = [fails, SendZc::new(&ours, byte, 1).sqe(2), Nop::new().sqe(3).into()];
+    // SAFETY: the byte is leaked; the socket stays.
+    unsafe { ring.submission().push_all(&entries) }.expect("room for three");
+    ring.submit_and_wait(3).expect("three completions at least");
+    ring.get_events().expect("what is due comes in");
+    let told: Vec<Cqe> = ring.completion().drain().filter(|cqe| cqe.user_data() == 2).collect();
+    let (first, more) = told.split_first().expect("it completes");
+    assert_eq!((first.result(), first.has_more()), (Err(Errno::CANCELED), false));
+    assert!(more.len() <= 1 && more.iter().all(Cqe::is_notification), "{more:?}");
 }
 
 /// What a send comes to that fails, with its notification taken if there is one.

@@ -65,6 +65,11 @@ pub struct SendMsg(Sqe);
 /// kernel has let go of `buf`, which must stay, and not be changed, until then. If the first comes
 /// without `MORE` it is the only one.
 ///
+/// But for what Linux does about links and drains (seen on 6.18.44): a zero-copy send that is
+/// cancelled because an entry before it in its chain has failed completes with `ECANCELED`, without
+/// `MORE`, and a notification follows all the same; and one with [`Sqe::drain`] never starts. Do
+/// not drain them, and expect the notification of a linked one in either case.
+///
 /// # Result
 ///
 /// Bytes sent. In the notification, with [`RecvSendFlags::SEND_ZC_REPORT_USAGE`], the bit
