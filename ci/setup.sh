@@ -11,7 +11,10 @@ rustup toolchain install nightly --profile minimal --no-self-update \
 for target in $TARGETS; do
     rustup target add "$target"
 done
-if ! dpkg -s strace gcc gcc-multilib libc6-dev > /dev/null 2>&1; then
+packages="strace valgrind gcc g++ gcc-multilib libc6-dev"
+# Without quotes: one word each.
+if ! dpkg -s $packages > /dev/null 2>&1; then
     apt-get update
-    apt-get install -y --no-install-recommends strace gcc gcc-multilib libc6-dev
+    apt-get install -y --no-install-recommends $packages
 fi
+command -v cargo-fuzz > /dev/null || cargo install cargo-fuzz --locked

@@ -1,0 +1,118 @@
+//! Echo servers by ringbolt.
+
+use ringbolt::ops::{Fixed, Recv, Send};
+use ringbolt::register::FileSlot;
+use ringbolt::sys::BufRingFlags;
+use ringbolt::{Cqe, IoUring, LocalIoUring};
+use rustix::fd::OwnedFd;
+use rustix::net::SendFlags;
+
+use super::echo::Desk;
+use super::messages::failed;
+use super::{FAILED, GROUP, LEN, Message, provide, reply_flags, room, wait_ours};
+
+/// A ring for connections, whose table holds them, with room for two entries for each.
+fn ring(connections: Vec<OwnedFd>) -> (LocalIoUring, u32) {
+    let count = u32::try_from(connections.len()).expect("a few hundred");
+    let ring = IoUring::local(2 * count).expect("a ring");
+    let slots: Vec<_> = connections.iter().map(FileSlot::from).collect();
+    ring.registrar().register_files(&slots).expect("a file table");
+    (ring, count)
+}
+
+/// The connection that a completion is about, and the bytes that it brings.
+#[inline(always)]
+fn received(cqe: &Cqe) -> (u32, u32) {
+    match (u32::try_from(cqe.user_data()), cqe.result()) {
+        (Ok(index), Ok(len)) if len > 0 => (index, len),
+        _ => failed(cqe.raw_result()),
+    }
+}
+
+/// Receives once and for all into provided buffers, and sends from there.
+pub(super) fn multishot(connections: Vec<OwnedFd>, desk: Desk) {
+    let (mut ring, count) = ring(connections);
+    // Half of them hold what is being sent, while the other half is received into.
+    let entries = u16::try_from((2 * count).next_power_of_two()).expect("a few hundred");
+    let registrar = ring.registrar();
+    let mut buffers = registrar
+        .register_buffer_ring(GROUP, entries, BufRingFlags::empty())
+        .expect("a ring of buffers");
+    let room = room(usize::from(entries));
+    for id in 0..entries {
+        // SAFETY: nothing else uses it.
+        unsafe { provide(&mut buffers, room, id) };
+    }
+    buffers.publish();
+    for index in 0..count {
+        let receive = Recv::provided(Fixed(index), GROUP).multishot().sqe(u64::from(index));
+        // SAFETY: the socket is in the table; the buffers are there for ever.
+        unsafe { ring.submission().push(receive) }.expect("room");
+    }
+    ring.submit().expect("receives that wait");
+
+    let mut spent = Vec::with_capacity(usize::from(entries));
+    desk.attend(|messages| {
+        let mut left = messages;
+        while left > 0 {
+            wait_ours(&mut ring, 1);
+            for id in spent.drain(..) {
+                // SAFETY: its reply was submitted: see `reply_flags`.
+                unsafe { provide(&mut buffers, room, id) };
+            }
+            buffers.publish();
+            let (mut submission, mut completion) = ring.split();
+            for cqe in completion.drain() {
+                let (index, len) = received(&cqe);
+                let Some(id) = cqe.buffer_id().filter(|_| cqe.has_more()) else {
+                    failed(cqe.raw_result())
+                };
+                let message = room.get(usize::from(id)).expect("one of them").as_ptr();
+                let reply = Send::new(Fixed(index), message.cast(), len).flags(reply_flags());
+                // SAFETY: the socket is in the table; the buffer stays, and is provided again
+                // when the reply has been submitted, which is to say sent.
+                unsafe { submission.push(reply.sqe(FAILED).skip_success()) }.expect("room");
+                spent.push(id);
+                left -= 1;
+            }
+        }
+        ring.submit().expect("the last replies");
+    });
+}
+
+/// Receives one message after the other into a buffer of the connection's.
+pub(super) fn plain(connections: Vec<OwnedFd>, desk: Desk) {
+    let (mut ring, count) = ring(connections);
+    let room = room(count as usize);
+    let receive = |index: u32, message: *mut Message| {
+        // There is nothing yet: the client waits for the reply first.
+        Recv::new(Fixed(index), message.cast(), LEN).poll_first().sqe(u64::from(index))
+    };
+    for (index, message) in (0..).zip(room) {
+        // SAFETY: the socket is in the table; the memory is there for ever, and nobody touches
+        // it before the message is there.
+        unsafe { ring.submission().push(receive(index, message.as_ptr())) }.expect("room");
+    }
+    ring.submit().expect("receives that wait");
+
+    desk.attend(|messages| {
+        let mut left = messages;
+        while left > 0 {
+            wait_ours(&mut ring, 1);
+            let (mut submission, mut completion) = ring.split();
+            for cqe in completion.drain() {
+                let (index, len) = received(&cqe);
+                let message = room.get(index as usize).expect("one of them").as_ptr();
+                let reply = Send::new(Fixed(index), message.cast(), len);
+                let reply = reply.flags(SendFlags::NOSIGNAL).sqe(FAILED).skip_success();
+                // SAFETY: the socket is in the table. The memory stays, and is not written
+                // before the next message, which the client sends when it has the reply.
+                unsafe { submission.push(reply) }.expect("room");
+                // SAFETY: as above.
+                unsafe { submission.push(receive(index, message)) }.expect("room");
+                left -= 1;
+            }
+        }
+        ring.submit().expect("the last replies");
+    });
+}
