@@ -99,7 +99,7 @@ pub use owned::{OwnedCompletionQueue, OwnedSubmissionQueue};
 pub use resize::ResizeError;
 pub use ring::layout::LayoutError;
 pub use ring::map::RingMemory;
-pub use ring::sq::PushError;
+pub use ring::push_error::PushError;
 pub use submission::{Reserved, SubmissionQueue};
 pub use submit::{Advice, EnterArg, SigSet, SubmitError, WaitArg};
 pub use thread::{AnyThread, HasFd, NoFd, OneThread};

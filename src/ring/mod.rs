@@ -11,6 +11,7 @@ pub(crate) mod layout;
 pub(crate) mod map;
 mod order;
 mod position;
+pub(crate) mod push_error;
 pub(crate) mod sq;
 
 #[cfg(all(loom, test))]

@@ -3,7 +3,6 @@
 //! The tail that this side fills up to lives here, in plain memory; the kernel sees it when
 //! [`Sq::publish`] stores it, and only then. An entry is copied into its slot when pushed.
 
-use core::fmt;
 use core::ptr::NonNull;
 
 use crate::entry::slot::SqSlots;
@@ -13,53 +12,7 @@ use crate::sys::{Opcode, SqStatus};
 use super::atomic::will_write;
 use super::order::{Ours, Theirs, publish_before_peek};
 use super::position::Position;
-
-/// Why entries were not taken, with what was not taken.
-///
-/// Nothing of `entries` has been queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PushError<E> {
-    /// The queue has no room now; it will have when the kernel has taken what is queued.
-    Full(E),
-    /// The last entry is linked to a next one that is not here. A link that is left open
-    /// would tie to whatever is pushed next, or be cut by a submit.
-    OpenChain(E),
-    /// More entries than the queue has slots: these can never go in together.
-    TooMany(E),
-}
-
-impl<E> PushError<E> {
-    /// What was not taken.
-    pub fn into_entries(self) -> E {
-        match self {
-            Self::Full(entries) | Self::OpenChain(entries) | Self::TooMany(entries) => entries,
-        }
-    }
-
-    /// The same error about something else.
-    pub(crate) fn map<F>(self, f: impl FnOnce(E) -> F) -> PushError<F> {
-        match self {
-            Self::Full(e) => PushError::Full(f(e)),
-            Self::OpenChain(e) => PushError::OpenChain(f(e)),
-            Self::TooMany(e) => PushError::TooMany(f(e)),
-        }
-    }
-}
-
-impl<E> fmt::Display for PushError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "the submission queue is full: submit, then push again",
-            Self::OpenChain(_) => {
-                "the last entry is linked to an entry that is not here: push the whole chain \
-                 at once, its last entry without a link"
-            }
-            Self::TooMany(_) => "more entries at once than the submission queue has slots",
-        })
-    }
-}
-
-impl<E: fmt::Debug> core::error::Error for PushError<E> {}
+use super::push_error::PushError;
 
 /// Where the pieces of a submission queue are.
 #[derive(Debug)]
@@ -364,7 +317,9 @@ impl<S: SqEntry> Sq<S> {
 
     #[cold]
     fn rewind(&mut self, count: u32) {
-        let left = self.tail().0.saturating_sub(count);
+        // The tail counts from 0, unless the other side had written to it before this one took it
+        // over.
+        let left = self.tail().0.saturating_sub(count).min(self.capacity());
         for slot in 0..left {
             let from = self.slot(Position(slot.saturating_add(count)));
             let to = self.slot(Position(slot));

@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::{Kernel, SIZE, entry};
 use crate::entry::{Cqe, CqeMixed, Sqe128, SqeMixed};
-use crate::ring::sq::PushError;
+use crate::ring::push_error::PushError;
 use crate::sys::{CqeFlags, Opcode, SqeFlags, io_uring_cqe};
 
 type Mixed = Kernel<SqeMixed, CqeMixed>;

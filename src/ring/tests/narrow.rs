@@ -6,7 +6,7 @@ use std::vec::Vec;
 use super::{Kernel, SIZE, START, entry, push_many};
 use crate::entry::{Cqe, Sqe};
 use crate::ring::cq::Cq;
-use crate::ring::sq::PushError;
+use crate::ring::push_error::PushError;
 use crate::sys::{CqFlags, CqeFlags, SqStatus, io_uring_cqe};
 
 #[test]

@@ -1,0 +1,51 @@
+//! Why a submission queue did not take what was pushed.
+#![forbid(unsafe_code)]
+
+use core::fmt;
+
+/// Why entries were not taken, with what was not taken.
+///
+/// Nothing of `entries` has been queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushError<E> {
+    /// The queue has no room now; it will have when the kernel has taken what is queued.
+    Full(E),
+    /// The last entry is linked to a next one that is not here. A link that is left open
+    /// would tie to whatever is pushed next, or be cut by a submit.
+    OpenChain(E),
+    /// More entries than the queue has slots: these can never go in together.
+    TooMany(E),
+}
+
+impl<E> PushError<E> {
+    /// What was not taken.
+    pub fn into_entries(self) -> E {
+        match self {
+            Self::Full(entries) | Self::OpenChain(entries) | Self::TooMany(entries) => entries,
+        }
+    }
+
+    /// The same error about something else.
+    pub(crate) fn map<F>(self, f: impl FnOnce(E) -> F) -> PushError<F> {
+        match self {
+            Self::Full(e) => PushError::Full(f(e)),
+            Self::OpenChain(e) => PushError::OpenChain(f(e)),
+            Self::TooMany(e) => PushError::TooMany(f(e)),
+        }
+    }
+}
+
+impl<E> fmt::Display for PushError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the submission queue is full: submit, then push again",
+            Self::OpenChain(_) => {
+                "the last entry is linked to an entry that is not here: push the whole chain \
+                 at once, its last entry without a link"
+            }
+            Self::TooMany(_) => "more entries at once than the submission queue has slots",
+        })
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for PushError<E> {}
