@@ -12,6 +12,8 @@ use crate::entry::{CqEntry, Cqe, Cqe32, CqeMixed, SqEntry, Sqe, Sqe128, SqeMixed
 use crate::handle::{Handle, RingFd};
 use crate::ring::layout::{Layout, ring_bytes};
 use crate::ring::map::{Memory, RingMemory};
+#[cfg(feature = "sim")]
+use crate::sim;
 use crate::sys::{self, SetupFlags, io_uring_params};
 use crate::thread::{AnyThread, NoFd, OneThread};
 use crate::uring::IoUring;
@@ -55,6 +57,8 @@ pub struct Builder<S: SqEntry = Sqe, C: CqEntry = Cqe> {
     dont_fork: bool,
     register_ring_fd: bool,
     memory: Option<RingMemory>,
+    #[cfg(feature = "sim")]
+    simulated: Option<i32>,
     widths: PhantomData<(S, C)>,
 }
 
@@ -84,6 +88,8 @@ impl Builder {
             dont_fork: false,
             register_ring_fd: false,
             memory: None,
+            #[cfg(feature = "sim")]
+            simulated: None,
             widths: PhantomData,
         }
     }
@@ -260,6 +266,8 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
             dont_fork: self.dont_fork,
             register_ring_fd: self.register_ring_fd,
             memory: self.memory,
+            #[cfg(feature = "sim")]
+            simulated: self.simulated,
             widths: PhantomData,
         }
     }
@@ -279,6 +287,14 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
     #[must_use]
     pub const unsafe fn memory(mut self, memory: RingMemory) -> Self {
         self.memory = Some(memory);
+        self
+    }
+
+    /// Makes the ring in `kernel`, a simulated one, and makes no system call.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn simulated(mut self, kernel: &sim::Kernel) -> Self {
+        self.simulated = Some(kernel.number());
         self
     }
 
@@ -428,27 +444,39 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
             // The kernel fills in its words, and not all of them in every version.
             unsafe { bytes.write_bytes(0, memory.rings.len()) };
         }
-        // SAFETY: `params` is valid for reads and writes, and so is memory of the caller's,
-        // which `check` found to be long enough for what the kernel puts there.
-        let fd = unsafe { sys::io_uring_setup(entries, &mut params) }
+        // SAFETY: `params` names no memory, or the caller's, which `check` found to be long
+        // enough for what the kernel puts there.
+        let fd = unsafe { self.call(entries, &mut params) }
             .map_err(|errno| BuildError::refused(Errno::from_raw_os_error(errno), &params))?;
-        let fd = if flags.contains(SetupFlags::REGISTERED_FD_ONLY) {
-            RingFd::Index(fd)
-        } else {
-            // SAFETY: set-up just made the descriptor, and nobody else knows it.
-            RingFd::Owned(unsafe { OwnedFd::from_raw_fd(fd) })
-        };
         // From here on the ring is closed on each way out.
         let handle = Handle::new(fd);
         let layout = Layout::new(&params, size_of::<S::Slot>(), size_of::<C::Slot>())?;
-        let memory = match (self.memory, handle.fd()) {
-            (None, Some(fd)) => Memory::map(fd, layout, self.dont_fork).map_err(BuildError::Map)?,
-            (None, None) => return Err(BuildError::NeedsMethod { flags: SetupFlags::NO_MMAP }),
-            (Some(memory), _) => Memory::provided(memory, layout)
+        let memory = match self.memory {
+            None => handle.map(layout, self.dont_fork).map_err(BuildError::Map)?,
+            Some(memory) => Memory::provided(memory, layout)
                 .ok_or(BuildError::Memory { needed: self.memory_needed(entries)? })?,
         };
         // SAFETY: the ring was just set up with these parameters, and is empty.
         Ok(unsafe { IoUring::new_raw(handle, memory, params) })
+    }
+
+    /// `io_uring_setup(2)`.
+    ///
+    /// # Safety
+    ///
+    /// Memory that `params` names is valid for all that the kernel puts there.
+    unsafe fn call(&self, entries: u32, params: &mut io_uring_params) -> Result<RingFd, i32> {
+        #[cfg(feature = "sim")]
+        if let Some(number) = self.simulated {
+            return sim::setup(number, entries, params).map(RingFd::Simulated);
+        }
+        // SAFETY: `params` is valid for reads and writes; the caller answers for the rest.
+        let fd = unsafe { sys::io_uring_setup(entries, params) }?;
+        if params.flags.contains(SetupFlags::REGISTERED_FD_ONLY) {
+            return Ok(RingFd::Index(fd));
+        }
+        // SAFETY: set-up just made the descriptor, and nobody else knows it.
+        Ok(RingFd::Owned(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 }
 
@@ -462,35 +490,3 @@ const TYPED: SetupFlags = SetupFlags::SQE128
     .union(SetupFlags::REGISTERED_FD_ONLY)
     .union(SetupFlags::CQSIZE)
     .union(SetupFlags::ATTACH_WQ);
-
-#[cfg(test)]
-mod tests {
-    use super::{
-        FromRawFd, Handle, IoUring, Layout, Memory, OwnedFd, RingFd, io_uring_params, sys,
-    };
-    use crate::entry::{Cqe, Sqe};
-    use crate::ops::Nop;
-
-    /// liburing: ignore-single-mmap.
-    #[test]
-    #[cfg_attr(miri, ignore = "Miri makes no system calls")]
-    fn queues_that_are_mapped_apart_work_as_well() {
-        let mut params = io_uring_params::ZEROED;
-        // SAFETY: `params` is valid for reads and writes, and names no memory.
-        let fd = unsafe { sys::io_uring_setup(4, &mut params) }.unwrap();
-        // SAFETY: set-up just made the descriptor, and nobody else knows it.
-        let handle = Handle::new(RingFd::Owned(unsafe { OwnedFd::from_raw_fd(fd) }));
-        // What Linux 5.3 and older say.
-        params.features.remove(sys::Features::SINGLE_MMAP);
-        let layout = Layout::new(&params, size_of::<Sqe>(), size_of::<Cqe>()).unwrap();
-        assert!(layout.cq_region.is_some());
-        let memory = Memory::map(handle.fd().unwrap(), layout, false).unwrap();
-        // SAFETY: the ring was just set up with these parameters, and is empty.
-        let mut ring: IoUring = unsafe { IoUring::new_raw(handle, memory, params) };
-        for user_data in 0..20 {
-            ring.submission().push_safe(Nop::new().sqe(user_data)).unwrap();
-            assert_eq!(ring.submit_and_wait(1), Ok(1));
-            assert_eq!(ring.completion().pop().map(|cqe| cqe.user_data()), Some(user_data));
-        }
-    }
-}

@@ -5,6 +5,10 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::register::{self, Registrar};
+use crate::ring::layout::Layout;
+use crate::ring::map::{Memory, Reservation};
+#[cfg(feature = "sim")]
+use crate::sim;
 use crate::submit::Enter;
 use crate::sys::{EnterFlags, io_uring_params};
 
@@ -15,6 +19,9 @@ pub(crate) enum RingFd {
     Owned(OwnedFd),
     /// An index registered with the thread, and no descriptor at all.
     Index(i32),
+    /// The number of a ring of the simulated kernel.
+    #[cfg(feature = "sim")]
+    Simulated(i32),
 }
 
 /// The name of a ring, released when dropped.
@@ -35,6 +42,8 @@ impl Handle {
         match &self.fd {
             RingFd::Owned(fd) => Some(fd.as_fd()),
             RingFd::Index(_) => None,
+            #[cfg(feature = "sim")]
+            RingFd::Simulated(_) => None,
         }
     }
 
@@ -43,6 +52,8 @@ impl Handle {
         match &self.fd {
             RingFd::Owned(_) => self.registered,
             RingFd::Index(index) => Some(*index),
+            #[cfg(feature = "sim")]
+            RingFd::Simulated(_) => None,
         }
     }
 
@@ -52,6 +63,8 @@ impl Handle {
             (RingFd::Owned(fd), None) => (fd.as_raw_fd(), EnterFlags::empty()),
             (RingFd::Index(index), _) => (*index, EnterFlags::REGISTERED_RING),
             (_, Some(index)) => (index, EnterFlags::REGISTERED_RING),
+            #[cfg(feature = "sim")]
+            (RingFd::Simulated(number), None) => (*number, EnterFlags::empty()),
         };
         Enter::new(fd, base, params.flags, params.features)
     }
@@ -61,6 +74,31 @@ impl Handle {
         match &self.fd {
             RingFd::Owned(fd) => Registrar::new(fd.as_fd()),
             RingFd::Index(index) => Registrar::of_index(*index),
+            #[cfg(feature = "sim")]
+            RingFd::Simulated(number) => Registrar::of_simulated(*number),
+        }
+    }
+
+    /// Maps the queues.
+    pub(crate) fn map(&self, layout: Layout, dont_fork: bool) -> Result<Memory, Errno> {
+        match &self.fd {
+            RingFd::Owned(fd) => Memory::map(fd.as_fd(), layout, dont_fork),
+            // There is nothing to map from: such rings lie in memory of the caller's.
+            RingFd::Index(_) => Err(Errno::BADF),
+            #[cfg(feature = "sim")]
+            RingFd::Simulated(number) => {
+                Memory::provided(sim::map(*number)?, layout).ok_or(Errno::INVAL)
+            }
+        }
+    }
+
+    /// Keeps addresses free for queues of these many bytes, until just before they are mapped.
+    pub(crate) fn reserve(&self, rings: usize, sqes: usize) -> Result<Option<Reservation>, Errno> {
+        match &self.fd {
+            RingFd::Owned(_) | RingFd::Index(_) => Memory::reserve(rings, sqes).map(Some),
+            // Its memory is there already.
+            #[cfg(feature = "sim")]
+            RingFd::Simulated(_) => Ok(None),
         }
     }
 
@@ -78,6 +116,10 @@ impl Drop for Handle {
         if let Some(index) = self.index() {
             // Fails only where the index is gone with its thread, in a child process say.
             let _ = register::unregister_ring_fd(self.registrar(), index);
+        }
+        #[cfg(feature = "sim")]
+        if let RingFd::Simulated(number) = self.fd {
+            sim::close(number);
         }
     }
 }

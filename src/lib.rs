@@ -54,6 +54,8 @@
 //! - `std`, on by default: conversions to `std::io::Error`, and the descriptor types of std.
 //! - `owned`: halves of a ring that own it together, for those who keep them apart for good.
 //!   Needs an allocator.
+//! - `sim`: the simulated kernel, module `sim`, for tests. Unstable: it may change with any
+//!   release. Needs std.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -64,6 +66,7 @@ extern crate std;
 
 mod build_error;
 mod builder;
+mod call;
 mod capabilities;
 mod completion;
 mod disabled;
@@ -77,6 +80,8 @@ mod owned;
 pub mod register;
 mod resize;
 mod ring;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod submission;
 mod submit;
 mod target;

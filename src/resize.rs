@@ -9,7 +9,6 @@ use crate::builder::Builder;
 use crate::entry::{CqEntry, SqEntry};
 use crate::ring::cq::Cq;
 use crate::ring::layout::{Layout, LayoutError};
-use crate::ring::map::Memory;
 use crate::ring::sq::Sq;
 use crate::sys::{RegisterOp, SetupFlags, io_uring_params};
 use crate::thread::HasFd;
@@ -92,7 +91,7 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
     pub fn resize(&mut self, entries: u32, cq_entries: Option<u32>) -> Result<(), ResizeError> {
         let sizes = Builder::<S, C>::sized(cq_entries);
         let needed = sizes.memory_needed(entries).map_err(ResizeError::Sizes)?;
-        if self.memory.is_provided() {
+        if self.setup_flags().contains(SetupFlags::NO_MMAP) {
             return Err(ResizeError::ProvidedMemory);
         }
         // Linux 6.18 returns 0 for the offset of the array, where the queues' words are.
@@ -109,7 +108,8 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
         if queued > sq_takes || ready > cq_takes {
             return Err(ResizeError::TooSmall { queued, ready });
         }
-        let reservation = Memory::reserve(needed.rings, needed.sqes).map_err(ResizeError::Map)?;
+        let reservation =
+            self.handle.reserve(needed.rings, needed.sqes).map_err(ResizeError::Map)?;
 
         let mut params = io_uring_params {
             sq_entries: entries,
@@ -128,9 +128,11 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
         params.features = self.params.features;
         let layout = Layout::new(&params, size_of::<S::Slot>(), size_of::<C::Slot>())
             .map_err(ResizeError::Layout)?;
-        let fd = self.handle.fd().ok_or(ResizeError::Lost(Errno::BADF))?;
-        let memory =
-            self.memory.map_reserved(fd, layout, reservation).map_err(ResizeError::Lost)?;
+        // The kernel chooses the addresses of a ring, and refuses any that it is told. So those
+        // that were kept free are set free first, and nothing is lacking unless another thread
+        // takes them in between.
+        drop(reservation);
+        let memory = self.handle.map(layout, self.memory.dont_fork()).map_err(ResizeError::Lost)?;
         // SAFETY: the memory is that of the ring, resized, and outlives the queue, which is a field
         // before it.
         let sq = unsafe { memory.sq_parts(params.flags) };

@@ -8,6 +8,7 @@ use core::fmt;
 
 use rustix::io::Errno;
 
+use crate::call;
 use crate::entry::SqEntry;
 use crate::ring::sq::Sq;
 use crate::sys::{
@@ -404,7 +405,7 @@ impl Enter {
         //    what it points to, is borrowed by the caller of `call`. The kernel only reads it.
         // 2. The entries that this hands over were pushed under the contract of
         //    `SubmissionQueue::push`, which is what makes them the kernel's to carry out.
-        let result = unsafe { sys::io_uring_enter(self.fd, to_submit, want, flags, arg, arg_size) };
+        let result = unsafe { call::enter(self.fd, to_submit, want, flags, arg, arg_size) };
         result.map_err(Errno::from_raw_os_error)
     }
 }

@@ -370,3 +370,37 @@ impl<S: SqEntry, C: CqEntry, T> fmt::Debug for IoUring<S, C, T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::fd::{FromRawFd, OwnedFd};
+
+    use super::{Cqe, Handle, IoUring, Memory, Sqe, io_uring_params};
+    use crate::handle::RingFd;
+    use crate::ops::Nop;
+    use crate::ring::layout::Layout;
+    use crate::sys;
+
+    /// liburing: ignore-single-mmap.
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri makes no system calls")]
+    fn queues_that_are_mapped_apart_work_as_well() {
+        let mut params = io_uring_params::ZEROED;
+        // SAFETY: `params` is valid for reads and writes, and names no memory.
+        let fd = unsafe { sys::io_uring_setup(4, &mut params) }.unwrap();
+        // SAFETY: set-up just made the descriptor, and nobody else knows it.
+        let handle = Handle::new(RingFd::Owned(unsafe { OwnedFd::from_raw_fd(fd) }));
+        // What Linux 5.3 and older say.
+        params.features.remove(sys::Features::SINGLE_MMAP);
+        let layout = Layout::new(&params, size_of::<Sqe>(), size_of::<Cqe>()).unwrap();
+        assert!(layout.cq_region.is_some());
+        let memory = Memory::map(handle.fd().unwrap(), layout, false).unwrap();
+        // SAFETY: the ring was just set up with these parameters, and is empty.
+        let mut ring: IoUring = unsafe { IoUring::new_raw(handle, memory, params) };
+        for user_data in 0..20 {
+            ring.submission().push_safe(Nop::new().sqe(user_data)).unwrap();
+            assert_eq!(ring.submit_and_wait(1), Ok(1));
+            assert_eq!(ring.completion().pop().map(|cqe| cqe.user_data()), Some(user_data));
+        }
+    }
+}

@@ -33,9 +33,10 @@ pub use restrictions::{Restriction, restrict_task};
 
 pub use crate::target::FileSlot;
 
+use crate::call;
 use crate::ring::map::Region;
 use crate::sys::{
-    self, IORING_REGISTER_USE_REGISTERED_RING, RegisterOp, RsrcRegisterFlags, SharedPtr,
+    IORING_REGISTER_USE_REGISTERED_RING, RegisterOp, RsrcRegisterFlags, SharedPtr,
     io_uring_rsrc_register, io_uring_rsrc_update, io_uring_rsrc_update2,
 };
 
@@ -74,7 +75,7 @@ pub unsafe fn register(
     nr_args: u32,
 ) -> Result<u32, Errno> {
     // SAFETY: the caller's promise is the kernel's demand.
-    let result = unsafe { sys::io_uring_register(fd, op.as_raw(), arg, nr_args) };
+    let result = unsafe { call::register(fd, op.as_raw(), arg, nr_args) };
     result.map_err(Errno::from_raw_os_error)
 }
 
@@ -86,6 +87,12 @@ impl<'r> Registrar<'r> {
     /// For a ring that has no descriptor but an index registered with this thread.
     pub(crate) const fn of_index(index: i32) -> Self {
         Self { fd: index, by_index: IORING_REGISTER_USE_REGISTERED_RING, ring: PhantomData }
+    }
+
+    /// For a ring of the simulated kernel.
+    #[cfg(feature = "sim")]
+    pub(crate) const fn of_simulated(number: i32) -> Self {
+        Self { fd: number, by_index: 0, ring: PhantomData }
     }
 
     /// Calls `io_uring_register(2)` on this ring with nothing checked.

@@ -82,24 +82,9 @@ impl Memory {
         Ok(Reservation { _rings: Region::reserve(rings)?, _sqes: Region::reserve(sqes)? })
     }
 
-    /// Maps the regions of the ring behind `fd` anew, after it was resized, to where addresses
-    /// were kept free for them.
-    ///
-    /// The kernel chooses the addresses of a ring, and refuses any that it is told. So they are
-    /// set free first, and nothing is lacking unless another thread takes them in between.
-    pub(crate) fn map_reserved(
-        &self,
-        fd: BorrowedFd<'_>,
-        layout: Layout,
-        reservation: Reservation,
-    ) -> Result<Self, Errno> {
-        drop(reservation);
-        Self::map(fd, layout, self.dont_fork)
-    }
-
-    /// Whether the memory is the caller's.
-    pub(crate) const fn is_provided(&self) -> bool {
-        !self.sq.mapped
+    /// Whether the regions are kept out of child processes.
+    pub(crate) const fn dont_fork(&self) -> bool {
+        self.dont_fork
     }
 
     /// Uses the caller's memory. Returns `None` if it is too small for `layout`.

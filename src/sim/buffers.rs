@@ -1,0 +1,130 @@
+//! Rings of provided buffers, from the kernel's side.
+
+use core::mem::offset_of;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU16, Ordering};
+
+use rustix::io::Errno;
+
+use crate::sys::{
+    BufRingFlags, CqeFlags, IORING_CQE_BUFFER_SHIFT, SharedPtr, buf_ring_head, io_uring_buf,
+    io_uring_buf_reg,
+};
+
+use super::files::Range;
+
+/// A ring of provided buffers, in memory of the program's.
+pub(super) struct Group {
+    entries: NonNull<io_uring_buf>,
+    count: u16,
+    /// Up to where buffers are used up.
+    pub(super) head: u16,
+    /// Whether a buffer is used up bit by bit, and how many bytes make it worth going on.
+    incremental: bool,
+    min_left: u32,
+}
+
+// SAFETY: memory has no thread; that the program shares it is what the tail is for.
+unsafe impl Send for Group {}
+
+/// A buffer, or the part of one, that an operation uses.
+pub(super) struct Picked {
+    pub(super) range: Range,
+    /// What its completion says.
+    pub(super) flags: CqeFlags,
+}
+
+/// The most buffers of a ring.
+const MOST: u32 = 32_768;
+
+impl Group {
+    /// Takes a registration over.
+    ///
+    /// # Safety
+    ///
+    /// Until the value is dropped, the memory that `reg` names, unless `Err` is returned, is valid
+    /// for reads and writes and is used by nobody but a program that keeps to the rules.
+    pub(super) unsafe fn new(reg: &io_uring_buf_reg) -> Result<Self, Errno> {
+        let incremental = reg.flags.contains(BufRingFlags::INC);
+        let known = reg.flags.difference(BufRingFlags::INC).is_empty();
+        if !known || reg.resv != [0; 5] || (reg.min_left > 0 && !incremental) {
+            return Err(Errno::INVAL);
+        }
+        if !reg.ring_entries.is_power_of_two() || reg.ring_entries > MOST {
+            return Err(Errno::INVAL);
+        }
+        let count = u16::try_from(reg.ring_entries).map_err(|_| Errno::INVAL)?;
+        let entries: *mut io_uring_buf = reg.ring_addr.as_ptr().cast();
+        let entries = NonNull::new(entries).ok_or(Errno::FAULT)?;
+        if entries.addr().get() % 4096 != 0 {
+            return Err(Errno::INVAL);
+        }
+        Ok(Self { entries, count, head: 0, incremental, min_left: reg.min_left })
+    }
+
+    /// The next buffer, `len` bytes of it or all if that is 0 or more than it has. What is picked
+    /// counts as used, as for a regular file, even if less is read.
+    pub(super) fn pick(&mut self, len: usize) -> Result<Picked, Errno> {
+        if self.tail() == self.head {
+            return Err(Errno::NOBUFS);
+        }
+        let entry = self.entry(self.head);
+        // SAFETY: a field of an entry, inside the memory of the ring; here and below.
+        let addr = unsafe { &raw mut (*entry).addr };
+        // SAFETY: as above.
+        let size = unsafe { &raw mut (*entry).len };
+        // SAFETY: as above.
+        let bid = unsafe { &raw const (*entry).bid };
+        // SAFETY: valid for reads. The program does not write to it: it is published.
+        let start = unsafe { addr.read() };
+        // SAFETY: as above.
+        let there = unsafe { size.read() };
+        // SAFETY: as above.
+        let id = unsafe { bid.read() };
+        let there_bytes = there as usize;
+        let used = if len == 0 { there_bytes } else { len.min(there_bytes) };
+        let mut flags = CqeFlags::BUFFER.bits() | u32::from(id) << IORING_CQE_BUFFER_SHIFT;
+        // At most what is there, which is a u32.
+        let left = there - u32::try_from(used).unwrap_or(there);
+        // A buffer of no length at all is gone over as the kernel does: it stays.
+        if self.incremental && ((left > 0 && left >= self.min_left) || used == 0) {
+            let behind = start.as_ptr().cast::<u8>().wrapping_add(used);
+            // SAFETY: valid for writes, and the kernel's to change as long as it is published.
+            unsafe { addr.write(SharedPtr::from_mut(behind)) };
+            // SAFETY: as above.
+            unsafe { size.write(left) };
+            flags |= CqeFlags::BUF_MORE.bits();
+        } else {
+            if self.incremental {
+                // SAFETY: as above.
+                unsafe { size.write(0) };
+            }
+            self.head = self.head.wrapping_add(1);
+        }
+        let range = Range { start, len: used };
+        Ok(Picked { range, flags: CqeFlags::from_bits_retain(flags) })
+    }
+
+    /// Uses buffers up without a look at them. Returns how many.
+    pub(super) fn spend(&mut self, most: u16) -> u16 {
+        let count = self.tail().wrapping_sub(self.head).min(most);
+        self.head = self.head.wrapping_add(count);
+        count
+    }
+
+    /// Up to where the program has added buffers.
+    fn tail(&self) -> u16 {
+        let first = self.entries.cast::<u8>();
+        // SAFETY: inside the first entry, which is as long as the head.
+        let tail = unsafe { first.add(offset_of!(buf_ring_head, tail)) };
+        // SAFETY: valid, aligned in an entry that is, and accessed atomically by both sides.
+        let tail = unsafe { AtomicU16::from_ptr(tail.cast().as_ptr()) };
+        tail.load(Ordering::Acquire)
+    }
+
+    fn entry(&self, position: u16) -> *mut io_uring_buf {
+        let slot = usize::from(position % self.count);
+        // SAFETY: below the number of entries, by the line above.
+        unsafe { self.entries.as_ptr().add(slot) }
+    }
+}

@@ -1,0 +1,248 @@
+//! Carrying requests out: transfers, timeouts, cancelling.
+
+use rustix::io::Errno;
+
+use crate::sys::{CancelFlags, CqeFlags};
+
+use super::Pace;
+use super::files::{Range, TransferFault};
+use super::operation::{Key, Plan, Time, Transfer};
+use super::requests::{Chain, Flight, Outcome, Timer, Work};
+use super::state::{Ring, World};
+
+impl Ring {
+    /// Starts the first request of a chain.
+    pub(super) fn start(&mut self, world: &mut World, chain: Chain) {
+        let Some(request) = chain.front() else { return };
+        if let Some(errno) = request.refused {
+            return self.finish(world, chain, Outcome::error(errno));
+        }
+        match &request.plan {
+            Plan::Nop { result, extra, file, buffer, later } => {
+                let unknown = file.is_some_and(|file| !world.files.contains_key(&file));
+                // No buffer is ever registered.
+                let error =
+                    if unknown { Some(Errno::BADF) } else { buffer.then_some(Errno::FAULT) };
+                let result = error.map_or(*result, |errno| -errno.raw_os_error());
+                let outcome =
+                    Outcome { result, failed: result < 0, extra: *extra, ..Outcome::new(Ok(0)) };
+                if *later {
+                    self.requests.work.push_back(Work::Finish(chain, outcome));
+                } else {
+                    self.finish(world, chain, outcome);
+                }
+            }
+            Plan::Transfer(_) if world.pace == Pace::Inline => {
+                let outcome = self.transfer(world, &chain);
+                self.finish(world, chain, outcome);
+            }
+            Plan::Transfer(_) => self.requests.flights.push(Flight { chain, timer: None }),
+            Plan::Timeout { time, count, .. } => {
+                let count =
+                    (*count > 0).then(|| self.completions.counted.wrapping_add((*count).into()));
+                let timer = Timer { at: time.instant(world.now), count };
+                self.requests.flights.push(Flight { chain, timer: Some(timer) });
+            }
+            Plan::TimeoutRemove { user_data, time } => {
+                let result = self.remove_timeout(world, *user_data, *time);
+                self.finish(world, chain, Outcome::new(result));
+            }
+            Plan::Cancel(key) => {
+                let result = self.cancel(world, *key);
+                self.finish(world, chain, Outcome::new(result));
+            }
+            Plan::Fail(errno) => {
+                let outcome = Outcome::error(*errno);
+                self.finish(world, chain, outcome);
+            }
+        }
+    }
+
+    /// Completes the request in flight that is `nth` in the order of their start.
+    pub(super) fn complete(&mut self, world: &mut World, nth: usize) -> bool {
+        if nth >= self.requests.flights.len() {
+            return false;
+        }
+        let flight = self.requests.flights.remove(nth);
+        if flight.timer.is_some() {
+            self.fire(flight.chain);
+        } else {
+            let outcome = self.transfer(world, &flight.chain);
+            self.requests.work.push_back(Work::Finish(flight.chain, outcome));
+        }
+        true
+    }
+
+    /// Completes what is in flight and needs nothing but to be asked for. Returns whether there
+    /// was any.
+    pub(super) fn bring_in(&mut self, world: &mut World) -> bool {
+        let mut any = false;
+        while world.pace != Pace::Held {
+            let nth = self.requests.flights.iter().position(|flight| flight.timer.is_none());
+            let Some(nth) = nth else { break };
+            any |= self.complete(world, nth);
+        }
+        any
+    }
+
+    /// Carries the transfer out that is the first request of `chain`.
+    fn transfer(&mut self, world: &mut World, chain: &Chain) -> Outcome {
+        let Some(Plan::Transfer(transfer)) = chain.front().map(|request| &request.plan) else {
+            return Outcome::error(Errno::INVAL);
+        };
+        let mut flags = CqeFlags::empty();
+        let mut wanted = transfer.ranges.iter().map(|range| range.len).sum();
+        let result = self.moved(world, transfer, &mut wanted, &mut flags);
+        let short = result.is_ok_and(|moved| moved < wanted);
+        // A transfer has less than 2^31 bytes.
+        let result = result.map(|moved| i32::try_from(moved).unwrap_or(i32::MAX));
+        let outcome = Outcome::new(result);
+        Outcome { flags, failed: outcome.failed || short, ..outcome }
+    }
+
+    /// How many bytes a transfer moves. Says in `flags` what buffer was picked, and in `wanted`
+    /// how many bytes would be all.
+    fn moved(
+        &mut self,
+        world: &mut World,
+        transfer: &Transfer,
+        wanted: &mut usize,
+        flags: &mut CqeFlags,
+    ) -> Result<usize, Errno> {
+        let program = self.program();
+        let file = world.files.get_mut(&transfer.file).ok_or(Errno::BADF)?;
+        let limit = match world.transfer_faults.pop_front() {
+            Some(TransferFault::Fail(errno)) => return Err(errno),
+            Some(TransferFault::Short(limit)) => limit,
+            None => usize::MAX,
+        };
+        let picked: [Range; 1];
+        let mut ranges = transfer.ranges.as_slice();
+        if let Some(group) = transfer.group {
+            if !program.trusted {
+                return Err(Errno::FAULT);
+            }
+            let group = self.groups.get_mut(&group).ok_or(Errno::NOBUFS)?;
+            let buffer = group.pick(*wanted)?;
+            *flags = buffer.flags;
+            *wanted = buffer.range.len;
+            picked = [buffer.range];
+            ranges = &picked;
+        }
+        if transfer.write {
+            // SAFETY: the program keeps the ranges until the request is complete, by the contract
+            // of pushing.
+            unsafe { file.write(program, transfer.at, ranges, limit) }
+        } else {
+            // SAFETY: as above; provided buffers by the contract of adding them.
+            unsafe { file.read(program, transfer.at, ranges, limit) }
+        }
+    }
+
+    /// Lets a timeout's time be up.
+    fn fire(&mut self, chain: Chain) {
+        let is_success = chain.front().is_some_and(|request| {
+            matches!(request.plan, Plan::Timeout { etime_is_success: true, .. })
+        });
+        let failed = !is_success;
+        self.requests.fired += 1;
+        let outcome = Outcome { failed, counts: false, ..Outcome::error(Errno::TIME) };
+        self.requests.work.push_back(Work::Finish(chain, outcome));
+    }
+
+    /// Lets those timeouts fire whose time is up, in the order of their times.
+    pub(super) fn fire_due(&mut self, world: &World) {
+        while let Some((nth, at)) = self.next_timer() {
+            if at > world.now {
+                return;
+            }
+            let flight = self.requests.flights.remove(nth);
+            self.fire(flight.chain);
+        }
+    }
+
+    /// The timeout that fires next, and when.
+    pub(super) fn next_timer(&self) -> Option<(usize, i128)> {
+        let flights = self.requests.flights.iter().enumerate();
+        let timers = flights.filter_map(|(nth, flight)| Some((nth, flight.timer?.at)));
+        timers.min_by_key(|(_, at)| *at)
+    }
+
+    /// Completes those timeouts for which enough else has completed.
+    pub(super) fn fire_counted(&mut self) {
+        loop {
+            let counted = self.completions.counted;
+            let is_due = |flight: &Flight| {
+                flight.timer.and_then(|timer| timer.count).is_some_and(|count| counted >= count)
+            };
+            let Some(nth) = self.requests.flights.iter().position(is_due) else { return };
+            let flight = self.requests.flights.remove(nth);
+            self.requests.fired += 1;
+            let outcome = Outcome { counts: false, ..Outcome::new(Ok(0)) };
+            self.requests.work.push_back(Work::Finish(flight.chain, outcome));
+        }
+    }
+
+    /// Removes the first timeout with `user_data`, or gives it another time.
+    fn remove_timeout(
+        &mut self,
+        world: &World,
+        user_data: u64,
+        time: Option<Time>,
+    ) -> Result<i32, Errno> {
+        let is_meant = |flight: &Flight| {
+            let same = flight.chain.front().is_some_and(|request| request.user_data == user_data);
+            flight.timer.is_some() && same
+        };
+        let nth = self.requests.flights.iter().position(is_meant).ok_or(Errno::NOENT)?;
+        if let Some(time) = time {
+            if let Some(flight) = self.requests.flights.get_mut(nth) {
+                // What is counted is forgotten, as by the kernel.
+                flight.timer = Some(Timer { at: time.instant(world.now), count: None });
+            }
+        } else {
+            self.cancel_flight(nth);
+        }
+        Ok(0)
+    }
+
+    /// Cancels what matches, and says how many if all were meant.
+    fn cancel(&mut self, world: &World, key: Key) -> Result<i32, Errno> {
+        type F = CancelFlags;
+        if key.flags.contains(F::FD) && !world.files.contains_key(&key.file) {
+            return Err(Errno::BADF);
+        }
+        let all = key.flags.intersects(F::ALL | F::ANY);
+        let mut count = 0;
+        while let Some(nth) = self.requests.flights.iter().position(|flight| key.matches(flight)) {
+            self.cancel_flight(nth);
+            if !all {
+                return Ok(0);
+            }
+            count += 1;
+        }
+        if all { Ok(count) } else { Err(Errno::NOENT) }
+    }
+
+    fn cancel_flight(&mut self, nth: usize) {
+        let flight = self.requests.flights.remove(nth);
+        let outcome = Outcome::error(Errno::CANCELED);
+        self.requests.work.push_back(Work::Finish(flight.chain, outcome));
+    }
+}
+
+impl Key {
+    fn matches(&self, flight: &Flight) -> bool {
+        type F = CancelFlags;
+        let Some(request) = flight.chain.front() else { return false };
+        let file =
+            if let Plan::Transfer(transfer) = &request.plan { Some(transfer.file) } else { None };
+        let by_user_data =
+            self.flags.contains(F::USERDATA) || !self.flags.intersects(F::FD | F::OP);
+        self.flags.contains(F::ANY)
+            || !((self.flags.contains(F::FD) && file != Some(self.file))
+                || (self.flags.contains(F::OP)
+                    && u32::from(request.opcode.as_raw()) != self.opcode)
+                || (by_user_data && request.user_data != self.user_data))
+    }
+}

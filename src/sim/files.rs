@@ -1,0 +1,177 @@
+//! Files in memory.
+
+use core::fmt;
+use std::vec::Vec;
+
+use rustix::io::Errno;
+
+use crate::sys::SharedPtr;
+use crate::target::{Fixed, Target};
+
+use super::program::Program;
+
+/// How many bytes a simulated file can have: writes beyond are `EFBIG`.
+pub const MAX_FILE: usize = 64 << 20;
+
+/// What a file goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Name {
+    Fd(i32),
+    Fixed(u32),
+}
+
+impl From<Target> for Name {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Fd(fd) => Self::Fd(fd),
+            Target::Fixed(Fixed(slot)) => Self::Fixed(slot),
+        }
+    }
+}
+
+/// How a transfer goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TransferFault {
+    Short(usize),
+    Fail(Errno),
+}
+
+/// A regular file.
+pub(super) struct File {
+    contents: Vec<u8>,
+    /// Where reads and writes go that name no offset.
+    position: u64,
+}
+
+/// A range of the program's memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub(super) start: SharedPtr,
+    pub(super) len: usize,
+}
+
+/// Where in a file a transfer begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum At {
+    Offset(u64),
+    /// The file's position, which moves.
+    Position,
+    /// The end of the file.
+    End,
+}
+
+impl File {
+    pub(super) fn new(contents: Vec<u8>) -> Self {
+        Self { contents, position: 0 }
+    }
+
+    pub(super) fn contents(&self) -> Vec<u8> {
+        self.contents.clone()
+    }
+
+    /// Reads into `ranges`, `limit` bytes at the most.
+    ///
+    /// # Safety
+    ///
+    /// The ranges are valid for writes, unless below the first page.
+    pub(super) unsafe fn read(
+        &mut self,
+        program: Program,
+        at: At,
+        ranges: &[Range],
+        limit: usize,
+    ) -> Result<usize, Errno> {
+        let start = self.start(at);
+        let there = self.contents.get(start..).unwrap_or_default();
+        let mut left = there.get(..limit).unwrap_or(there);
+        let all = left.len();
+        for range in ranges {
+            let (bytes, rest) = left.split_at(range.len.min(left.len()));
+            let to = range.start.as_ptr().cast();
+            // SAFETY: no more bytes than the range has, which is valid by the contract.
+            if let Err(errno) = unsafe { program.give(to, bytes) } {
+                // What was moved before is told.
+                if left.len() == all {
+                    return Err(errno);
+                }
+                break;
+            }
+            left = rest;
+        }
+        let moved = all - left.len();
+        self.move_on(at, start + moved);
+        Ok(moved)
+    }
+
+    /// Writes `ranges`, `limit` bytes at the most.
+    ///
+    /// # Safety
+    ///
+    /// The ranges are valid for reads, unless below the first page.
+    pub(super) unsafe fn write(
+        &mut self,
+        program: Program,
+        at: At,
+        ranges: &[Range],
+        limit: usize,
+    ) -> Result<usize, Errno> {
+        let start = self.start(at);
+        let wanted: usize = ranges.iter().fold(0, |sum, range| sum.saturating_add(range.len));
+        if start >= MAX_FILE && wanted > 0 {
+            return Err(Errno::FBIG);
+        }
+        let mut left = wanted.min(limit).min(MAX_FILE.saturating_sub(start));
+        let mut end = start;
+        for range in ranges {
+            let len = range.len.min(left);
+            if len == 0 {
+                continue;
+            }
+            let mut bytes = std::vec![0; len];
+            // SAFETY: no more bytes than the range has, which is valid by the contract.
+            if let Err(errno) = unsafe { program.take(range.start.as_ptr().cast(), &mut bytes) } {
+                if end == start {
+                    return Err(errno);
+                }
+                break;
+            }
+            self.put(end, &bytes);
+            (end, left) = (end + len, left - len);
+        }
+        self.move_on(at, end);
+        Ok(end - start)
+    }
+
+    /// Puts `bytes` at `start`, with zeros between what was there and them.
+    fn put(&mut self, start: usize, bytes: &[u8]) {
+        let end = start + bytes.len();
+        if self.contents.len() < end {
+            self.contents.resize(end, 0);
+        }
+        if let Some(place) = self.contents.get_mut(start..end) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    fn start(&self, at: At) -> usize {
+        let offset = match at {
+            At::Offset(offset) => offset,
+            At::Position => self.position,
+            At::End => return self.contents.len(),
+        };
+        // Behind every end, if it does not fit.
+        usize::try_from(offset).unwrap_or(usize::MAX)
+    }
+
+    fn move_on(&mut self, at: At, end: usize) {
+        if matches!(at, At::Position) {
+            self.position = end as u64;
+        }
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, at {}", self.contents.len(), self.position)
+    }
+}

@@ -1,0 +1,154 @@
+//! Which simulated kernel a ring's number stands for, and the system calls by that number.
+//!
+//! A kernel stays in the table while it has a handle or a ring.
+
+use core::ffi::c_void;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::ring::map::RingMemory;
+use crate::sys::{EnterFlags, io_uring_params};
+
+use super::state::State;
+
+type Shared = Arc<Mutex<State>>;
+
+static TABLE: Mutex<Table> = Mutex::new(Table { last: i32::MIN, kernels: BTreeMap::new() });
+
+struct Table {
+    /// The number given out last.
+    last: i32,
+    kernels: BTreeMap<i32, Shared>,
+}
+
+/// What the clones of a `Kernel` have together.
+pub(super) struct Handle {
+    number: i32,
+    state: Shared,
+}
+
+impl Handle {
+    pub(super) fn new(state: State) -> Self {
+        let state = Arc::new(Mutex::new(state));
+        let mut table = lock(&TABLE);
+        let number = table.free_number();
+        table.last = number;
+        table.kernels.insert(number, Arc::clone(&state));
+        Self { number, state }
+    }
+
+    pub(super) fn number(&self) -> i32 {
+        self.number
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Who comes last, this or the closing of the ring, removes the kernel: both say what
+        // they have to under its lock.
+        let mut state = self.state();
+        state.orphaned = true;
+        let unused = state.ring.is_none();
+        drop(state);
+        if unused {
+            lock(&TABLE).kernels.remove(&self.number);
+        }
+    }
+}
+
+impl Table {
+    /// The next number below -1 that no kernel has; after the last one they start over.
+    fn free_number(&self) -> i32 {
+        let after = (i32::MIN..-1).filter(|number| *number > self.last);
+        let from_start = i32::MIN..-1;
+        let mut numbers = after.chain(from_start);
+        let free = numbers.find(|number| !self.kernels.contains_key(number));
+        free.expect("2^31 kernels do not fit into memory")
+    }
+}
+
+/// A lock that does not mind a test that panicked while it held it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn find(number: i32) -> Result<Shared, Errno> {
+    lock(&TABLE).kernels.get(&number).cloned().ok_or(Errno::BADF)
+}
+
+/// `io_uring_setup(2)`. The error is a positive errno.
+pub(crate) fn setup(number: i32, entries: u32, params: &mut io_uring_params) -> Result<i32, i32> {
+    let mut set_up = || {
+        let shared = find(number)?;
+        let prepared = lock(&shared).prepare(entries, params)?;
+        // Not under the lock: what a test has put there may ask its kernel something.
+        let ring = prepared.answer(params)?;
+        lock(&shared).install(ring)
+    };
+    set_up().map_err(Errno::raw_os_error)?;
+    Ok(number)
+}
+
+/// The memory of the ring, in place of mapping it.
+pub(crate) fn map(number: i32) -> Result<RingMemory, Errno> {
+    let shared = find(number)?;
+    let state = lock(&shared);
+    let ring = state.ring.as_ref().ok_or(Errno::BADF)?;
+    Ok(ring.memory.shared())
+}
+
+/// `close(2)`: frees the ring and its memory.
+pub(crate) fn close(number: i32) {
+    let Ok(shared) = find(number) else { return };
+    let mut state = lock(&shared);
+    state.ring = None;
+    let unused = state.orphaned;
+    drop(state);
+    if unused {
+        lock(&TABLE).kernels.remove(&number);
+    }
+}
+
+/// `io_uring_enter(2)`. The error is a positive errno.
+///
+/// # Safety
+///
+/// As for [`io_uring_enter`](crate::sys::io_uring_enter).
+pub(crate) unsafe fn enter(
+    number: i32,
+    to_submit: u32,
+    min_complete: u32,
+    flags: EnterFlags,
+    arg: *const c_void,
+    arg_size: usize,
+) -> Result<u32, i32> {
+    let shared = find(number).map_err(Errno::raw_os_error)?;
+    let mut state = lock(&shared);
+    // SAFETY: the caller's promise.
+    let entered = unsafe { state.enter(to_submit, min_complete, flags, arg, arg_size) };
+    entered.map_err(Errno::raw_os_error)
+}
+
+/// `io_uring_register(2)`. The error is a positive errno.
+///
+/// # Safety
+///
+/// As for [`io_uring_register`](crate::sys::io_uring_register).
+pub(crate) unsafe fn register(
+    number: i32,
+    op: u32,
+    arg: *mut c_void,
+    nr_args: u32,
+) -> Result<u32, i32> {
+    let shared = find(number).map_err(Errno::raw_os_error)?;
+    let mut state = lock(&shared);
+    // SAFETY: the caller's promise.
+    let registered = unsafe { state.register(op, arg, nr_args) };
+    registered.map_err(Errno::raw_os_error)
+}

@@ -1,0 +1,155 @@
+//! Links, hard links, drains and skipped successes.
+#![forbid(unsafe_code)]
+
+use std::vec;
+
+use rustix::io::Errno;
+
+use super::{err, failing, nop, push, read, reap, run, simulated};
+use crate::Sqe;
+use crate::ops::Fixed;
+use crate::sim::{Fault, Pace};
+use crate::sys::Opcode;
+
+const CANCELLED: i32 = -125;
+
+#[test]
+fn a_failure_cancels_what_is_linked_behind_it() {
+    let (_kernel, mut ring) = simulated();
+    let chain = [nop(1).link(), failing(2, Errno::IO).link(), nop(3).link(), nop(4), nop(5)];
+    let mut results = run(&mut ring, &chain, 5);
+    results.sort_unstable();
+    let expected = [(1, 0), (2, err(Errno::IO)), (3, CANCELLED), (4, CANCELLED), (5, 0)];
+    assert_eq!(results, expected);
+}
+
+#[test]
+fn a_hard_link_is_not_broken() {
+    let (_kernel, mut ring) = simulated();
+    let chain = [failing(1, Errno::IO).hard_link(), nop(2).hard_link(), nop(3)];
+    assert_eq!(run(&mut ring, &chain, 3), [(1, err(Errno::IO)), (2, 0), (3, 0)]);
+}
+
+#[test]
+fn a_short_read_breaks_a_link() {
+    let (kernel, mut ring) = simulated();
+    kernel.put_file(Fixed(0), vec![7; 4]);
+    let mut buf = [0; 8];
+    let results = run(&mut ring, &[read(1, &raw mut buf).link(), nop(2)], 2);
+    assert_eq!(results, [(1, 4), (2, CANCELLED)]);
+    let results = run(&mut ring, &[read(1, &raw mut buf[..4]).link(), nop(2)], 2);
+    assert_eq!(results, [(1, 4), (2, 0)]);
+}
+
+#[test]
+fn a_chain_goes_on_only_when_its_first_is_complete() {
+    let (kernel, mut ring) = simulated();
+    kernel.put_file(Fixed(0), vec![7; 4]);
+    kernel.set_pace(Pace::Held);
+    let mut buf = [0; 4];
+    push(&mut ring, &[read(1, &raw mut buf).link(), nop(2), nop(3)]);
+    assert_eq!(ring.submit(), Ok(3));
+    assert_eq!((reap(&mut ring), kernel.in_flight()), (vec![(3, 0)], 1));
+    assert!(kernel.complete(0));
+    assert_eq!(reap(&mut ring), [(1, 4), (2, 0)]);
+}
+
+#[test]
+fn a_bad_entry_takes_its_whole_chain_with_it() {
+    let (_kernel, mut ring) = simulated();
+    let bad = Sqe::new(Opcode::from_raw(200)).with_user_data(2);
+    // It is linked on, so that the submission goes on, and hard links do not help.
+    let results = run(&mut ring, &[nop(1).hard_link(), bad.link(), nop(3), nop(4)], 4);
+    let mut results = results;
+    results.sort_unstable();
+    assert_eq!(results, [(1, CANCELLED), (2, err(Errno::INVAL)), (3, CANCELLED), (4, 0)]);
+}
+
+#[test]
+fn a_link_that_is_open_at_the_end_of_a_submission_ends_there() {
+    let (kernel, mut ring) = simulated();
+    push(&mut ring, &[failing(1, Errno::IO).link(), nop(2)]);
+    kernel.fail_next(Fault::Short(1));
+    assert_eq!(ring.submit(), Ok(1));
+    assert_eq!(ring.submit(), Ok(1));
+    assert_eq!(reap(&mut ring), [(1, err(Errno::IO)), (2, 0)]);
+}
+
+#[test]
+fn a_drain_waits_for_all_before_it_and_holds_back_all_behind_it() {
+    let (kernel, mut ring) = simulated();
+    kernel.put_file(Fixed(0), vec![7; 4]);
+    kernel.set_pace(Pace::Held);
+    let (mut one, mut two) = ([0; 4], [0; 4]);
+    push(&mut ring, &[read(1, &raw mut one), nop(2), read(3, &raw mut two).drain(), nop(4)]);
+    assert_eq!(ring.submit(), Ok(4));
+    assert_eq!((reap(&mut ring), kernel.in_flight()), (vec![(2, 0)], 1));
+    kernel.complete(0);
+    assert_eq!((reap(&mut ring), kernel.in_flight()), (vec![(1, 4)], 1));
+    // What is submitted meanwhile queues up, too.
+    push(&mut ring, &[nop(5)]);
+    assert_eq!(ring.submit(), Ok(1));
+    assert_eq!(reap(&mut ring), []);
+    kernel.complete(0);
+    assert_eq!(reap(&mut ring), [(3, 4), (4, 0), (5, 0)]);
+    assert_eq!(run(&mut ring, &[nop(6)], 1), [(6, 0)]);
+}
+
+#[test]
+fn a_drain_inside_a_chain_holds_the_whole_chain_back() {
+    let (kernel, mut ring) = simulated();
+    kernel.put_file(Fixed(0), vec![7; 4]);
+    kernel.set_pace(Pace::Held);
+    let mut buf = [0; 4];
+    push(&mut ring, &[read(1, &raw mut buf), nop(2).link(), nop(3).drain(), nop(4)]);
+    assert_eq!(ring.submit(), Ok(4));
+    assert_eq!(reap(&mut ring), []);
+    kernel.complete(0);
+    assert_eq!(reap(&mut ring), [(1, 4), (2, 0), (3, 0), (4, 0)]);
+}
+
+#[test]
+fn what_comes_behind_a_chain_with_a_drain_in_it_waits_for_the_chain() {
+    let (kernel, mut ring) = simulated();
+    kernel.put_file(Fixed(0), vec![7; 4]);
+    kernel.set_pace(Pace::Held);
+    let (mut one, mut two) = ([0; 4], [0; 4]);
+    let chain = [nop(1).link(), read(2, &raw mut one).drain().link(), nop(3)];
+    push(&mut ring, &chain);
+    push(&mut ring, &[read(4, &raw mut two), nop(5)]);
+    assert_eq!(ring.submit(), Ok(5));
+    assert_eq!(reap(&mut ring), [(1, 0)]);
+    kernel.complete(0);
+    // It holds back what comes behind it, too.
+    assert_eq!((reap(&mut ring), kernel.in_flight()), (vec![(2, 4), (3, 0)], 1));
+    kernel.complete(0);
+    assert_eq!(reap(&mut ring), [(4, 4), (5, 0)]);
+}
+
+#[test]
+fn a_skipped_success_is_silent_and_a_failure_is_not() {
+    let (_kernel, mut ring) = simulated();
+    let results =
+        run(&mut ring, &[nop(1).skip_success(), failing(2, Errno::IO).skip_success(), nop(3)], 2);
+    assert_eq!(results, [(2, err(Errno::IO)), (3, 0)]);
+}
+
+#[test]
+fn a_silent_entry_that_fails_silences_what_is_cancelled_with_it() {
+    let (_kernel, mut ring) = simulated();
+    let results =
+        run(&mut ring, &[failing(1, Errno::IO).skip_success().link(), nop(2).link(), nop(3)], 1);
+    assert_eq!(results, [(1, err(Errno::IO))]);
+    // While silent entries that are cancelled with another one speak.
+    let mut results = run(&mut ring, &[failing(1, Errno::IO).link(), nop(2).skip_success()], 2);
+    results.sort_unstable();
+    assert_eq!(results, [(1, err(Errno::IO)), (2, CANCELLED)]);
+}
+
+#[test]
+fn a_drain_is_refused_once_a_completion_was_skipped() {
+    let (_kernel, mut ring) = simulated();
+    assert_eq!(run(&mut ring, &[nop(1).drain()], 1), [(1, 0)]);
+    let results = run(&mut ring, &[nop(2).skip_success(), nop(3).drain()], 1);
+    assert_eq!(results, [(3, err(Errno::OPNOTSUPP))]);
+}

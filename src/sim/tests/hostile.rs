@@ -1,0 +1,149 @@
+//! Words and slots that nobody wrote in good faith: nothing panics, hangs, or touches memory.
+
+use std::vec;
+
+use rustix::io::Errno;
+
+use super::{err, nop, push, read, reap, run, simulated};
+use crate::ops::Fixed;
+use crate::sim::{Kernel, Word};
+use crate::sys::{Features, SetupFlags, SqStatus};
+use crate::{BuildError, IoUring};
+
+const WORDS: [Word; 8] = [
+    Word::SqHead,
+    Word::SqTail,
+    Word::SqFlags,
+    Word::SqDropped,
+    Word::CqHead,
+    Word::CqTail,
+    Word::CqFlags,
+    Word::CqOverflow,
+];
+
+/// Works on, whatever comes of it.
+fn work(kernel: &Kernel, ring: &mut IoUring) {
+    for id in 0..12 {
+        // The queue may look full.
+        // SAFETY: the entry names no memory.
+        let _ = unsafe { ring.submission().push(nop(id)) };
+        let _ = ring.submit();
+        let _ = ring.submit_and_wait(2);
+        let _ = ring.submission().wait_for_room();
+        kernel.poll();
+        let _ = ring.get_events();
+        let _ = ring.completion().drain().count();
+    }
+}
+
+#[test]
+fn no_word_makes_either_side_panic_or_hang() {
+    let values: &[u32] = if cfg!(miri) { &[7, u32::MAX] } else { &[0, 1, 7, 1 << 31, u32::MAX] };
+    for flags in [SetupFlags::empty(), SetupFlags::SQPOLL, SetupFlags::NO_SQARRAY] {
+        for word in WORDS {
+            for value in values {
+                let kernel = Kernel::new();
+                let builder = IoUring::builder().simulated(&kernel).flags(flags);
+                let mut ring = builder.build(4).unwrap();
+                work(&kernel, &mut ring);
+                kernel.set_word(word, *value);
+                if word != Word::SqTail {
+                    assert_eq!(kernel.word(word), *value);
+                }
+                work(&kernel, &mut ring);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_ring_that_was_tampered_with_touches_no_memory() {
+    let mut buf = [0; 4];
+    let tamper: [fn(&Kernel); 2] = [
+        |kernel| kernel.set_word(Word::SqHead, kernel.word(Word::SqHead)),
+        |kernel| kernel.scribble_sqe(7, &[]),
+    ];
+    for tamper in tamper {
+        let (kernel, mut ring) = simulated();
+        kernel.put_file(Fixed(0), vec![7; 4]);
+        tamper(&kernel);
+        assert_eq!(run(&mut ring, &[read(1, &raw mut buf)], 1), [(1, err(Errno::FAULT))]);
+        assert_eq!(run(&mut ring, &[nop(2)], 1), [(2, 0)]);
+    }
+    assert_eq!(buf, [0; 4]);
+}
+
+#[test]
+fn scribbled_slots_are_read_as_they_are() {
+    let (kernel, mut ring) = simulated();
+    let mut bytes = nop(0x55).to_bytes();
+    push(&mut ring, &[nop(1)]);
+    kernel.scribble_sqe(u32::MAX - 2, &bytes);
+    assert_eq!(ring.submit(), Ok(1));
+    assert_eq!(reap(&mut ring), [(0x55, 0)]);
+    bytes.fill(0xff);
+    push(&mut ring, &[nop(1)]);
+    kernel.scribble_sqe(u32::MAX - 1, &bytes);
+    assert_eq!(ring.submit(), Ok(1));
+    assert_eq!(reap(&mut ring), [(u64::MAX, err(Errno::INVAL))]);
+    assert_eq!(run(&mut ring, &[nop(3)], 1), [(3, 0)]);
+    push(&mut ring, &[nop(4)]);
+    assert_eq!(ring.submit(), Ok(1));
+    kernel.scribble_cqe(kernel.word(Word::CqTail).wrapping_sub(1), &[9]);
+    assert_eq!(reap(&mut ring), [(9, 0)]);
+}
+
+#[test]
+fn an_answer_of_set_up_can_be_anything() {
+    let kernel = Kernel::new();
+    let builder = IoUring::builder().simulated(&kernel);
+    kernel.answer_setup_with(|params| params.sq_entries = 3);
+    assert!(matches!(builder.build(4).unwrap_err(), BuildError::Layout(_)));
+    kernel.answer_setup_with(|params| params.cq_entries = 1 << 20);
+    assert!(matches!(builder.build(4).unwrap_err(), BuildError::Map(Errno::INVAL)));
+    kernel.answer_setup_with(|params| {
+        params.features = Features::empty();
+        params.sq_entries = 64;
+        params.sq_off.array = 16;
+        params.sq_off.head = params.cq_off.tail;
+    });
+    let mut ring = builder.build(4).unwrap();
+    work(&kernel, &mut ring);
+    drop(ring);
+    // It is for one set-up.
+    let mut ring = builder.build(4).unwrap();
+    assert_eq!(run(&mut ring, &[nop(1)], 1), [(1, 0)]);
+}
+
+#[test]
+fn an_index_that_is_out_of_range_is_dropped() {
+    let kernel = Kernel::new();
+    kernel.answer_setup_with(|params| {
+        // What the program takes for index 16 is the first for the kernel.
+        params.sq_entries = 32;
+        params.sq_off.array -= 64;
+    });
+    let mut ring = IoUring::builder().simulated(&kernel).build(4).unwrap();
+    push(&mut ring, &[nop(1), nop(2)]);
+    assert_eq!(ring.submit(), Ok(0));
+    assert_eq!((ring.submission().dropped(), ring.submission().len()), (1, 1));
+    assert_eq!(reap(&mut ring), []);
+}
+
+#[test]
+fn flags_that_lie_cost_a_call_and_no_more() {
+    let (kernel, mut ring) = simulated();
+    let lie = SqStatus::CQ_OVERFLOW | SqStatus::TASKRUN | SqStatus::NEED_WAKEUP;
+    kernel.set_word(Word::SqFlags, lie.bits());
+    assert_eq!(ring.submission().status(), lie);
+    assert_eq!(run(&mut ring, &[nop(1)], 1), [(1, 0)]);
+}
+
+#[test]
+fn without_a_ring_nothing_happens() {
+    let kernel = Kernel::new();
+    kernel.set_word(Word::SqTail, 5);
+    kernel.scribble_cqe(0, &[1]);
+    assert_eq!((kernel.word(Word::SqTail), kernel.poll(), kernel.in_flight()), (0, 0, 0));
+    assert!(!kernel.post_filler() && !kernel.fall_asleep());
+}

@@ -1,0 +1,143 @@
+//! Setting up, closing, and who keeps whom alive.
+
+use rustix::io::Errno;
+
+use super::{nop, push, reap, run, simulated};
+use crate::sim::table::find;
+use crate::sim::{self, Kernel, Word};
+use crate::sys::{EnterFlags, Features, SetupFlags};
+use crate::{BuildError, IoUring};
+
+#[test]
+fn a_kernel_has_one_ring_at_a_time() {
+    let (kernel, ring) = simulated();
+    let builder = IoUring::builder().simulated(&kernel);
+    let second = builder.build(8).unwrap_err();
+    assert!(matches!(second, BuildError::TooManyFiles(Errno::MFILE)), "{second:?}");
+    drop(ring);
+    builder.build(8).unwrap();
+    builder.build(8).unwrap();
+}
+
+#[test]
+fn a_ring_outlives_the_handles_of_its_kernel() {
+    let (kernel, mut ring) = simulated();
+    let number = kernel.number();
+    drop(kernel);
+    assert_eq!(run(&mut ring, &[nop(1)], 1), [(1, 0)]);
+    assert!(find(number).is_ok());
+    drop(ring);
+    assert!(find(number).is_err());
+}
+
+#[test]
+fn a_kernel_outlives_its_rings() {
+    let (kernel, ring) = simulated();
+    let clone = kernel.clone();
+    drop(ring);
+    drop(kernel);
+    let mut ring = IoUring::builder().simulated(&clone).build(2).unwrap();
+    assert_eq!(run(&mut ring, &[nop(1)], 1), [(1, 0)]);
+    let number = clone.number();
+    drop(ring);
+    drop(clone);
+    assert!(find(number).is_err());
+}
+
+#[test]
+fn a_kernel_that_is_gone_makes_no_ring() {
+    let kernel = Kernel::new();
+    let builder = IoUring::builder().simulated(&kernel);
+    drop(kernel);
+    assert!(builder.build(8).is_err());
+}
+
+#[test]
+fn positions_start_where_they_are_told_to() {
+    let (kernel, _ring) = simulated();
+    let positions = [Word::SqHead, Word::SqTail, Word::CqHead, Word::CqTail];
+    assert_eq!(positions.map(|word| kernel.word(word)), [u32::MAX - 2; 4]);
+    let kernel = Kernel::starting_at(7);
+    let _ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
+    assert_eq!(positions.map(|word| kernel.word(word)), [7; 4]);
+}
+
+#[test]
+fn a_failed_set_up_is_told_once() {
+    let kernel = Kernel::new();
+    kernel.fail_next_setup(Errno::PERM);
+    let builder = IoUring::builder().simulated(&kernel);
+    assert!(builder.build(8).is_err());
+    builder.build(8).unwrap();
+}
+
+#[test]
+fn what_the_kernel_does_not_know_is_einval() {
+    let kernel = Kernel::new();
+    let builder = IoUring::builder().simulated(&kernel);
+    for flags in [SetupFlags::IOPOLL, SetupFlags::from_bits_retain(1 << 30)] {
+        let error = builder.clone().flags(flags).build(8).unwrap_err();
+        assert!(matches!(error, BuildError::Invalid { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn sizes_are_rounded_and_clamped() {
+    let kernel = Kernel::new();
+    let builder = IoUring::builder().simulated(&kernel);
+    let sizes = |ring: IoUring| (ring.params().sq_entries, ring.params().cq_entries);
+    assert_eq!(sizes(builder.build(5).unwrap()), (8, 16));
+    assert_eq!(sizes(builder.clone().cq_entries(33).build(5).unwrap()), (8, 64));
+    assert_eq!(sizes(builder.clone().clamp().build(1 << 20).unwrap()), (32_768, 65_536));
+}
+
+#[test]
+fn words_lie_where_no_real_kernel_puts_them() {
+    let (_kernel, ring) = simulated();
+    let params = ring.params();
+    let (sq, cq) = (params.sq_off, params.cq_off);
+    assert_ne!((sq.head, sq.tail, cq.head, cq.tail), (0, 4, 8, 12));
+    assert!(sq.array < cq.cqes);
+    assert!(ring.features().contains(Features::EXT_ARG | Features::CQE_SKIP | Features::NODROP));
+}
+
+#[test]
+fn a_disabled_ring_takes_nothing_until_enabled() {
+    let kernel = Kernel::new();
+    let disabled = IoUring::builder().simulated(&kernel).build_disabled(8).unwrap();
+    let enter = || {
+        let none = core::ptr::null();
+        // SAFETY: no argument, and nothing is queued.
+        unsafe { sim::enter(kernel.number(), 0, 0, EnterFlags::GETEVENTS, none, 0) }
+    };
+    assert_eq!(enter(), Err(Errno::BADFD.raw_os_error()));
+    let mut ring = disabled.enable().unwrap();
+    assert_eq!(run(&mut ring, &[nop(1)], 1), [(1, 0)]);
+    assert_eq!(ring.registrar().enable(), Err(Errno::BADFD));
+}
+
+#[test]
+fn another_thread_may_not_submit_to_a_ring_of_one_thread() {
+    let kernel = Kernel::new();
+    let builder = IoUring::builder().simulated(&kernel).single_issuer();
+    // The ring is the main thread's, as it enables it, and is then used by another.
+    let mut ring = builder.build_local(8).unwrap();
+    push(&mut ring, &[nop(1)]);
+    let number = kernel.number();
+    let entered = std::thread::spawn(move || {
+        let none = core::ptr::null();
+        // SAFETY: no argument; the entry names no memory.
+        unsafe { sim::enter(number, 1, 0, EnterFlags::empty(), none, 0) }
+    });
+    assert_eq!(entered.join().unwrap(), Err(Errno::EXIST.raw_os_error()));
+    assert_eq!(ring.submit(), Ok(1));
+    assert_eq!(reap(&mut ring), [(1, 0)]);
+}
+
+#[test]
+fn debug_tells_how_it_stands() {
+    let (kernel, mut ring) = simulated();
+    push(&mut ring, &[nop(1)]);
+    let text = std::format!("{kernel:?}");
+    assert!(text.contains("Kernel") && text.contains("sq_head: 4294967293"), "{text}");
+}
