@@ -312,7 +312,8 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// is pushed, and wakes it if it sleeps. Returns at once without SQPOLL. Since Linux 5.10.
     ///
     /// With SQPOLL a completion can be there before its entry's slot is free: a program that
-    /// finds no room waits for room with this, not for a completion.
+    /// finds no room waits for room with this, not for a completion. One slot is enough for it to
+    /// return: whoever needs several calls it until [`room`](Self::room) is.
     ///
     /// # Errors
     ///

@@ -5,17 +5,15 @@
 mod common;
 mod op_common;
 
-use core::panic::AssertUnwindSafe;
 use core::time::Duration;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
-use std::panic::catch_unwind;
 use std::process::Command;
 use std::time::Instant;
 
-use common::process::in_child;
+use common::process::{Copy, in_child};
 use common::{PATIENCE, require};
 use op_common::{assert_quiet, leaked, listener, pipe, reap_told, start, start_all};
 use ringbolt::ops::{Accept, Nop, PollAdd, Read};
@@ -36,35 +34,19 @@ fn works<T>(ring: &mut IoUring<Sqe, Cqe, T>, user_data: u64) {
 }
 
 /// A child of this process, and what it runs.
-struct Child(libc::pid_t);
+struct Child(Copy);
 
 impl Child {
     /// Runs `body` in a copy of this process, which ends when that returns, at once.
     fn fork(body: impl FnOnce()) -> Self {
-        // SAFETY: no other thread of the process does anything, so that the copy is whole.
-        let pid = unsafe { libc::fork() };
-        assert!(pid >= 0, "{}", std::io::Error::last_os_error());
-        if pid == 0 {
-            let code = i32::from(catch_unwind(AssertUnwindSafe(body)).is_err());
-            // SAFETY: nothing of the copy's is left to be done.
-            unsafe { libc::_exit(code) };
-        }
-        Self(pid)
+        Self(Copy::run(|| {
+            body();
+            0
+        }))
     }
 
-    /// Waits for its end, and tells its status.
     fn status(self) -> i32 {
-        let end = Instant::now() + PATIENCE;
-        let mut status = 0;
-        loop {
-            // SAFETY: a child of ours, and a number to be written.
-            let ended = unsafe { libc::waitpid(self.0, &raw mut status, libc::WNOHANG) };
-            if ended == self.0 {
-                return status;
-            }
-            assert!(Instant::now() < end, "the child is still there");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        self.0.status()
     }
 
     fn succeeds(self) {
@@ -196,7 +178,7 @@ fn operations_in_flight_end_with_their_process() {
                 ready.read_exact(&mut [0]).expect("a byte of the child's");
                 if killed {
                     // SAFETY: a child of ours, which has not been waited for.
-                    assert_eq!(unsafe { libc::kill(child.0, libc::SIGKILL) }, 0);
+                    assert_eq!(unsafe { libc::kill(child.0.id(), libc::SIGKILL) }, 0);
                 }
                 assert_eq!(child.status(), if killed { libc::SIGKILL } else { 0 });
                 await_end_of(&mut writer);
@@ -235,7 +217,7 @@ fn operations_in_flight_end_when_their_process_becomes_another_program() {
             assert_eq!(gone.read(&mut [0]).ok(), Some(0));
             await_end_of(&mut writer);
             // SAFETY: a child of ours, which has not been waited for.
-            assert_eq!(unsafe { libc::kill(child.0, libc::SIGKILL) }, 0);
+            assert_eq!(unsafe { libc::kill(child.0.id(), libc::SIGKILL) }, 0);
             assert_eq!(child.status(), libc::SIGKILL, "it was still there");
         }
     });

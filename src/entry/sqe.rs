@@ -295,6 +295,9 @@ impl Sqe {
 
     /// Hands this entry to a worker thread without trying it first.
     /// `IOSQE_ASYNC`, since Linux 5.6.
+    ///
+    /// The worker looks the descriptor up when it gets to it. An entry that comes while signals
+    /// are pending and there is no worker yet may complete with `ECANCELED` (seen on 6.18.44).
     #[doc(alias = "async")]
     #[must_use]
     #[inline(always)]

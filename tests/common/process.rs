@@ -1,7 +1,11 @@
-//! Tests in a thread that is given up on, and in a process of their own.
+//! Tests in a thread that is given up on, and in a process of their own; copies of a process.
 
+use core::panic::AssertUnwindSafe;
+use core::time::Duration;
+use std::panic::catch_unwind;
 use std::process::Command;
 use std::sync::mpsc;
+use std::time::Instant;
 
 use rustix::io::Errno;
 
@@ -84,4 +88,52 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, limit: libc::rlim_t) {
     // SAFETY: a limit that the kernel reads during the call.
     let result = unsafe { libc::setrlimit(resource, &raw const limit) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// A copy of this process.
+#[derive(Debug)]
+pub(crate) struct Copy(libc::pid_t);
+
+impl Copy {
+    /// Runs `body` in a copy of this process, which ends with the code that it returns, at once:
+    /// nothing is dropped. If it panics the code is 1.
+    pub(crate) fn run(body: impl FnOnce() -> i32) -> Self {
+        // SAFETY: the callers are in processes of their own, where no other thread does anything,
+        // so that the copy is whole.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "{}", std::io::Error::last_os_error());
+        if pid == 0 {
+            let code = catch_unwind(AssertUnwindSafe(body)).unwrap_or(1);
+            // SAFETY: nothing of the copy's is left to be done.
+            unsafe { libc::_exit(code) };
+        }
+        Self(pid)
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> libc::pid_t {
+        self.0
+    }
+
+    /// Waits for its end, and tells its status, as `waitpid(2)` does.
+    pub(crate) fn status(self) -> i32 {
+        let end = Instant::now() + PATIENCE;
+        let mut status = 0;
+        loop {
+            // SAFETY: a child of ours, and a number to be written.
+            let ended = unsafe { libc::waitpid(self.0, &raw mut status, libc::WNOHANG) };
+            if ended == self.0 {
+                return status;
+            }
+            assert!(Instant::now() < end, "the child is still there");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits for its end, and tells its exit code.
+    pub(crate) fn exit_code(self) -> i32 {
+        let status = self.status();
+        assert!(libc::WIFEXITED(status), "ended by status {status:#x}");
+        libc::WEXITSTATUS(status)
+    }
 }

@@ -1,0 +1,291 @@
+//! Processes that are copied, that end, and that may lock little memory, in the middle of things.
+//!
+//! Each test runs in a process of its own, in which nothing else is done: it may fork.
+
+#![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
+
+mod common;
+mod fault_common;
+mod op_common;
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::time::Instant;
+
+use common::process::{Copy, in_child, limit};
+use common::{PATIENCE, TempDir, complete, reap, require};
+use fault_common::{Ledger, take};
+use op_common::{assert_quiet, complete_safe, leaked, listener, pipe, reap_sorted, start_all};
+use ringbolt::ops::{
+    Accept, FutexWait, IoVec, Nop, PollAdd, Read, ReadFixed, Timeout, Write, WriteFixed,
+};
+use ringbolt::rustix::event::epoll::EventFlags;
+use ringbolt::rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+use ringbolt::sys::{Futex2Flags, Opcode, SetupFlags, TimeoutFlags};
+use ringbolt::{Builder, IoUring, LocalIoUring, Sqe, Timespec};
+use rustix::io::Errno;
+
+const DEFERRED: SetupFlags = SetupFlags::SINGLE_ISSUER.union(SetupFlags::DEFER_TASKRUN);
+
+/// A builder of each kind of ring.
+fn builders() -> [Builder; 3] {
+    let new = IoUring::builder;
+    [new(), new().flags(DEFERRED), new().sqpoll(1)]
+}
+
+/// Memory of its own for `len` bytes, for ever: never in huge pages, which count as a whole.
+fn pages(len: usize) -> *mut u8 {
+    let (access, null) = (ProtFlags::READ | ProtFlags::WRITE, core::ptr::null_mut());
+    // SAFETY: the kernel chooses the address.
+    let start = unsafe { mmap_anonymous(null, len, access, MapFlags::PRIVATE) }.expect("memory");
+    // A kernel without huge pages does not know the advice.
+    // SAFETY: the memory that was just mapped, and advice that changes nothing of what is in it.
+    let _ = unsafe { madvise(start, len, Advice::LinuxNoHugepage) };
+    start.cast()
+}
+
+/// Goal: what is in flight when the process is copied reaches the parent's memory, and it alone.
+/// Method: reads into registered memory and into other, a copy that stays until they have
+/// completed, and writes to the same pages in between, which make copies of them.
+#[test]
+fn operations_in_flight_reach_the_parents_memory_though_it_was_copied() {
+    const READS: usize = 8;
+    const PART: usize = 512;
+    require!(setup: DEFERRED);
+    in_child("operations_in_flight_reach_the_parents_memory_though_it_was_copied", || {
+        for (builder, dont_fork) in builders().iter().flat_map(|b| [(b, false), (b, true)]) {
+            let builder = builder.clone();
+            let builder = if dont_fork { builder.dont_fork() } else { builder };
+            let mut ring = builder.build_local(16).expect("a ring");
+            let (memory, (reader, mut writer)) = (pages(READS * PART), pipe());
+            let registered = [IoVec::new(memory, READS / 2 * PART)];
+            // SAFETY: the memory is mapped for ever.
+            unsafe { ring.registrar().register_buffers(&registered) }.expect("a buffer");
+            for round in 0..10_u8 {
+                let entry = |place| {
+                    let start = memory.wrapping_add(place * PART);
+                    let id = place as u64;
+                    if place < READS / 2 {
+                        ReadFixed::new(&reader, start, 4, 0).sqe(id)
+                    } else {
+                        Read::new(&reader, start, 4).sqe(id)
+                    }
+                };
+                let reads: Vec<Sqe> = (0..READS).map(entry).collect();
+                // SAFETY: the memory is mapped for ever; the pipe stays until all is read.
+                unsafe { ring.submission().push_all(&reads) }.expect("room");
+                ring.submit().expect("submitted");
+                let (mut gate, key) = pipe();
+                let copy = Copy::run(|| {
+                    // Its own end of the key goes first, or the gate would never open.
+                    // SAFETY: this copy's own descriptor, which nobody uses any more.
+                    unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&key)) };
+                    i32::try_from(gate.read(&mut [0]).expect("an end")).expect("0") + 7
+                });
+                for place in 0..READS {
+                    // SAFETY: mapped memory beside that which is read to.
+                    unsafe { memory.wrapping_add(place * PART + 4).write(round) };
+                }
+                for _ in 0..READS {
+                    writer.write_all(&[round + 1; 4]).expect("room in the pipe");
+                }
+                let told = reap_sorted(&mut ring, READS);
+                let expected: Vec<_> = (0..READS as u64).map(|place| (place, Ok(4))).collect();
+                assert_eq!(told, expected);
+                for place in 0..READS {
+                    let bytes = memory.wrapping_add(place * PART).cast::<[u8; 5]>();
+                    // SAFETY: mapped memory, which no operation uses any more.
+                    let bytes = unsafe { bytes.read() };
+                    let new = round + 1;
+                    assert_eq!(bytes, [new, new, new, new, round], "{place}, {dont_fork}");
+                }
+                drop(key);
+                assert_eq!(copy.exit_code(), 7);
+                assert_quiet(&mut ring);
+            }
+        }
+    });
+}
+
+/// Goal: copies that come and go while a ring is busy lose nothing and double nothing.
+/// Method: a copy between each two steps of pushing, submitting and reaping.
+#[test]
+fn a_process_may_be_copied_between_any_two_steps() {
+    require!(setup: DEFERRED);
+    in_child("a_process_may_be_copied_between_any_two_steps", || {
+        for builder in builders() {
+            let mut ring = builder.cq_entries(8).build_local(8).expect("a ring");
+            let mut ledger = Ledger::new(0);
+            for _ in 0..8 {
+                for by_worker in [false, true, false, true] {
+                    let entry = Sqe::from(Nop::new().sqe(ledger.open()));
+                    let entry = if by_worker { entry.force_async() } else { entry };
+                    // SAFETY: the entry names nothing.
+                    unsafe { ring.submission().push(entry) }.expect("room");
+                }
+                assert_eq!(Copy::run(|| 7).exit_code(), 7);
+                ring.submit().expect("submitted");
+                assert_eq!(Copy::run(|| 7).exit_code(), 7);
+                take(&mut ring, &mut ledger);
+                assert_eq!(Copy::run(|| 7).exit_code(), 7);
+                let left = ledger.left();
+                reap(&mut ring, left).iter().for_each(|cqe| ledger.note(cqe.user_data()));
+            }
+            assert_quiet(&mut ring);
+        }
+    });
+}
+
+/// Writes a file through the ring, waiting for each part.
+fn write_file(ring: &mut LocalIoUring, file: &File, parts: u8) {
+    let bytes = leaked::<100>();
+    for part in 0..parts {
+        bytes.fill(part);
+        let write = Write::new(file, bytes.as_ptr(), 100).offset(100 * u64::from(part));
+        // SAFETY: the bytes are leaked, and not touched before this returns; the file is open.
+        assert_eq!(unsafe { complete(ring, write.sqe(0)) }.result(), Ok(100));
+    }
+}
+
+/// Goal: a process ends at once, with its own code, whatever is in flight; what completed is done.
+/// Method: waits of every kind that nothing will end, behind a file that was written.
+#[test]
+fn a_process_ends_at_once_whatever_is_in_flight() {
+    require!(op: Opcode::FUTEX_WAIT);
+    require!(setup: DEFERRED);
+    in_child("a_process_ends_at_once_whatever_is_in_flight", || {
+        for (builder, drops) in builders().iter().flat_map(|b| [(b, false), (b, true)]) {
+            let dir = TempDir::new();
+            let path = dir.file("data", b"");
+            let start = Instant::now();
+            let copy = Copy::run(|| {
+                let mut ring = builder.build_local(16).expect("a ring");
+                let file = File::create(&path).expect("a file");
+                write_file(&mut ring, &file, 20);
+                let ((reader, _writer), (listener, _)) = (pipe(), listener());
+                let (bytes, word): (_, &'static u32) = (leaked::<4>(), Box::leak(Box::new(5)));
+                let hour: &'static Timespec = Box::leak(Box::new(Timespec::new(3600, 0)));
+                let entries = [
+                    Read::new(&reader, bytes.as_mut_ptr(), 4).sqe(1),
+                    Read::new(&reader, bytes.as_mut_ptr(), 4).sqe(2).force_async(),
+                    PollAdd::new(&reader, EventFlags::IN).multishot().sqe(3),
+                    Accept::new(&listener).sqe(4),
+                    Accept::new(&listener).multishot().sqe(5),
+                    Timeout::new(hour).sqe(6),
+                    Timeout::new(hour).flags(TimeoutFlags::MULTISHOT).sqe(7),
+                    FutexWait::new(word, 5, Futex2Flags::SIZE_U32).sqe(8),
+                    Read::new(&reader, bytes.as_mut_ptr(), 4).sqe(9).link(),
+                    Nop::new().sqe(10).into(),
+                    Sqe::from(Nop::new().sqe(11)).drain(),
+                ];
+                // SAFETY: the memory is leaked. The descriptors stay as long as the process, or
+                // what is in flight acts on nothing of anybody's.
+                unsafe { start_all(&mut ring, &entries) };
+                if !drops {
+                    core::mem::forget((ring, reader, listener));
+                }
+                42
+            });
+            assert_eq!(copy.exit_code(), 42);
+            let elapsed = start.elapsed();
+            assert!(elapsed < PATIENCE / 2, "it took {elapsed:?} to end");
+            let written = std::fs::read(&path).expect("the file");
+            let expected: Vec<u8> = (0..20).flat_map(|part| [part; 100]).collect();
+            assert!(written == expected, "{} bytes", written.len());
+        }
+    });
+}
+
+/// How much memory may be locked.
+const LIMIT: usize = 1 << 20;
+
+/// Makes this process one of somebody who may lock no more than that, and has not locked any.
+fn become_somebody_who_may_lock_little() {
+    limit(libc::RLIMIT_MEMLOCK, LIMIT as libc::rlim_t);
+    // What is locked is counted for each user, of whom other tests make use, too.
+    let user = 100_000 + std::process::id();
+    // SAFETY: numbers only.
+    let changed = unsafe { libc::setresuid(user, user, user) };
+    // SAFETY: the call has no precondition.
+    assert!(changed == 0 || unsafe { libc::geteuid() } != 0);
+}
+
+/// Uses a registered buffer both ways.
+fn uses_buffer(ring: &mut IoUring, memory: *mut u8) {
+    let (mut reader, writer) = pipe();
+    // SAFETY: mapped memory that no operation uses.
+    unsafe { memory.cast::<[u8; 4]>().write(*b"abcd") };
+    let write = WriteFixed::new(&writer, memory, 4, 0).sqe(1);
+    // SAFETY: the memory is mapped for ever, and the pipe stays until this has returned.
+    assert_eq!(unsafe { complete(ring, write) }.result(), Ok(4));
+    let mut bytes = [0; 4];
+    reader.read_exact(&mut bytes).expect("four bytes");
+    assert_eq!(&bytes, b"abcd");
+}
+
+/// Goal: what is refused for lack of lockable memory is refused whole, and counts for nothing.
+/// Method: a table too large, refused again and again, and each time one that fits just so.
+#[test]
+fn tables_refused_for_lack_of_lockable_memory_leave_nothing_behind() {
+    in_child("tables_refused_for_lack_of_lockable_memory_leave_nothing_behind", || {
+        become_somebody_who_may_lock_little();
+        let memory = pages(4 * LIMIT);
+        let mut ring = IoUring::new(4).expect("a ring");
+        // Older kernels count the ring itself, which is of a few pages.
+        let (fits, too_much) = (LIMIT / 8 * 7, LIMIT / 4 * 5);
+        for round in 0..100 {
+            // All but the last buffer would fit.
+            let table = [
+                IoVec::new(memory, LIMIT / 2),
+                IoVec::new(memory.wrapping_add(LIMIT), LIMIT / 4),
+                IoVec::new(memory.wrapping_add(2 * LIMIT), LIMIT / 2),
+            ];
+            for refused in [&table[..], &[IoVec::new(memory, too_much)]] {
+                // SAFETY: the memory is mapped for ever.
+                let registered = unsafe { ring.registrar().register_buffers(refused) };
+                assert_eq!(registered, Err(Errno::NOMEM), "in round {round}");
+                assert_eq!(complete_safe(&mut ring, Nop::new().sqe(7)).result(), Ok(0));
+                assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO));
+            }
+            let whole = [IoVec::new(memory, fits)];
+            // SAFETY: as above.
+            let registered = unsafe { ring.registrar().register_buffers(&whole) };
+            assert_eq!(registered, Ok(()), "in round {round}");
+            uses_buffer(&mut ring, memory);
+            assert_eq!(ring.registrar().unregister_buffers(), Ok(()));
+        }
+    });
+}
+
+/// Goal: an update that comes to an end for lack of lockable memory says how far it came, and
+/// takes nothing from those that follow.
+/// Method: updates of which the second buffer never fits, then one with all that is left.
+#[test]
+fn updates_refused_for_lack_of_lockable_memory_leave_nothing_behind() {
+    in_child("updates_refused_for_lack_of_lockable_memory_leave_nothing_behind", || {
+        become_somebody_who_may_lock_little();
+        let memory = pages(4 * LIMIT);
+        let mut ring = IoUring::new(4).expect("a ring");
+        ring.registrar().register_buffers_sparse(3).expect("a table");
+        let update = |ring: &IoUring, first, buffers: &[IoVec]| {
+            // SAFETY: the memory is mapped for ever.
+            unsafe { ring.registrar().update_buffers(first, buffers) }
+        };
+        let small = IoVec::new(memory, 1 << 14);
+        let too_much = IoVec::new(memory.wrapping_add(LIMIT), 2 * LIMIT);
+        let rest = IoVec::new(memory.wrapping_add(LIMIT), LIMIT / 8 * 7);
+        for round in 0..100 {
+            assert_eq!(update(&ring, 0, &[small, too_much]), Ok(1), "in round {round}");
+            assert_eq!(update(&ring, 2, &[too_much]), Err(Errno::NOMEM), "in round {round}");
+            uses_buffer(&mut ring, memory);
+            assert_eq!(update(&ring, 2, &[rest]), Ok(1), "in round {round}");
+            let empty = [IoVec::EMPTY; 3];
+            assert_eq!(update(&ring, 0, &empty), Ok(3));
+        }
+        ring.registrar().unregister_buffers().expect("a table");
+        let whole = [IoVec::new(memory, LIMIT / 8 * 7)];
+        // SAFETY: as above.
+        let registered = unsafe { ring.registrar().register_buffers(&whole) };
+        assert_eq!(registered, Ok(()));
+    });
+}

@@ -1,0 +1,277 @@
+//! Submits that are refused at any point: what is queued stays, or comes back, and is never
+//! taken twice.
+
+#![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
+
+mod common;
+mod fault_common;
+mod op_common;
+
+use std::collections::VecDeque;
+
+use common::process::refuse_call;
+use common::{reap, require};
+use fault_common::{Ledger, push_together};
+use op_common::assert_quiet;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use ringbolt::ops::{Nop, RawOp};
+use ringbolt::sys::{EnterFlags, Opcode, SetupFlags};
+use ringbolt::{Builder, EnterArg, IoUring, PushError, Sqe, SubmitError};
+use rustix::io::Errno;
+
+const ENTRIES: u32 = 16;
+
+/// Flags that every kernel refuses before it looks at an entry.
+const REFUSED: EnterFlags = EnterFlags::from_bits_retain(1 << 31);
+
+/// What the kernel may answer without having taken anything.
+const ANSWERS: [Errno; 7] = [
+    Errno::AGAIN,
+    Errno::BUSY,
+    Errno::INTR,
+    Errno::NOMEM,
+    Errno::BADFD,
+    Errno::OWNERDEAD,
+    Errno::BADR,
+];
+
+/// Entries that are pushed together.
+#[derive(Clone, Debug)]
+struct Push {
+    /// How many: more than one are linked.
+    count: usize,
+    /// It is one that the kernel refuses when it looks at it.
+    bad: bool,
+    /// They are put into a reservation.
+    reserved: bool,
+}
+
+impl Push {
+    fn any() -> impl Strategy<Value = Self> {
+        let count = prop_oneof![6 => Just(1), 3 => 2..6_usize];
+        (count, 0..6, any::<bool>()).prop_map(|(count, kind, reserved)| {
+            let bad = count == 1 && kind == 5;
+            Self { count, bad, reserved }
+        })
+    }
+
+    fn entries(&self, ids: &[u64]) -> Vec<Sqe> {
+        let last = ids.len() - 1;
+        let entry = |(place, id): (usize, &u64)| match self.bad {
+            true => RawOp::new(Opcode::from_raw(u8::MAX)).sqe(*id),
+            false if place == last => Nop::new().sqe(*id).into(),
+            false => Sqe::from(Nop::new().sqe(*id)).link(),
+        };
+        ids.iter().enumerate().map(entry).collect()
+    }
+}
+
+/// A step of a program that nothing goes well for.
+#[derive(Clone, Debug)]
+enum Step {
+    /// One push after the other, all through the same half.
+    Push(Vec<Push>),
+    Flush,
+    Submit,
+    /// A submit whose flags are refused.
+    RefusedFlags,
+    /// A submit that is answered with an error, and one that is to wait, too.
+    Refused(usize, bool),
+    /// Entries are taken back, those of so many pushes.
+    TakeBack(usize),
+    Rollback,
+    Reap,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        10 => vec(Push::any(), 1..5).prop_map(Step::Push),
+        1 => Just(Step::Flush),
+        3 => Just(Step::Submit),
+        1 => Just(Step::RefusedFlags),
+        1 => (0..ANSWERS.len(), any::<bool>()).prop_map(|(n, waits)| Step::Refused(n, waits)),
+        2 => (1..4_usize).prop_map(Step::TakeBack),
+        1 => Just(Step::Rollback),
+        2 => Just(Step::Reap),
+    ]
+}
+
+/// What was pushed together, and is not taken: the numbers of its entries, and whether it is bad.
+type Pushed = (Vec<u64>, bool);
+
+/// A ring, and what has to be in it.
+struct Program {
+    ring: IoUring,
+    submit_all: bool,
+    queued: VecDeque<Pushed>,
+    /// Taken, with what has to come of them, and not reaped.
+    due: Vec<(u64, Result<u32, Errno>)>,
+    ledger: Ledger,
+    /// How many were taken back.
+    back: usize,
+}
+
+impl Program {
+    fn new(builder: &Builder) -> Self {
+        let ring = builder.build(ENTRIES).expect("a ring");
+        let submit_all = ring.setup_flags().contains(SetupFlags::SUBMIT_ALL);
+        let (queued, due, ledger) = (VecDeque::new(), Vec::new(), Ledger::new(0));
+        Self { ring, submit_all, queued, due, ledger, back: 0 }
+    }
+
+    fn len(&self) -> usize {
+        self.queued.iter().map(|(ids, _)| ids.len()).sum()
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Push(ref pushes) => self.push(pushes),
+            Step::Flush => {
+                self.ring.submission().flush();
+            }
+            Step::Submit => self.submit(),
+            Step::RefusedFlags => {
+                let told = self.ring.submit_with(0, REFUSED, EnterArg::None);
+                self.refused(Errno::INVAL, told);
+            }
+            Step::Refused(answer, waits) => {
+                let errno = ANSWERS[answer];
+                let waits = waits || self.queued.is_empty();
+                let ring = &mut self.ring;
+                // There is no way out of a filter but the end of the thread.
+                let told = std::thread::scope(|scope| {
+                    let refused = scope.spawn(move || {
+                        refuse_call(libc::SYS_io_uring_enter, errno);
+                        if waits { ring.submit_and_wait(1) } else { ring.submit() }
+                    });
+                    refused.join().expect("a thread that was refused")
+                });
+                self.refused(errno, told);
+            }
+            Step::TakeBack(pushes) => (0..pushes).for_each(|_| self.take_back()),
+            Step::Rollback => {
+                assert_eq!(self.ring.submission().rollback() as usize, self.len());
+                self.back += self.len();
+                self.queued.clear();
+            }
+            Step::Reap => self.reap(),
+        }
+        assert_eq!(self.ring.submission().len() as usize, self.len(), "after {step:?}");
+    }
+
+    /// Pushes entries one after the other, all through the same half.
+    fn push(&mut self, pushes: &[Push]) {
+        let mut submission = self.ring.submission();
+        for push in pushes {
+            let queued: usize = self.queued.iter().map(|(ids, _)| ids.len()).sum();
+            let fits = queued + push.count <= ENTRIES as usize;
+            let ids: Vec<u64> = (self.ledger.opened() as u64..).take(push.count).collect();
+            // SAFETY: the entries name nothing.
+            match unsafe { push_together(&mut submission, &push.entries(&ids), push.reserved) } {
+                Ok(()) => assert!(fits),
+                Err(PushError::Full(())) => {
+                    assert!(!fits);
+                    continue;
+                }
+                Err(other) => panic!("{other}"),
+            }
+            let opened: Vec<u64> = ids.iter().map(|_| self.ledger.open()).collect();
+            assert_eq!(opened, ids);
+            self.queued.push_back((ids, push.bad));
+            assert_eq!(submission.len() as usize, queued + push.count);
+        }
+    }
+
+    /// Takes what was pushed last back: all of it, as a chain must not be cut.
+    fn take_back(&mut self) {
+        let Some((ids, _)) = self.queued.pop_back() else {
+            assert!(self.ring.submission().pop_back().is_none());
+            return;
+        };
+        for id in ids.iter().rev() {
+            let entry = self.ring.submission().pop_back().expect("an entry");
+            assert_eq!(entry.user_data(), *id);
+        }
+        self.back += ids.len();
+    }
+
+    /// Checks that a submit which was refused has done nothing.
+    fn refused(&mut self, errno: Errno, told: Result<u32, SubmitError>) {
+        let error = told.expect_err("a call that is refused");
+        assert_eq!((error.errno, error.taken, error.queued as usize), (errno, 0, self.len()));
+    }
+
+    fn submit(&mut self) {
+        let before = self.len();
+        while let Some((ids, bad)) = self.queued.pop_front() {
+            let result = if bad { Err(Errno::INVAL) } else { Ok(0) };
+            self.due.extend(ids.into_iter().map(|id| (id, result)));
+            if bad && !self.submit_all {
+                // The kernel stops behind it.
+                break;
+            }
+        }
+        let taken = before - self.len();
+        assert_eq!(self.ring.submit().map(|taken| taken as usize), Ok(taken));
+    }
+
+    fn reap(&mut self) {
+        let mut told: Vec<_> = reap(&mut self.ring, self.due.len())
+            .iter()
+            .map(|cqe| (cqe.user_data(), cqe.result()))
+            .collect();
+        told.sort_by_key(|(id, _)| *id);
+        assert_eq!(told, self.due);
+        self.due.clear();
+        told.iter().for_each(|(id, _)| self.ledger.note(*id));
+    }
+}
+
+/// Carries out any steps, and counts what became of each entry in the end.
+fn loses_nothing(builder: Builder, cases: u32) {
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let run = TestRunner::new(config).run(&vec(step(), 1..60), |steps| {
+        let mut program = Program::new(&builder);
+        steps.iter().for_each(|step| program.step(step));
+        // A submit for each that is bad, and one for what is behind the last.
+        for _ in 0..=ENTRIES {
+            program.step(&Step::Submit);
+        }
+        program.step(&Step::Reap);
+        // Each entry was reaped or taken back, and no number of one taken back came.
+        assert_eq!(program.ledger.left(), program.back);
+        assert_quiet(&mut program.ring);
+        assert_eq!(program.ring.completion().overflow(), 0);
+        Ok(())
+    });
+    if let Err(failure) = run {
+        panic!("{failure}");
+    }
+}
+
+/// Goal: whatever is refused, and whenever, each entry is taken once, or comes back once.
+/// Method: any pushes, refusals and rollbacks, against a list of what has to be queued.
+#[test]
+fn a_submit_refused_at_any_point_loses_nothing_and_doubles_nothing() {
+    loses_nothing(IoUring::builder().cq_entries(2048), 500);
+}
+
+/// Goal: the same for a ring without an index array that does not stop at what is bad.
+/// Method: as above.
+#[test]
+fn a_submit_refused_at_any_point_loses_nothing_without_an_index_array() {
+    let flags = SetupFlags::NO_SQARRAY | SetupFlags::SUBMIT_ALL;
+    require!(setup: flags);
+    loses_nothing(IoUring::builder().flags(flags).cq_entries(2048), 500);
+}
+
+/// Goal: the same for a ring whose queue starts from the front at each submit.
+/// Method: as above.
+#[test]
+fn a_submit_refused_at_any_point_loses_nothing_where_the_queue_rewinds() {
+    let flags = SetupFlags::NO_SQARRAY | SetupFlags::SQ_REWIND;
+    require!(setup: flags);
+    loses_nothing(IoUring::builder().flags(flags).cq_entries(2048), 500);
+}
