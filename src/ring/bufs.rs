@@ -23,7 +23,8 @@ pub(crate) struct Bufs {
     tail: u16,
     /// Up to where the kernel has been shown entries.
     published: u16,
-    /// Where the kernel took from last, as far as completions have told.
+    /// Where the kernel took from last, as far as completions have told; at most the capacity
+    /// before `published`.
     taken: u16,
 }
 
@@ -94,6 +95,11 @@ impl Bufs {
     #[inline(always)]
     pub(crate) fn publish(&mut self) -> u16 {
         let fresh = self.tail.wrapping_sub(self.published);
+        let untold = self.published.wrapping_sub(self.taken);
+        if untold.saturating_add(fresh) > self.capacity() {
+            // Goes along with what is overwritten: positions come round again.
+            self.taken = self.tail.wrapping_sub(self.capacity());
+        }
         self.published = self.tail;
         self.shared_tail.publish(self.tail);
         fresh
@@ -110,8 +116,11 @@ impl Bufs {
 
     /// The position of the first entry with buffer `bid` that completions have not told of.
     fn find(&self, bid: u16) -> Option<u16> {
-        // Those that nobody was told of and that were overwritten since are not there any more.
-        let untold = self.published.wrapping_sub(self.taken).min(self.capacity());
+        // Those that nobody was told of and that were overwritten since are not there any more,
+        // even if it was by what is not published.
+        let hidden = self.tail.wrapping_sub(self.published);
+        let there = self.capacity().saturating_sub(hidden);
+        let untold = self.published.wrapping_sub(self.taken).min(there);
         let oldest = self.published.wrapping_sub(untold);
         let mut positions = (0..untold).map(|n| oldest.wrapping_add(n));
         positions.find(|position| self.id(*position) == bid)

@@ -155,6 +155,37 @@ fn a_bundle_ends_with_its_bytes_or_with_the_entries() {
 }
 
 #[test]
+fn what_is_not_published_is_in_no_bundle() {
+    let shared = Shared::new();
+    let mut bufs = shared.bufs().starting_at(START);
+    (0..COUNT).for_each(|bid| add(&mut bufs, bid));
+    bufs.publish();
+    // In the place of buffer 0, which was not told of.
+    add(&mut bufs, 9);
+    assert_eq!(bufs.bundle(9, 100).next(), None);
+    assert_eq!(bufs.bundle(0, 100).next(), None);
+    assert_eq!(bufs.bundle(1, 100).next().map(|(bid, _)| bid), Some(1));
+}
+
+#[test]
+fn however_many_nobody_was_told_of_the_last_ones_are_found() {
+    let shared = Shared::new();
+    // Many steps, for Miri.
+    let places: &[u16] = if cfg!(miri) { &[1] } else { &[0, 1, 2, COUNT, COUNT + 1] };
+    for before in places.iter().copied() {
+        let mut bufs = shared.bufs().starting_at(START);
+        for _ in 0..u16::MAX - before {
+            add(&mut bufs, 9);
+            bufs.publish();
+        }
+        (0..COUNT).for_each(|bid| add(&mut bufs, bid));
+        bufs.publish();
+        let told: Vec<_> = bufs.bundle(0, u32::MAX).map(|(bid, _)| bid).collect();
+        assert_eq!(told, [0, 1, 2, 3], "{before} fewer than come round");
+    }
+}
+
+#[test]
 fn an_id_that_comes_twice_is_the_one_that_was_not_told_of() {
     let shared = Shared::new();
     let mut bufs = shared.bufs().starting_at(START);
