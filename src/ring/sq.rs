@@ -224,9 +224,13 @@ impl<S: SqEntry> Sq<S> {
             return Err(PushError::TooMany(()));
         };
         let tail = self.tail();
-        if self.limit.since(tail) < count && self.refresh() < count {
+        if self.limit.since(tail) < count {
+            let room = self.refresh();
+            // What was the end of the slots may have become their start, in the next lap.
             *cursor = self.cursor;
-            return Err(PushError::Full(()));
+            if room < count {
+                return Err(PushError::Full(()));
+            }
         }
         Ok(Room { at: tail, end: tail.advance(count), open: false, sq: self, cursor })
     }
