@@ -1,11 +1,34 @@
 #!/usr/bin/env bash
-# The queues and the ABI's types under Miri: no undefined behaviour on a small machine, a big
-# one, and a big-endian one.
+# The queues, the simulated kernel and the ABI's types under Miri: no undefined behaviour, by either
+# borrow model, with strict provenance; on a small machine, a big one, and a big-endian one.
+#
+# RINGBOLT_CASES says how many random scripts there are; the seeds of the scheduler, how many
+# interleavings of threads.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. ci/lib.sh
+export RINGBOLT_CASES=${RINGBOLT_CASES:-6}
+miri() {
+    cargo +nightly miri test --target-dir target/miri "$@"
+}
+
+say "stacked borrows"
 export MIRIFLAGS="-Zmiri-strict-provenance"
-cargo +nightly miri test -p ringbolt --lib --target-dir target/miri
-cargo +nightly miri test -p ringbolt-sys --lib --target s390x-unknown-linux-gnu \
-    --target-dir target/miri
-cargo +nightly miri test -p ringbolt-sys --lib --target i686-unknown-linux-gnu \
-    --target-dir target/miri
+miri -p ringbolt --all-features --lib --test scripts
+
+say "tree borrows"
+MIRIFLAGS="$MIRIFLAGS -Zmiri-tree-borrows"
+miri -p ringbolt --all-features --lib -- ring:: sim:: entry:: submit:: --skip model
+miri -p ringbolt --all-features --test scripts
+
+say "several seeds of the scheduler"
+MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-many-seeds=0..${MIRI_SEEDS:-4}"
+miri -p ringbolt --all-features --lib -- ring::tests::order
+
+say "the ABI, big-endian and with 32 bits"
+MIRIFLAGS="-Zmiri-strict-provenance"
+for target in s390x-unknown-linux-gnu i686-unknown-linux-gnu; do
+    miri -p ringbolt-sys --lib --target "$target"
+done
+miri -p ringbolt --all-features --lib --target s390x-unknown-linux-gnu -- \
+    ring::tests::narrow ring::tests::mixed ring::tests::bufs::a entry::

@@ -257,7 +257,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 16 } else { 2048 },
+            cases: if cfg!(miri) { 3 } else { 2048 },
             failure_persistence: None,
             ..ProptestConfig::default()
         })]

@@ -1,0 +1,181 @@
+//! The seed scripts, each named after what it shows.
+
+use super::Script;
+
+/// A seed by its file's name.
+const SEEDS: &[(&str, &str)] = &[
+    (
+        "a_bad_entry_does_not_end_one_that_submits_all",
+        include_str!("../data/scripts/a_bad_entry_does_not_end_one_that_submits_all.script"),
+    ),
+    (
+        "a_bad_entry_ends_a_submission",
+        include_str!("../data/scripts/a_bad_entry_ends_a_submission.script"),
+    ),
+    (
+        "a_buffer_is_used_up_bit_by_bit",
+        include_str!("../data/scripts/a_buffer_is_used_up_bit_by_bit.script"),
+    ),
+    (
+        "a_bundle_tells_which_buffers_were_filled",
+        include_str!("../data/scripts/a_bundle_tells_which_buffers_were_filled.script"),
+    ),
+    (
+        "a_chain_goes_in_whole_or_not_at_all",
+        include_str!("../data/scripts/a_chain_goes_in_whole_or_not_at_all.script"),
+    ),
+    (
+        "a_failed_entry_cancels_the_rest_of_its_chain",
+        include_str!("../data/scripts/a_failed_entry_cancels_the_rest_of_its_chain.script"),
+    ),
+    (
+        "a_forgotten_half_loses_nothing",
+        include_str!("../data/scripts/a_forgotten_half_loses_nothing.script"),
+    ),
+    (
+        "a_forgotten_iteration_delivers_nothing_twice",
+        include_str!("../data/scripts/a_forgotten_iteration_delivers_nothing_twice.script"),
+    ),
+    (
+        "a_full_queue_waits_for_a_polling_thread",
+        include_str!("../data/scripts/a_full_queue_waits_for_a_polling_thread.script"),
+    ),
+    (
+        "a_half_that_is_held_keeps_up_with_what_is_done_by_it",
+        include_str!("../data/scripts/a_half_that_is_held_keeps_up_with_what_is_done_by_it.script"),
+    ),
+    (
+        "a_half_that_is_held_sees_a_queue_rewind",
+        include_str!("../data/scripts/a_half_that_is_held_sees_a_queue_rewind.script"),
+    ),
+    ("a_link_is_not_left_open", include_str!("../data/scripts/a_link_is_not_left_open.script")),
+    (
+        "a_queue_that_rewinds_moves_the_rest_to_the_front",
+        include_str!("../data/scripts/a_queue_that_rewinds_moves_the_rest_to_the_front.script"),
+    ),
+    (
+        "a_reservation_that_goes_on_at_the_first_slot_leaves_nothing",
+        include_str!(
+            "../data/scripts/a_reservation_that_goes_on_at_the_first_slot_leaves_nothing.script"
+        ),
+    ),
+    (
+        "a_reservation_that_is_not_committed_leaves_nothing",
+        include_str!("../data/scripts/a_reservation_that_is_not_committed_leaves_nothing.script"),
+    ),
+    (
+        "a_resize_carries_over_what_waits",
+        include_str!("../data/scripts/a_resize_carries_over_what_waits.script"),
+    ),
+    (
+        "a_resize_that_is_refused_leaves_the_ring_as_it_was",
+        include_str!("../data/scripts/a_resize_that_is_refused_leaves_the_ring_as_it_was.script"),
+    ),
+    (
+        "a_short_submission_keeps_the_rest",
+        include_str!("../data/scripts/a_short_submission_keeps_the_rest.script"),
+    ),
+    (
+        "a_sleeping_thread_is_woken_for_what_is_published",
+        include_str!("../data/scripts/a_sleeping_thread_is_woken_for_what_is_published.script"),
+    ),
+    (
+        "a_wide_completion_is_not_cut_by_the_end_of_the_queue",
+        include_str!("../data/scripts/a_wide_completion_is_not_cut_by_the_end_of_the_queue.script"),
+    ),
+    (
+        "a_wide_entry_in_a_queue_that_rewinds",
+        include_str!("../data/scripts/a_wide_entry_in_a_queue_that_rewinds.script"),
+    ),
+    (
+        "a_wide_entry_is_not_cut_by_the_end_of_the_queue",
+        include_str!("../data/scripts/a_wide_entry_is_not_cut_by_the_end_of_the_queue.script"),
+    ),
+    (
+        "a_wide_entry_needs_room_for_its_filler",
+        include_str!("../data/scripts/a_wide_entry_needs_room_for_its_filler.script"),
+    ),
+    (
+        "an_interrupted_wait_tells_what_was_taken",
+        include_str!("../data/scripts/an_interrupted_wait_tells_what_was_taken.script"),
+    ),
+    (
+        "an_iteration_ends_with_what_was_there",
+        include_str!("../data/scripts/an_iteration_ends_with_what_was_there.script"),
+    ),
+    (
+        "buffers_are_not_visible_before_they_are_published",
+        include_str!("../data/scripts/buffers_are_not_visible_before_they_are_published.script"),
+    ),
+    (
+        "completions_that_are_lost_are_counted",
+        include_str!("../data/scripts/completions_that_are_lost_are_counted.script"),
+    ),
+    (
+        "completions_that_overflow_come_in_order",
+        include_str!("../data/scripts/completions_that_overflow_come_in_order.script"),
+    ),
+    (
+        "entries_arrive_once_in_order_across_the_wrap",
+        include_str!("../data/scripts/entries_arrive_once_in_order_across_the_wrap.script"),
+    ),
+    (
+        "entries_of_128_bytes_arrive_whole",
+        include_str!("../data/scripts/entries_of_128_bytes_arrive_whole.script"),
+    ),
+    (
+        "nothing_is_visible_before_it_is_published",
+        include_str!("../data/scripts/nothing_is_visible_before_it_is_published.script"),
+    ),
+    ("one_slot_is_a_queue", include_str!("../data/scripts/one_slot_is_a_queue.script")),
+    (
+        "operations_complete_in_any_order",
+        include_str!("../data/scripts/operations_complete_in_any_order.script"),
+    ),
+    (
+        "slots_are_given_back_by_a_call_of_the_ring",
+        include_str!("../data/scripts/slots_are_given_back_by_a_call_of_the_ring.script"),
+    ),
+    (
+        "the_slot_of_an_entry_is_not_reused_before_it_is_taken",
+        include_str!(
+            "../data/scripts/the_slot_of_an_entry_is_not_reused_before_it_is_taken.script"
+        ),
+    ),
+    (
+        "what_a_failed_submit_has_left_can_be_taken_back",
+        include_str!("../data/scripts/what_a_failed_submit_has_left_can_be_taken_back.script"),
+    ),
+    (
+        "what_a_polling_thread_was_shown_is_not_taken_back",
+        include_str!("../data/scripts/what_a_polling_thread_was_shown_is_not_taken_back.script"),
+    ),
+    (
+        "what_one_half_has_pushed_the_other_half_waits_for",
+        include_str!("../data/scripts/what_one_half_has_pushed_the_other_half_waits_for.script"),
+    ),
+    (
+        "what_only_fills_a_slot_is_no_completion",
+        include_str!("../data/scripts/what_only_fills_a_slot_is_no_completion.script"),
+    ),
+    (
+        "work_that_was_put_off_is_brought_in",
+        include_str!("../data/scripts/work_that_was_put_off_is_brought_in.script"),
+    ),
+    (
+        "work_that_was_put_off_waits_for_a_call_that_asks",
+        include_str!("../data/scripts/work_that_was_put_off_waits_for_a_call_that_asks.script"),
+    ),
+];
+
+/// Every seed script, and its name.
+pub(crate) fn scripts() -> impl Iterator<Item = (&'static str, Script)> {
+    SEEDS.iter().map(|(name, text)| {
+        (*name, text.parse().unwrap_or_else(|error| panic!("{name}.script: {error}")))
+    })
+}
+
+/// The same in their byte form.
+pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
+    scripts().map(|(name, script)| (name.to_owned(), script.to_bytes())).collect()
+}
