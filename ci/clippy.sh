@@ -4,5 +4,3 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo clippy --workspace --all-targets --all-features -- -D warnings
 cargo clippy --workspace --no-default-features -- -D warnings
-cargo clippy --manifest-path benches/Cargo.toml --all-targets --target-dir target/benches \
-    -- -D warnings

@@ -5,6 +5,9 @@ use core::hint::black_box;
 use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicU16, Ordering, fence};
+use core::time::Duration;
+use std::thread;
+use std::time::Instant;
 
 use ringbolt::ops::{Nop, Send};
 use ringbolt::register::BufferRingOptions;
@@ -180,6 +183,10 @@ fn decide(case: &mut Case<'_>, flags: SetupFlags) {
     let builder =
         if polled { IoUring::builder().sqpoll(SQPOLL_IDLE_MS) } else { IoUring::builder() };
     let mut ring = builder.build(BATCH.entries).expect("a ring");
+    if polled {
+        // Asleep it stays, as nothing is submitted: awake it may fall asleep at any time.
+        wait_for_sleep(|| ring.submission().status());
+    }
     case.enter(Who::Ringbolt, move |turns| {
         let mut submission = ring.submission();
         for _ in 0..turns * u64::from(BATCH.size) {
@@ -188,6 +195,9 @@ fn decide(case: &mut Case<'_>, flags: SetupFlags) {
         }
     });
     let mut ring = Floor::<io_uring_sqe>::new(BATCH.entries, flags).expect("a ring");
+    if polled {
+        wait_for_sleep(|| ring.status());
+    }
     case.enter(Who::Floor, move |turns| {
         for _ in 0..turns * u64::from(BATCH.size) {
             ring.publish();
@@ -199,6 +209,15 @@ fn decide(case: &mut Case<'_>, flags: SetupFlags) {
             assert!(!black_box(needed));
         }
     });
+}
+
+/// Waits until an SQPOLL thread sleeps.
+fn wait_for_sleep(mut status: impl FnMut() -> SqStatus) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !status().contains(SqStatus::NEED_WAKEUP) {
+        assert!(Instant::now() < end, "the polling thread does not fall asleep");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn add_buffers(case: &mut Case<'_>) {
