@@ -6,8 +6,9 @@
 
 #![cfg(all(miri, feature = "sim"))]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::ptr::NonNull;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use std::alloc::{alloc_zeroed, dealloc};
 
 use ringbolt::ops::{Fixed, IoVec, Read, Readv, Timeout, Write, Writev};
 use ringbolt::rustix::io::Errno;

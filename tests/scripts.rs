@@ -157,3 +157,17 @@ fn a_tail_that_is_none_moves_no_more_entries_than_there_are() {
     assert!(ring.submit_and_wait(0).is_ok());
     assert!(ring.submission().len() <= 4);
 }
+
+#[test]
+#[cfg_attr(miri, ignore = "Miri reads no folders")]
+fn every_script_in_the_folder_is_a_seed() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/scripts");
+    let names = std::fs::read_dir(folder).expect("the folder of scripts").map(|entry| {
+        let path = entry.expect("an entry of a folder").path();
+        assert_eq!(path.extension().and_then(|extension| extension.to_str()), Some("script"));
+        path.file_stem().expect("a name").to_string_lossy().into_owned()
+    });
+    let names: std::collections::BTreeSet<_> = names.collect();
+    let seeds = script::seeds::scripts().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(names, seeds);
+}

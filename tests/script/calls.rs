@@ -103,6 +103,9 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
         let came_through = !refused && (polled || taken == queued);
         if enters && gets_events && came_through {
             self.model.cq.flush_overflow();
+            let status = SqStatus::from_bits_retain(self.kernel.word(Word::SqFlags));
+            let undone = fault.is_none() && status.contains(SqStatus::TASKRUN);
+            assert!(!undone, "{call:?} has left work undone");
         }
         match answer {
             Ok(told) => {

@@ -326,6 +326,11 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
         self.receive(popped);
     }
 
+    fn drain_to_the_end(&mut self, queues: &mut Queues<'_, S, C>) {
+        self.drain(queues, 0, DrainFate::End);
+        self.check(queues);
+    }
+
     fn pop_into(&mut self, queues: &mut Queues<'_, S, C>, room: u8) {
         let mut out = vec![MaybeUninit::<C>::uninit(); room.into()];
         let count = queues.cq.pop_into(&mut out);
@@ -471,9 +476,7 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
             self.absorb_taken();
             self.absorb_posted();
             self.call_ring(rings, Call::GET_EVENTS);
-            let mut queues = rings.queues();
-            self.drain(&mut queues, 0, DrainFate::End);
-            self.check(&mut queues);
+            self.drain_to_the_end(&mut rings.queues());
             let idle = self.kernel.in_flight() == 0;
             if sound && idle && self.model.sq.len() == 0 && self.model.cq.is_idle() {
                 self.ledger.settle(self.kernel.file(WRITE_TO).expect("it was put there"));

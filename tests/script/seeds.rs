@@ -155,6 +155,10 @@ const SEEDS: &[(&str, &str)] = &[
         include_str!("../data/scripts/what_one_half_has_pushed_the_other_half_waits_for.script"),
     ),
     (
+        "what_only_fills_a_slot_does_not_hide_what_is_behind",
+        include_str!("../data/scripts/what_only_fills_a_slot_does_not_hide_what_is_behind.script"),
+    ),
+    (
         "what_only_fills_a_slot_is_no_completion",
         include_str!("../data/scripts/what_only_fills_a_slot_is_no_completion.script"),
     ),
