@@ -146,6 +146,7 @@ fn a_buffer_that_is_borrowed_again_is_reported() {
     push(&mut ring, Read::new(FILE, buffer.as_mut_ptr(), 16).sqe(1));
     buffer[0] = 1;
     let _ = ring.submit_and_wait(1);
+    assert_eq!(buffer[0], b's');
 }
 
 /// The control: an entry that was taken back names nothing any more.
