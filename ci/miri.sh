@@ -13,7 +13,7 @@ miri() {
 }
 
 say "stacked borrows"
-export MIRIFLAGS="-Zmiri-strict-provenance"
+export MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-env-forward=RINGBOLT_CASES"
 miri -p ringbolt --all-features --lib --test scripts
 
 say "tree borrows"

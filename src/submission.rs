@@ -233,8 +233,9 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
 
     /// Like [`submit`](Self::submit), then waits until `want` completions are there.
     ///
-    /// Without SQPOLL this always enters the kernel, be there anything to submit or not: with
-    /// `want` 0 it submits, runs work that was put off and brings in overflown completions.
+    /// Without SQPOLL, IOPOLL and SQ_REWIND this always enters the kernel, be there anything to
+    /// submit or not: with `want` 0 it submits, runs work that was put off and brings in overflown
+    /// completions.
     ///
     /// Fewer are there when a [`Timeout`](crate::ops::Timeout) has completed: that ends each
     /// wait on its ring.
