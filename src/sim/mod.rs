@@ -162,6 +162,20 @@ pub enum Word {
     CqOverflow,
 }
 
+impl Word {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::SqHead,
+        Self::SqTail,
+        Self::SqFlags,
+        Self::SqDropped,
+        Self::CqHead,
+        Self::CqTail,
+        Self::CqFlags,
+        Self::CqOverflow,
+    ];
+}
+
 /// An entry that the kernel took, from [`Kernel::taken`].
 #[derive(Clone, Copy, Debug)]
 pub struct Taken {

@@ -55,17 +55,6 @@ enum Value {
 /// A field of what set-up returns.
 type Field = fn(&mut io_uring_params) -> &mut u32;
 
-const WORDS: [Word; 8] = [
-    Word::SqHead,
-    Word::SqTail,
-    Word::SqFlags,
-    Word::SqDropped,
-    Word::CqHead,
-    Word::CqTail,
-    Word::CqFlags,
-    Word::CqOverflow,
-];
-
 /// The fields of what set-up returns that are plain numbers.
 const FIELDS: [Field; 16] = [
     |params| &mut params.sq_entries,
@@ -163,7 +152,7 @@ impl Value {
 impl Step {
     fn read(bytes: &mut Bytes<'_>) -> Self {
         match bytes.below(8) {
-            0 | 1 => Self::Word(bytes.one_of(&WORDS), Value::read(bytes)),
+            0 | 1 => Self::Word(bytes.one_of(&Word::ALL), Value::read(bytes)),
             2 => Self::Completion(bytes.u8(), bytes.array()),
             3 if bytes.below(4) == 0 => Self::Buffers(bytes.u16(), bytes.array()),
             _ => Self::Do(Action::read(bytes).expect("any bytes are an action")),

@@ -10,17 +10,6 @@ use crate::sim::{Kernel, Word};
 use crate::sys::{Features, SetupFlags, SqStatus};
 use crate::{BuildError, IoUring};
 
-const WORDS: [Word; 8] = [
-    Word::SqHead,
-    Word::SqTail,
-    Word::SqFlags,
-    Word::SqDropped,
-    Word::CqHead,
-    Word::CqTail,
-    Word::CqFlags,
-    Word::CqOverflow,
-];
-
 /// Works on, whatever comes of it.
 fn work(kernel: &Kernel, ring: &mut IoUring) {
     for id in 0..12 {
@@ -40,7 +29,7 @@ fn work(kernel: &Kernel, ring: &mut IoUring) {
 fn no_word_makes_either_side_panic_or_hang() {
     let values: &[u32] = if cfg!(miri) { &[7, u32::MAX] } else { &[0, 1, 7, 1 << 31, u32::MAX] };
     for flags in [SetupFlags::empty(), SetupFlags::SQPOLL, SetupFlags::NO_SQARRAY] {
-        for word in WORDS {
+        for word in Word::ALL {
             for value in values {
                 let kernel = Kernel::new();
                 let builder = IoUring::builder().simulated(&kernel).flags(flags);
