@@ -10,8 +10,9 @@ use rustix::io::Errno;
 
 use crate::entry::slot::SqSlots;
 use crate::entry::{OneWidth, SafeSqe, SqEntry, Sqe};
+use crate::ring::cursor::Cursor;
 use crate::ring::push_error::PushError;
-use crate::ring::sq::{Cursor, Room, Sq};
+use crate::ring::sq::{Room, Sq};
 use crate::submit::{Enter, EnterArg, SubmitError, WaitArg};
 use crate::sys::{EnterFlags, SqStatus};
 use crate::thread::AnyThread;

@@ -234,7 +234,8 @@ impl Enter {
     pub(crate) fn submit<S: SqEntry>(&self, sq: &mut Sq<S>) -> Result<u32, SubmitError> {
         match self.kind {
             Kind::Plain => {
-                let queued = sq.publish_all();
+                let tail = sq.show();
+                let queued = sq.untaken(tail);
                 let status = || sq.status(false);
                 match decide(SetupFlags::empty(), status, || queued, 0) {
                     Some(flags) => self.hand_over(sq, queued, 0, flags.union(self.base)),
@@ -242,10 +243,11 @@ impl Enter {
                 }
             }
             Kind::Polled => {
-                let fresh = sq.publish();
-                match decide(SetupFlags::SQPOLL, || sq.status(true), || sq.queued(), 0) {
+                let fresh = sq.unpublished();
+                let tail = sq.show();
+                match decide(SetupFlags::SQPOLL, || sq.status(true), || sq.untaken(tail), 0) {
                     Some(flags) => {
-                        let queued = sq.queued();
+                        let queued = sq.untaken(tail);
                         self.hand_over(sq, queued, 0, flags.union(self.base)).map(|_| fresh)
                     }
                     None => Ok(fresh),
@@ -264,7 +266,8 @@ impl Enter {
     ) -> Result<u32, SubmitError> {
         match self.kind {
             Kind::Plain => {
-                let queued = sq.publish_all();
+                let tail = sq.show();
+                let queued = sq.untaken(tail);
                 self.hand_over(sq, queued, want, self.waiting)
             }
             Kind::Polled | Kind::Special => self.submit_special(sq, want),

@@ -9,7 +9,7 @@ use crate::entry::slot::SqSlots;
 use crate::entry::{OneWidth, SqEntry, Sqe};
 use crate::sys::{Opcode, SqStatus};
 
-use super::atomic::will_write;
+use super::cursor::Cursor;
 use super::order::{Ours, Theirs, publish_before_peek};
 use super::position::Position;
 use super::push_error::PushError;
@@ -29,62 +29,14 @@ pub(crate) struct SqParts<S: SqEntry> {
     pub(crate) rewinds: bool,
 }
 
-/// Where the next entry goes: all that a push looks at.
-///
-/// Addresses, so that a push is one comparison, the stores to the slot, and one addition. A
-/// borrower of the queue works on a copy, which stays in registers whatever is stored to slots;
-/// the queue's own `next` follows with each push.
-#[derive(Debug)]
-pub(crate) struct Cursor<S: SqEntry> {
-    /// The slot of the next entry, if it is not `stop`.
-    next: NonNull<S::Slot>,
-    /// The first slot from there on that is not known to be free, or the end of the slots.
-    stop: NonNull<S::Slot>,
-}
-
-impl<S: SqEntry> Clone for Cursor<S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<S: SqEntry> Copy for Cursor<S> {}
-
-impl<S: SqEntry> Cursor<S> {
-    /// Slots that are known to be free and lie behind each other.
-    #[inline(always)]
-    fn left(&self) -> usize {
-        (self.stop.addr().get() - self.next.addr().get()) / size_of::<S::Slot>()
-    }
-
-    /// Copies `entry` into the next slot.
-    ///
-    /// # Safety
-    ///
-    /// The next slot is not `stop`, and the entry takes one slot.
-    #[inline(always)]
-    unsafe fn put(&mut self, entry: S) {
-        will_write(self.next.as_ptr());
-        // SAFETY:
-        // 1. Valid for writes: before `stop`, so one of the slots.
-        // 2. Nobody reads it: before the limit, so the kernel's head has gone past the entry that
-        //    was here (R2), and not published.
-        unsafe { entry.store(self.next.as_ptr()) };
-        // SAFETY: at most `stop`, which is at most the end of the slots.
-        self.next = unsafe { self.next.add(1) };
-    }
-}
-
-// SAFETY: two addresses; what is there is used through a queue, which says who may.
-unsafe impl<S: SqEntry> Send for Cursor<S> {}
-
 /// This side of a submission queue.
 #[derive(Debug)]
 pub(crate) struct Sq<S: SqEntry> {
     parts: SqParts<S>,
     cursor: Cursor<S>,
-    /// The position of the first slot, in the lap around the slots that the cursor is in.
-    lap: Position,
+    /// Where the slot of position 0 would be if the slots of this lap followed upon those of all
+    /// laps before it: from there to the cursor, in slots, is the position of the next entry.
+    origin: u64,
     /// The first position that is not known to be free: at most `entries` past the tail.
     limit: Position,
 }
@@ -105,7 +57,7 @@ impl<S: SqEntry> Sq<S> {
         debug_assert!(parts.mask.wrapping_add(1).is_power_of_two());
         let tail = Position(parts.tail.get());
         let cursor = Cursor { next: parts.slots, stop: parts.slots };
-        let mut sq = Self { parts, cursor, lap: tail, limit: tail };
+        let mut sq = Self { parts, cursor, origin: 0, limit: tail };
         // How much room there is, the first push finds out.
         sq.go_on_from(tail, tail);
         sq
@@ -219,20 +171,33 @@ impl<S: SqEntry> Sq<S> {
         cursor: &'q mut Cursor<S>,
         count: usize,
     ) -> Result<Room<'q, S>, PushError<()>> {
+        if cursor.left() < count {
+            let found = self.find_room(count);
+            *cursor = self.cursor;
+            found?;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "so many slots are there")]
+        let left = count as u32;
+        Ok(Room { at: *cursor, left, open: false, sq: self, cursor })
+    }
+
+    /// Makes sure that `count` slots are free from the cursor on, around the end of the slots.
+    #[cold]
+    fn find_room(&mut self, count: usize) -> Result<(), PushError<()>> {
         let Some(count) = u32::try_from(count).ok().filter(|count| *count <= self.capacity())
         else {
             return Err(PushError::TooMany(()));
         };
         let tail = self.tail();
         if self.limit.since(tail) < count {
-            let room = self.refresh();
-            // What was the end of the slots may have become their start, in the next lap.
-            *cursor = self.cursor;
-            if room < count {
+            if self.refresh() < count {
                 return Err(PushError::Full(()));
             }
+        } else {
+            // At the end of the slots the cursor goes over to the first one.
+            self.go_on_from(tail, self.limit);
         }
-        Ok(Room { at: tail, end: tail.advance(count), open: false, sq: self, cursor })
+        Ok(())
     }
 
     /// Looks how far the kernel has come. Returns the room there is now.
@@ -251,7 +216,9 @@ impl<S: SqEntry> Sq<S> {
         let slot = tail.slot(self.parts.mask);
         // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
         let free = (limit.since(tail) as usize).min(self.capacity() as usize - slot);
-        self.lap = tail.back(tail.0 & self.parts.mask);
+        let lap = tail.back(tail.0 & self.parts.mask);
+        let before = u64::from(lap.0) * size_of::<S::Slot>() as u64;
+        self.origin = (self.parts.slots.addr().get() as u64).wrapping_sub(before);
         self.limit = limit;
         // SAFETY: a slot index is at most `mask`, and `new` was given `mask + 1` slots.
         self.cursor.next = unsafe { self.parts.slots.add(slot) };
@@ -259,14 +226,19 @@ impl<S: SqEntry> Sq<S> {
         self.cursor.stop = unsafe { self.cursor.next.add(free) };
     }
 
+    /// Counts on from the cursor, which has gone around the end of the slots.
+    #[cold]
+    fn begin_lap(&mut self) {
+        self.go_on_from(self.tail().advance(self.capacity()), self.limit);
+    }
+
     /// The position of the next entry.
     #[inline(always)]
     fn tail(&self) -> Position {
-        let bytes = self.cursor.next.addr().get() - self.parts.slots.addr().get();
-        // At most `mask + 1`, which is a u32.
-        #[expect(clippy::cast_possible_truncation, reason = "there are no more slots than that")]
-        let slots = (bytes / size_of::<S::Slot>()) as u32;
-        self.lap.advance(slots)
+        let bytes = (self.cursor.next.addr().get() as u64).wrapping_sub(self.origin);
+        #[expect(clippy::cast_possible_truncation, reason = "positions wrap at 2^32")]
+        let position = (bytes / size_of::<S::Slot>() as u64) as u32;
+        Position(position)
     }
 
     /// The position up to which the kernel has taken entries.
@@ -283,7 +255,7 @@ impl<S: SqEntry> Sq<S> {
     /// Entries that are pushed and not yet taken by the kernel.
     #[inline(always)]
     pub(crate) fn queued(&self) -> u32 {
-        self.tail().since(self.head())
+        self.untaken(self.tail())
     }
 
     /// Entries that are pushed and not yet published.
@@ -296,17 +268,22 @@ impl<S: SqEntry> Sq<S> {
     #[inline(always)]
     pub(crate) fn publish(&mut self) -> u32 {
         let fresh = self.unpublished();
-        // R1.
-        self.parts.tail.publish(self.tail());
+        self.show();
         fresh
     }
 
-    /// Shows the kernel everything pushed so far. Returns how many entries it has not taken.
+    /// Shows the kernel everything pushed so far. Returns up to where.
     #[inline(always)]
-    pub(crate) fn publish_all(&mut self) -> u32 {
+    pub(crate) fn show(&mut self) -> Position {
         let tail = self.tail();
         // R1.
         self.parts.tail.publish(tail);
+        tail
+    }
+
+    /// Entries before `tail` that the kernel has not taken.
+    #[inline(always)]
+    pub(crate) fn untaken(&self, tail: Position) -> u32 {
         tail.since(self.head())
     }
 
@@ -389,18 +366,6 @@ impl<S: SqEntry> Sq<S> {
     }
 
     #[inline(always)]
-    fn store(&mut self, at: Position, entry: S) {
-        let slot = self.slot(at);
-        will_write(slot);
-        // SAFETY:
-        // 1. Valid for writes: a slot of ours, and the next one too where the entry takes two,
-        //    as `filler` sees to it that it does not start in the last.
-        // 2. Nobody reads it: `at` is below `limit`, so the kernel's head has gone past the
-        //    entry that was here (R2), and above what is published.
-        unsafe { entry.store(slot) }
-    }
-
-    #[inline(always)]
     fn slot(&self, at: Position) -> *mut S::Slot {
         // SAFETY: a slot index is at most `mask`, and `new` was given `mask + 1` slots.
         let slot = unsafe { self.parts.slots.add(at.slot(self.parts.mask)) };
@@ -412,18 +377,21 @@ impl<S: SqEntry> Sq<S> {
 #[derive(Debug)]
 pub(crate) struct Room<'q, S: SqEntry> {
     sq: &'q mut Sq<S>,
+    /// The borrower's copy, which like the queue's own stays where it is until the commit.
     cursor: &'q mut Cursor<S>,
-    at: Position,
-    end: Position,
+    /// Where the next entry goes: not to `stop`, as long as slots are left.
+    at: Cursor<S>,
+    /// Slots that are set aside from there on, around the end of the slots.
+    left: u32,
     /// The entry put last is linked to the next one.
     open: bool,
 }
 
 impl<S: SqEntry> Room<'_, S> {
-    /// How many more entries fit.
+    /// How many more slots there are.
     #[inline(always)]
     pub(crate) const fn left(&self) -> u32 {
-        self.end.since(self.at)
+        self.left
     }
 
     /// Copies `entry` into its slots. Returns false, and does nothing, if there is no room.
@@ -431,13 +399,27 @@ impl<S: SqEntry> Room<'_, S> {
     /// An entry that takes two does not start in the queue's last slot: see [`Sq::filler`].
     #[inline(always)]
     pub(crate) fn put(&mut self, entry: S) -> bool {
-        if self.left() < entry.slots() {
+        let slots = entry.slots();
+        if self.left < slots {
             return false;
         }
         self.open = entry.as_sqe().is_linked();
-        self.sq.store(self.at, entry);
-        self.at = self.at.advance(entry.slots());
+        // SAFETY: as many slots are left, and they are not split by the end of the slots, where the
+        // next entry never goes.
+        unsafe { self.at.put(entry) };
+        self.left -= slots;
+        if self.left > 0 && self.at.next == self.at.stop {
+            self.go_around();
+        }
         true
+    }
+
+    /// Goes over from the end of the slots to the first one.
+    #[cold]
+    fn go_around(&mut self) {
+        self.at.next = self.sq.parts.slots;
+        // SAFETY: no more are left than there are slots.
+        self.at.stop = unsafe { self.at.next.add(self.left as usize) };
     }
 
     /// Whether the entry put last is linked to one that has not come.
@@ -449,7 +431,11 @@ impl<S: SqEntry> Room<'_, S> {
     /// Queues what has been put.
     #[inline(always)]
     pub(crate) fn commit(self) {
-        self.sq.go_on_from(self.at, self.sq.limit);
+        self.sq.cursor.next = self.at.next;
+        if self.at.stop != self.cursor.stop {
+            // Around the end: fewer slots were left then than there are, so the stop is another.
+            self.sq.begin_lap();
+        }
         *self.cursor = self.sq.cursor;
     }
 }
