@@ -35,9 +35,10 @@ pub trait CqSlots: Sized {
     ///
     /// # Safety
     ///
-    /// From `first` on, `readable` slots, at least one, are valid for reads. No more are read,
-    /// whatever the entry says.
-    unsafe fn load(first: *const Self::Slot, readable: u32) -> (Option<Self>, u32);
+    /// From `first` on, as many slots as `readable` says, at least one, are valid for reads. No
+    /// more are read, whatever the entry says; it is asked only when the entry says two.
+    unsafe fn load(first: *const Self::Slot, readable: impl FnOnce() -> u32)
+    -> (Option<Self>, u32);
 }
 
 /// Eight bytes of an entry: a number, an address that stays one, or parts of several.
@@ -148,7 +149,7 @@ impl CqSlots for Cqe {
     type Slot = Self;
 
     #[inline(always)]
-    unsafe fn load(first: *const Self, _readable: u32) -> (Option<Self>, u32) {
+    unsafe fn load(first: *const Self, _: impl FnOnce() -> u32) -> (Option<Self>, u32) {
         // SAFETY: one slot is valid for reads, by the contract; any bytes are an entry.
         (Some(unsafe { first.read() }), 1)
     }
@@ -158,7 +159,7 @@ impl CqSlots for Cqe32 {
     type Slot = Self;
 
     #[inline(always)]
-    unsafe fn load(first: *const Self, _readable: u32) -> (Option<Self>, u32) {
+    unsafe fn load(first: *const Self, _: impl FnOnce() -> u32) -> (Option<Self>, u32) {
         // SAFETY: one slot is valid for reads, by the contract; any bytes are an entry.
         (Some(unsafe { first.read() }), 1)
     }
@@ -168,13 +169,16 @@ impl CqSlots for CqeMixed {
     type Slot = Cqe;
 
     #[inline(always)]
-    unsafe fn load(first: *const Cqe, readable: u32) -> (Option<Self>, u32) {
+    unsafe fn load(first: *const Cqe, readable: impl FnOnce() -> u32) -> (Option<Self>, u32) {
         // SAFETY: one slot is valid for reads, by the contract; any bytes are an entry.
         let cqe = unsafe { first.read() };
+        if !cqe.flags().intersects(CqeFlags::SKIP.union(CqeFlags::F_32)) {
+            return (Some(Self::Narrow(cqe)), 1);
+        }
         if cqe.flags().contains(CqeFlags::SKIP) {
             return (None, 1);
         }
-        if cqe.flags().contains(CqeFlags::F_32) && readable >= 2 {
+        if readable() >= 2 {
             // SAFETY: two slots of 16 bytes are, and both types are aligned alike.
             return (Some(Self::Wide(unsafe { first.cast::<Cqe32>().read() })), 2);
         }

@@ -67,8 +67,7 @@ impl<C: CqEntry> Span<C> {
         let slot = unsafe { self.slots.add(self.head.slot(self.mask)) };
         will_read(slot.as_ptr());
         // Up to the end of what is there, and up to the end of the queue.
-        let to_end = self.mask + 1 - (self.head.0 & self.mask);
-        let readable = self.left().min(to_end);
+        let readable = || self.left().min(self.mask + 1 - (self.head.0 & self.mask));
         // SAFETY:
         // 1. Valid for reads: `Cq::new`'s contract, for slots up to the end of the queue.
         // 2. Not written at the same time: they are below a tail that was observed (R3), and the
@@ -187,8 +186,8 @@ impl<C: CqEntry> Cq<C> {
     fn ready_in(&self, span: &Span<C>) -> u32 {
         let slots = span.mask + 1;
         let ready = self.parts.tail.observe().since(span.head);
-        // A tail that names more entries than there are slots is the other side's error.
-        if ready > slots { bogus(slots) } else { ready }
+        // One comparison for two questions: none is ready, or more than there are slots.
+        if ready.wrapping_sub(1) < slots { ready } else { seldom(ready, slots) }
     }
 
     /// Looks how far the kernel has come (R3).
@@ -230,11 +229,11 @@ impl<C: CqEntry> Cq<C> {
     }
 }
 
-/// Keeps what does not happen out of the way.
+/// None, or all there can be: a tail that names more is the other side's error.
 #[cold]
 #[inline(never)]
-const fn bogus(slots: u32) -> u32 {
-    slots
+fn seldom(ready: u32, slots: u32) -> u32 {
+    ready.min(slots)
 }
 
 #[cfg(test)]
