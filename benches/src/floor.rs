@@ -8,9 +8,9 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use ringbolt::sys::{
-    self, EnterFlags, IORING_OFF_CQ_RING, IORING_OFF_SQ_RING, IORING_OFF_SQES, RegisterOp,
-    SetupFlags, SharedPtr, SqStatus, io_uring_cqe, io_uring_params, io_uring_rsrc_update,
-    io_uring_sqe,
+    self, CqeFlags, EnterFlags, IORING_OFF_CQ_RING, IORING_OFF_SQ_RING, IORING_OFF_SQES,
+    RegisterOp, SetupFlags, SharedPtr, SqStatus, io_uring_cqe, io_uring_params,
+    io_uring_rsrc_update, io_uring_sqe,
 };
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -238,6 +238,36 @@ impl<S: Copy, C: Copy> Floor<S, C> {
             // SAFETY: below the tail: written, and not written again before the head moves.
             take(unsafe { &*slot });
             at = at.wrapping_add(1);
+        }
+        self.cq_head = tail;
+        // SAFETY: a word of the mapping, which `self` keeps.
+        unsafe { &*self.cq_shared_head }.store(tail, Ordering::Release);
+        tail.wrapping_sub(head)
+    }
+}
+
+impl<S: Copy> Floor<S, io_uring_cqe> {
+    /// The same for a queue whose completions have either width: the second half of a wide one is
+    /// left where it is.
+    #[inline(always)]
+    pub fn reap_mixed(&mut self, mut take: impl FnMut(&io_uring_cqe)) -> u32 {
+        let (cqes, mask, head) = (self.cqes, self.cq_mask, self.cq_head);
+        // SAFETY: a word of the mapping, which `self` keeps.
+        let tail = unsafe { &*self.cq_shared_tail }.load(Ordering::Acquire);
+        let mut at = head;
+        while at != tail {
+            // SAFETY: masked: one of `mask + 1` slots.
+            let slot = unsafe { cqes.add((at & mask) as usize) };
+            // SAFETY: below the tail: written, and not written again before the head moves.
+            let cqe = unsafe { &*slot };
+            at = at.wrapping_add(1);
+            if cqe.flags.intersects(CqeFlags::SKIP.union(CqeFlags::F_32)) {
+                if cqe.flags.contains(CqeFlags::SKIP) {
+                    continue;
+                }
+                at = at.wrapping_add(1);
+            }
+            take(cqe);
         }
         self.cq_head = tail;
         // SAFETY: a word of the mapping, which `self` keeps.

@@ -20,23 +20,14 @@ use ringbolt_benches::groups::queue::{self, loops::Batch};
 const TARGET: f64 = 1.10;
 
 /// Where it takes more: how many times it may, and what for. The floor knows that there is room,
-/// that completions are there and how many entries it has filled in; it keeps all of that in
-/// registers, and the compiler writes its loops out twice.
-const DEARER: [(&str, f64, &str); 10] = [
-    ("queue/push-nop/256", 1.27, "one comparison for room, one store for the tail"),
-    ("queue/push-chain/256", 1.60, "the chain is put together before it is pushed"),
+/// that completions are there and how many entries it has filled in.
+const DEARER: [(&str, f64, &str); 6] = [
+    ("queue/push-all/256", 1.68, "the list is put together before it is pushed"),
     ("queue/pop/256", 1.28, "the head is stored with each entry"),
-    ("queue/decide/256", 1.85, "the floor's loop keeps the queue's state in registers"),
-    ("queue/decide-sqpoll/256", 2.80, "as above, and whether there is anything to wake for"),
-    ("queue/read/256", 1.16, "one comparison for room, one store for the tail"),
-    (
-        "nop/local/1",
-        1.42,
-        "20 instructions for a batch: room, both heads, bounds, what to enter with",
-    ),
-    ("nop/local/8", 1.15, "the same 20, for eight entries"),
-    ("nop/local/32", 1.14, "one comparison for room, one store for the tail"),
-    ("nop/local/256", 1.13, "one comparison for room, one store for the tail"),
+    ("queue/decide/256", 1.20, "the tail from an address; what kind of ring it is"),
+    ("queue/decide-sqpoll/256", 1.65, "as above, what is new, and whether to wake for it"),
+    ("nop/local/1", 1.28, "16 instructions a batch: room, tail, SQ head, kind of ring, bounds"),
+    ("nop/local/8", 1.13, "the same 16, for eight entries"),
 ];
 
 /// Said to the program when it is to be counted.

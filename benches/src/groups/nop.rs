@@ -4,9 +4,9 @@
 use core::time::Duration;
 
 use io_uring::opcode;
-use ringbolt::IoUring;
 use ringbolt::ops::Nop;
 use ringbolt::sys::{Opcode, SetupFlags, io_uring_cqe, io_uring_sqe};
+use ringbolt::{IoUring, Sqe};
 
 use crate::contest::{Case, Contest, Who};
 use crate::floor::Floor;
@@ -89,7 +89,7 @@ fn enter_ours(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
             for n in 0..batch {
                 submission.push_safe(Nop::new().sqe(u64::from(n))).expect("room");
             }
-            ours.submit_and_wait(batch).expect("completions");
+            submission.submit_and_wait(batch).expect("completions");
             for cqe in ours.completion().drain() {
                 digest.add(cqe.user_data(), cqe.raw_result());
             }
@@ -99,6 +99,8 @@ fn enter_ours(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
 }
 
 fn enter_floor(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
+    let ours = Sqe::from(Nop::new().sqe(7));
+    assert_eq!(ours, Sqe::from_raw(nop(7)), "another entry is another task");
     let mut floor = Floor::new(entries, setup.flags).expect("a ring");
     if setup.is_registered {
         floor.register_ring_fd().expect("an index");
@@ -221,7 +223,7 @@ fn enter_peer_polled(case: &mut Case<'_>, batch: u32, entries: u32) {
 
 #[inline(always)]
 fn nop(n: u32) -> io_uring_sqe {
-    io_uring_sqe { opcode: Opcode::NOP, user_data: u64::from(n), ..io_uring_sqe::ZEROED }
+    io_uring_sqe { opcode: Opcode::NOP, fd: -1, user_data: u64::from(n), ..io_uring_sqe::ZEROED }
 }
 
 fn peer(setup: Setup, entries: u32) -> io_uring::IoUring {

@@ -62,13 +62,13 @@ pub(super) fn our_loop<S: SqEntry, C: CqEntry, P: Copy>(
     }
 }
 
-/// The loop by hand.
+/// The loop by hand. `reap` takes all completions.
 pub(super) fn floor_loop<S: Copy, C: Copy, P: Copy>(
     mut ring: Floor<S, C>,
     batch: Batch,
     entry: impl Fn(u32) -> S,
     posted: impl Fn(u64) -> P,
-    read: impl Fn(&C) -> (u64, i32),
+    reap: impl Fn(&mut Floor<S, C>, &mut Digest),
 ) -> impl FnMut(u64) {
     let view = View::new(&ring, ring.params(), |n| posted(batch.user_data(n))).expect("a view");
     move |turns| {
@@ -80,10 +80,7 @@ pub(super) fn floor_loop<S: Copy, C: Copy, P: Copy>(
             unsafe { ring.fill(batch.size, &entry) };
             view.take_all();
             view.post(batch.size);
-            ring.reap(|cqe| {
-                let (user_data, result) = read(cqe);
-                digest.add(user_data, result);
-            });
+            reap(&mut ring, &mut digest);
         }
         digest.check(turns, batch.size);
         batch.check(turns, before, view.published());

@@ -19,6 +19,7 @@ use rustix::stdio::stdin;
 
 use crate::contest::{Case, Contest, Who};
 use crate::floor::Floor;
+use crate::groups::Digest;
 
 use loops::{Batch, floor_loop, our_loop, params_of, peer_loop};
 
@@ -53,12 +54,7 @@ pub fn enter_read(case: &mut Case<'_>, batch: Batch) {
     let ring = IoUring::new(batch.entries).expect("a ring");
     case.enter(Who::Ringbolt, our_loop(ring, batch, read, completion));
     let ring = Floor::new(batch.entries, SetupFlags::empty()).expect("a ring");
-    case.enter(
-        Who::Floor,
-        floor_loop(ring, batch, raw_read, completion, |cqe: &io_uring_cqe| {
-            (cqe.user_data, cqe.res)
-        }),
-    );
+    case.enter(Who::Floor, floor_loop(ring, batch, raw_read, completion, reap_narrow));
     let ring = io_uring::IoUring::new(batch.entries).expect("a ring");
     let params = params_of::<io_uring_sqe, io_uring_cqe>(batch.entries, SetupFlags::empty());
     let taken = |cqe: &cqueue::Entry| (cqe.user_data(), cqe.result());
@@ -97,6 +93,12 @@ fn peer_read(n: u32) -> squeue::Entry {
 #[inline(always)]
 const fn nowhere() -> *mut u8 {
     ptr::without_provenance_mut(4096)
+}
+
+/// Takes all completions, of one width each, by hand.
+#[inline(always)]
+fn reap_narrow(ring: &mut Floor, digest: &mut Digest) {
+    ring.reap(|cqe| digest.add(cqe.user_data, cqe.res));
 }
 
 /// The completion of an entry with these user data.

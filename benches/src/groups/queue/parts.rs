@@ -15,7 +15,7 @@ use ringbolt::sys::{
     Opcode, SetupFlags, SharedPtr, SqStatus, SqeFlags, buf_ring_head, io_uring_buf, io_uring_cqe,
     io_uring_sqe, sqe_addr,
 };
-use ringbolt::{IoUring, Sqe};
+use ringbolt::{IoUring, Sqe, SubmissionQueue};
 use rustix::stdio::stdin;
 
 use crate::contest::{Case, Contest, Who};
@@ -40,11 +40,12 @@ pub struct Part {
 }
 
 /// All of them. One turn of each is so many operations: [`Part::OPERATIONS`].
-pub const PARTS: [Part; 9] = [
+pub const PARTS: [Part; 10] = [
     Part { name: "push-nop", enter: |case| push(case, nop, raw_nop) },
     Part { name: "push-read", enter: |case| push(case, read, raw_read) },
     Part { name: "push-send", enter: |case| push(case, send, raw_send) },
-    Part { name: "push-chain", enter: push_chains },
+    Part { name: "push-chain", enter: |case| push_chains(case, reserve_chain) },
+    Part { name: "push-all", enter: |case| push_chains(case, push_chain) },
     Part { name: "pop", enter: |case| reap(case, true) },
     Part { name: "drain", enter: |case| reap(case, false) },
     Part { name: "decide", enter: |case| decide(case, SetupFlags::empty()) },
@@ -76,6 +77,7 @@ fn push(
     ours: impl Fn(u32) -> Sqe + 'static,
     raw: impl Fn(u32) -> io_uring_sqe + 'static,
 ) {
+    assert_eq!(ours(7), Sqe::from_raw(raw(7)), "another entry is another task");
     let (mut ring, view) = our_ring();
     case.enter(Who::Ringbolt, move |turns| {
         let before = view.published();
@@ -102,17 +104,15 @@ fn push(
     });
 }
 
-fn push_chains(case: &mut Case<'_>) {
+/// Pushes chains, the `n`th by `push`.
+fn push_chains(case: &mut Case<'_>, push: impl Fn(&mut SubmissionQueue<'_>, u32) + 'static) {
     let (mut ring, view) = our_ring();
     case.enter(Who::Ringbolt, move |turns| {
         let before = view.published();
         for _ in 0..turns {
             let mut submission = ring.submission();
             for n in 0..BATCH.size / LINKED {
-                let at = |k: u32| read(LINKED * n + k);
-                let chain = [at(0).link(), at(1).link(), at(2).link(), at(3)];
-                // SAFETY: the kernel is not entered, and never sees it.
-                unsafe { submission.push_all(&chain) }.expect("room");
+                push(&mut submission, n);
             }
             submission.flush();
             view.take_all();
@@ -138,6 +138,28 @@ fn push_chains(case: &mut Case<'_>) {
         }
         BATCH.check(turns, before, view.published());
     });
+}
+
+/// Entry by entry, into the slots.
+#[inline(always)]
+fn reserve_chain(submission: &mut SubmissionQueue<'_>, n: u32) {
+    let mut chain = submission.reserve(LINKED as usize).expect("room");
+    for k in 0..LINKED {
+        let read = read(LINKED * n + k);
+        let read = if k < LINKED - 1 { read.link() } else { read };
+        // SAFETY: the kernel is not entered, and never sees it.
+        unsafe { chain.put(read) }.expect("room");
+    }
+    chain.commit().expect("the last entry is not linked");
+}
+
+/// As a list, which has to be there first.
+#[inline(always)]
+fn push_chain(submission: &mut SubmissionQueue<'_>, n: u32) {
+    let at = |k: u32| read(LINKED * n + k);
+    let chain = [at(0).link(), at(1).link(), at(2).link(), at(3)];
+    // SAFETY: the kernel is not entered, and never sees it.
+    unsafe { submission.push_all(&chain) }.expect("room");
 }
 
 fn reap(case: &mut Case<'_>, one_by_one: bool) {
@@ -178,6 +200,8 @@ fn reap(case: &mut Case<'_>, one_by_one: bool) {
 }
 
 /// Submits where there is nothing to submit and nothing to wake: the kernel is not entered.
+///
+/// Between two decisions a program does other work, and has the state of its ring in memory.
 fn decide(case: &mut Case<'_>, flags: SetupFlags) {
     let polled = flags.contains(SetupFlags::SQPOLL);
     let builder =
@@ -188,9 +212,8 @@ fn decide(case: &mut Case<'_>, flags: SetupFlags) {
         wait_for_sleep(|| ring.submission().status());
     }
     case.enter(Who::Ringbolt, move |turns| {
-        let mut submission = ring.submission();
         for _ in 0..turns * u64::from(BATCH.size) {
-            let taken = submission.submit().expect("nothing to do");
+            let taken = black_box(&mut ring).submission().submit().expect("nothing to do");
             assert_eq!(black_box(taken), 0);
         }
     });
@@ -200,6 +223,7 @@ fn decide(case: &mut Case<'_>, flags: SetupFlags) {
     }
     case.enter(Who::Floor, move |turns| {
         for _ in 0..turns * u64::from(BATCH.size) {
+            let ring = black_box(&mut ring);
             ring.publish();
             if polled {
                 fence(Ordering::SeqCst);
@@ -291,7 +315,7 @@ fn nop(n: u32) -> Sqe {
 
 #[inline(always)]
 fn raw_nop(n: u32) -> io_uring_sqe {
-    io_uring_sqe { opcode: Opcode::NOP, user_data: u64::from(n), ..io_uring_sqe::ZEROED }
+    io_uring_sqe { opcode: Opcode::NOP, fd: -1, user_data: u64::from(n), ..io_uring_sqe::ZEROED }
 }
 
 #[inline(always)]

@@ -2,17 +2,16 @@
 
 use io_uring::{cqueue, opcode, squeue, types};
 use ringbolt::ops::UringCmd80;
-use ringbolt::sys::{
-    Opcode, SetupFlags, io_uring_cqe, io_uring_sqe, sqe_cmd_op, sqe_off, sqe_tail,
-};
+use ringbolt::sys::{Opcode, SetupFlags, io_uring_sqe, sqe_cmd_op, sqe_off, sqe_tail};
 use ringbolt::{BuildError, Cqe, Cqe32, IoUring, Sqe, Sqe128, SqeMixed};
 use rustix::stdio::stdin;
 
 use crate::contest::{Contest, Who};
 use crate::floor::Floor;
+use crate::groups::Digest;
 
 use super::loops::{Batch, floor_loop, our_loop, params_of, peer_loop};
-use super::{completion, raw_read, read};
+use super::{completion, raw_read, read, reap_narrow};
 
 const BATCH: Batch = Batch { size: 256, entries: 256 };
 
@@ -29,8 +28,10 @@ fn both_wide(contest: &mut Contest) {
     let ring = IoUring::builder().sqe128().cqe32().build(BATCH.entries).expect("a ring");
     case.enter(Who::Ringbolt, our_loop(ring, BATCH, command, wide_completion));
     let ring = Floor::<Sqe128, Cqe32>::new(BATCH.entries, flags).expect("a ring");
-    let raw = |cqe: &Cqe32| (cqe.cqe.user_data(), cqe.cqe.raw_result());
-    case.enter(Who::Floor, floor_loop(ring, BATCH, raw_command, wide_completion, raw));
+    let reap = |ring: &mut Floor<Sqe128, Cqe32>, digest: &mut Digest| {
+        ring.reap(|cqe| digest.add(cqe.cqe.user_data(), cqe.cqe.raw_result()));
+    };
+    case.enter(Who::Floor, floor_loop(ring, BATCH, raw_command, wide_completion, reap));
     let builder = io_uring::IoUring::<squeue::Entry128, cqueue::Entry32>::builder();
     let ring = builder.build(BATCH.entries).expect("a ring");
     let params = params_of::<Sqe128, Cqe32>(BATCH.entries, flags);
@@ -47,8 +48,10 @@ fn mixed_completions(contest: &mut Contest) {
         Err(error) => return skip(contest, "IORING_SETUP_CQE_MIXED (needs 6.18)", &error),
     };
     let ring = Floor::new(BATCH.entries, SetupFlags::CQE_MIXED).expect("a ring");
-    let raw = |cqe: &io_uring_cqe| (cqe.user_data, cqe.res);
-    case.enter(Who::Floor, floor_loop(ring, BATCH, raw_read, completion, raw));
+    let reap = |ring: &mut Floor, digest: &mut Digest| {
+        ring.reap_mixed(|cqe| digest.add(cqe.user_data, cqe.res));
+    };
+    case.enter(Who::Floor, floor_loop(ring, BATCH, raw_read, completion, reap));
     contest.hold(case);
 }
 
@@ -63,8 +66,7 @@ fn mixed_submissions(contest: &mut Contest) {
         Err(error) => return skip(contest, "IORING_SETUP_SQE_MIXED (needs 6.19)", &error),
     }
     let ring = Floor::new(BATCH.entries, SetupFlags::SQE_MIXED).expect("a ring");
-    let raw = |cqe: &io_uring_cqe| (cqe.user_data, cqe.res);
-    case.enter(Who::Floor, floor_loop(ring, BATCH, raw_read, completion, raw));
+    case.enter(Who::Floor, floor_loop(ring, BATCH, raw_read, completion, reap_narrow));
     contest.hold(case);
 }
 
