@@ -118,8 +118,12 @@ impl SqSlots for Sqe128 {
 
     #[inline(always)]
     unsafe fn store(self, first: *mut Self) {
+        // SAFETY: inside one slot.
+        let payload = unsafe { &raw mut (*first).payload };
         // SAFETY: one slot is valid for writes, by the contract.
-        unsafe { first.write(self) }
+        unsafe { payload.write(self.payload) };
+        // SAFETY: as above; the narrow entry is its first half.
+        unsafe { self.sqe.store(first.cast()) };
     }
 }
 
@@ -140,7 +144,7 @@ impl SqSlots for SqeMixed {
             // SAFETY: one slot is valid for writes, by the contract.
             Self::Narrow(sqe) => unsafe { sqe.store(first) },
             // SAFETY: two slots of 64 bytes are, and both types are aligned alike.
-            Self::Wide(wide) => unsafe { first.cast::<Sqe128>().write(wide) },
+            Self::Wide(wide) => unsafe { wide.store(first.cast()) },
         }
     }
 }
