@@ -122,7 +122,8 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// Copies all of `entries` into the queue, or none.
     ///
     /// They are submitted together: a chain of linked entries is never cut, nor does another
-    /// entry come between. The last one must not be linked to a next.
+    /// entry come between. The last one must not be linked to a next. For entries that are not a
+    /// list already, [`reserve`](Self::reserve) is quicker.
     ///
     /// # Errors
     ///
@@ -137,7 +138,8 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         self.sq.push_all(&mut self.cursor, entries)
     }
 
-    /// Sets room for `count` entries aside, to be filled in place.
+    /// Sets room for `count` entries aside, to be filled in place: no list of them is made, and
+    /// where `count` is a constant, next to nothing is checked for each.
     ///
     /// What is put there is queued together by [`Reserved::commit`]; a reservation that is
     /// dropped or forgotten leaves the queue as it was.
