@@ -75,6 +75,8 @@ fn allow_descriptors(count: u64) -> Result<(), u64> {
 }
 
 /// Writes all, then waits for events and reads what they tell, as an event loop does.
+///
+/// Edge-triggered, it is 1 to 4 % slower here.
 fn enter_epoll(case: &mut Case<'_>, channels: Channels) -> Result<(), Errno> {
     let Channels { kind, receivers, senders } = channels;
     let mut watch = Watch::new(&receivers)?;

@@ -1,4 +1,36 @@
 //! Echo servers by ringbolt.
+//!
+//! What gives what, in throughput with 32 connections (Linux 6.18, Zen 5, each against the first
+//! server below in the same run; 1 % is within the noise). The server is what is busy: its CPU time
+//! goes the same way.
+//!
+//! | set-up | |
+//! |---|---|
+//! | default flags | -15 % |
+//! | COOP_TASKRUN instead of DEFER_TASKRUN | -1 % |
+//! | one receive after the other, with POLL_FIRST | -4 % |
+//! | the same without POLL_FIRST | -9 % |
+//! | the same with POLL_FIRST and provided buffers | -7 % |
+//! | zero-copy sends; from a fixed buffer | -14 %; -12 % |
+//! | bundles: received; sent; both | -1 %; -1 %; -2 % |
+//! | waits for 16, or for one after 20 µs | -1 % |
+//! | waits with a timeout; registered ones; NO_IOWAIT | 0 |
+//! | replies that post a completion; fixed writes | 0 |
+//! | buffers of 256 and of 1024 bytes | 0 |
+//!
+//! A timeout costs 45 ns a wait, a registered one nothing: a NOP takes 271 ns with a plain wait,
+//! 317 with a timeout, 282 with a registered one, and as much with any call that takes flags. Of
+//! the 5 µs of a message that does not show; nor does it with a single connection, where each
+//! message waits and the noise is 4 %.
+//!
+//! With 16 messages under way on each connection and buffers that hold them all, the ratio to
+//! epoll is 1.02 as well. Bundles into buffers of one message each lose 11 % to that. Messages of
+//! 16 KiB go 3.5 times as fast by bundles into buffers of 4 KiB as one buffer at a time, and as
+//! fast as into buffers of 16 KiB: bundles are for buffers that are too small.
+//!
+//! By samples, the network and its locks take three quarters of the server's time, io_uring 8 %;
+//! epoll and its system calls 7 %. This server takes 0.97 of the CPU time of epoll's. If io_uring
+//! cost nothing, it would be 0.89.
 
 use ringbolt::ops::{Fixed, Recv, Send};
 use ringbolt::register::FileSlot;
