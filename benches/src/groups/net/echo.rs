@@ -13,6 +13,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use ringbolt::IoUring;
+use ringbolt::sys::Features;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -34,12 +36,18 @@ type Serve = fn(Vec<OwnedFd>, Desk);
 /// Holds the cases.
 pub(super) fn run(contest: &mut Contest) {
     let mut cpus = None;
+    let features = IoUring::new(1).expect("a ring").features();
     for (variant, ours, theirs) in [
         ("tcp", echo_rings::multishot as Serve, Some(echo_peer::multishot as Serve)),
+        ("tcp-gather", echo_rings::gathering, None),
         ("tcp-plain", echo_rings::plain, None),
     ] {
         for count in COUNTS {
             let Some(mut case) = contest.case("net", variant, count, count) else { continue };
+            if variant == "tcp-gather" && !features.contains(Features::MIN_TIMEOUT) {
+                contest.note("skipped: kernel lacks IORING_FEAT_MIN_TIMEOUT (needs 6.12)");
+                break;
+            }
             let cpus = cpus.get_or_insert_with(|| Cpus::choose(contest));
             // Long enough for connections to get in and out of step.
             case.slice(Duration::from_millis(40));
