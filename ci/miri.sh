@@ -32,7 +32,7 @@ miri -p ringbolt --all-features --lib -- ring::tests::order
 say "the ABI, big-endian and with 32 bits"
 MIRIFLAGS="-Zmiri-strict-provenance"
 for target in s390x-unknown-linux-gnu i686-unknown-linux-gnu; do
-    miri -p ringbolt-sys --lib --target "$target"
+    miri -p ringbolt-sys --test values --target "$target"
 done
 miri -p ringbolt --all-features --lib --target s390x-unknown-linux-gnu -- \
     ring::tests::narrow ring::tests::mixed ring::tests::bufs::a entry::

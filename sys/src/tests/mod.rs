@@ -11,7 +11,6 @@ use std::vec::Vec;
 
 mod constants;
 pub(crate) mod layout;
-mod memory;
 
 /// The rows of a table: a map from the name of a column to what is in it.
 fn rows(table: &str) -> impl Iterator<Item = BTreeMap<&str, &str>> {
