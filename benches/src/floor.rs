@@ -228,6 +228,15 @@ impl<S: Copy, C: Copy> Floor<S, C> {
     /// Takes every completion that is there, and gives the slots back. Returns how many.
     #[inline(always)]
     pub fn reap(&mut self, mut take: impl FnMut(&C)) -> u32 {
+        self.walk(|cqe| {
+            take(cqe);
+            1
+        })
+    }
+
+    /// Goes from slot to slot, as far on as `step` says, and gives them back. Returns how many.
+    #[inline(always)]
+    fn walk(&mut self, mut step: impl FnMut(&C) -> u32) -> u32 {
         let (cqes, mask, head) = (self.cqes, self.cq_mask, self.cq_head);
         // SAFETY: a word of the mapping, which `self` keeps.
         let tail = unsafe { &*self.cq_shared_tail }.load(Ordering::Acquire);
@@ -236,8 +245,7 @@ impl<S: Copy, C: Copy> Floor<S, C> {
             // SAFETY: masked: one of `mask + 1` slots.
             let slot = unsafe { cqes.add((at & mask) as usize) };
             // SAFETY: below the tail: written, and not written again before the head moves.
-            take(unsafe { &*slot });
-            at = at.wrapping_add(1);
+            at = at.wrapping_add(step(unsafe { &*slot }));
         }
         self.cq_head = tail;
         // SAFETY: a word of the mapping, which `self` keeps.
@@ -247,32 +255,21 @@ impl<S: Copy, C: Copy> Floor<S, C> {
 }
 
 impl<S: Copy> Floor<S, io_uring_cqe> {
-    /// The same for a queue whose completions have either width: the second half of a wide one is
-    /// left where it is.
+    /// [`reap`](Self::reap) for a queue whose completions have either width. Of a wide one only the
+    /// first half is looked at. Returns how many slots they took.
     #[inline(always)]
     pub fn reap_mixed(&mut self, mut take: impl FnMut(&io_uring_cqe)) -> u32 {
-        let (cqes, mask, head) = (self.cqes, self.cq_mask, self.cq_head);
-        // SAFETY: a word of the mapping, which `self` keeps.
-        let tail = unsafe { &*self.cq_shared_tail }.load(Ordering::Acquire);
-        let mut at = head;
-        while at != tail {
-            // SAFETY: masked: one of `mask + 1` slots.
-            let slot = unsafe { cqes.add((at & mask) as usize) };
-            // SAFETY: below the tail: written, and not written again before the head moves.
-            let cqe = unsafe { &*slot };
-            at = at.wrapping_add(1);
-            if cqe.flags.intersects(CqeFlags::SKIP.union(CqeFlags::F_32)) {
-                if cqe.flags.contains(CqeFlags::SKIP) {
-                    continue;
-                }
-                at = at.wrapping_add(1);
+        self.walk(|cqe| {
+            if !cqe.flags.intersects(CqeFlags::SKIP.union(CqeFlags::F_32)) {
+                take(cqe);
+                return 1;
+            }
+            if cqe.flags.contains(CqeFlags::SKIP) {
+                return 1;
             }
             take(cqe);
-        }
-        self.cq_head = tail;
-        // SAFETY: a word of the mapping, which `self` keeps.
-        unsafe { &*self.cq_shared_head }.store(tail, Ordering::Release);
-        tail.wrapping_sub(head)
+            2
+        })
     }
 }
 
