@@ -173,9 +173,9 @@ impl Account {
         }
     }
 
-    /// Whether each entry was told of that has to be.
+    /// Whether each entry was told of that has to be, and each cancellation.
     pub(super) fn is_settled(&self) -> bool {
-        self.missing().is_none() && self.sent == self.answered
+        !self.misses() && self.sent == self.answered
     }
 
     /// Fails unless each entry was told what it had to be, and no more.
@@ -187,15 +187,11 @@ impl Account {
         });
     }
 
-    /// The first entry that something is missing of.
-    fn missing(&self) -> Option<u64> {
-        let mut missing = None;
-        self.follow(&mut |entry, chain, before| {
-            if entry.is_missing(chain, before) && missing.is_none() {
-                missing = Some(entry.sqe.user_data());
-            }
-        });
-        missing
+    /// Whether something is missing that an entry has to be told.
+    pub(super) fn misses(&self) -> bool {
+        let mut misses = false;
+        self.follow(&mut |entry, chain, before| misses |= entry.is_missing(chain, before));
+        misses
     }
 
     /// Goes along each chain, and says of each entry what has become of its chain before it, and

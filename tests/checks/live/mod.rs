@@ -168,7 +168,7 @@ fn finish<T>(ring: &mut IoUring<Sqe, Cqe, T>, account: &mut Account) {
     let end = Instant::now() + PATIENCE;
     let pause = Timespec::new(0, 1_000_000);
     loop {
-        if account.is_polled() && !account.is_settled() && !ring.submission().is_full() {
+        if account.is_polled() && account.misses() && !ring.submission().is_full() {
             // What the workers of a polling thread do is found from there, and not from here.
             if let Some(cancel) = account.cancel() {
                 ring.submission().push_safe(cancel).expect("there is room");

@@ -2,9 +2,13 @@
 
 use core::net::Ipv4Addr;
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::thread;
+use std::time::Instant;
 
 use ringbolt::ops::{Fixed, IoVec, MsgHdr, Target};
 use ringbolt::register::FileSlot;
@@ -15,7 +19,7 @@ use ringbolt::rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketTy
 use ringbolt::rustix::pipe::{PipeFlags, pipe_with};
 use ringbolt::{Cqe, IoUring, Sqe};
 
-use super::MAX_ENTRIES;
+use super::{MAX_ENTRIES, PATIENCE};
 
 /// Bytes of each place.
 pub(super) const PLACE: u32 = 512;
@@ -120,7 +124,7 @@ impl World {
         ftruncate(&file, FILE).expect("room for the file");
         let pipe = || pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
         let (name, address) = local_address();
-        let listener = UnixListener::bind_addr(&name).expect("a name of our own");
+        let listener = listen(&name);
         let world = Self {
             memory: Memory::of_thread(),
             file,
@@ -196,6 +200,21 @@ fn local_address() -> (SocketAddr, &'static (SocketAddrStorage, u32)) {
     ADDRESS.with(|(name, address)| {
         (SocketAddr::from_abstract_name(name).expect("a short name"), *address)
     })
+}
+
+/// Listens there, as soon as nobody else does: a worker of a ring that is gone may still wait for
+/// somebody to come.
+fn listen(name: &SocketAddr) -> UnixListener {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match UnixListener::bind_addr(name) {
+            Ok(listener) => return listener,
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < end => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => panic!("a name of our own: {error}"),
+        }
+    }
 }
 
 /// Two sockets for datagrams, connected to each other.
