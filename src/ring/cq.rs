@@ -184,10 +184,9 @@ impl<C: CqEntry> Cq<C> {
 
     #[inline(always)]
     fn ready_in(&self, span: &Span<C>) -> u32 {
-        let slots = span.mask + 1;
         let ready = self.parts.tail.observe().since(span.head);
-        // One comparison for two questions: none is ready, or more than there are slots.
-        if ready.wrapping_sub(1) < slots { ready } else { seldom(ready, slots) }
+        // A tail that names more entries than there are slots is the other side's error.
+        ready.min(span.mask + 1)
     }
 
     /// Looks how far the kernel has come (R3).
@@ -227,13 +226,6 @@ impl<C: CqEntry> Cq<C> {
         word.set(flags.bits());
         true
     }
-}
-
-/// None, or all there can be: a tail that names more is the other side's error.
-#[cold]
-#[inline(never)]
-fn seldom(ready: u32, slots: u32) -> u32 {
-    ready.min(slots)
 }
 
 #[cfg(test)]
