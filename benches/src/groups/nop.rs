@@ -85,11 +85,13 @@ fn enter_ours(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
     case.enter(Who::Ringbolt, move |turns| {
         let mut digest = Digest::default();
         for _ in 0..turns {
+            // Loaded once for a batch, as where the floor is passed it.
+            let want = batch;
             let mut submission = ours.submission();
-            for n in 0..batch {
+            for n in 0..want {
                 submission.push_safe(Nop::new().sqe(u64::from(n))).expect("room");
             }
-            submission.submit_and_wait(batch).expect("completions");
+            submission.submit_and_wait(want).expect("completions");
             for cqe in ours.completion().drain() {
                 digest.add(cqe.user_data(), cqe.raw_result());
             }
