@@ -89,27 +89,14 @@ impl<S: SqEntry> Sq<S> {
             return self.push_around(cursor, &[entry]);
         }
         if cursor.next == cursor.stop {
-            *cursor = self.make_room();
-            if cursor.next == cursor.stop {
-                return Err(PushError::Full(()));
-            }
+            let made = self.make_room(1);
+            *cursor = self.cursor;
+            made?;
         }
         // SAFETY: the next slot is not `stop`, and the entry takes one.
         unsafe { cursor.put(entry) };
         self.cursor.next = cursor.next;
         Ok(())
-    }
-
-    /// Goes over to the first slot behind the last one, or looks how far the kernel has come.
-    #[cold]
-    fn make_room(&mut self) -> Cursor<S> {
-        let tail = self.tail();
-        if self.limit == tail {
-            self.refresh();
-        } else {
-            self.go_on_from(tail, self.limit);
-        }
-        self.cursor
     }
 
     /// Copies all of `entries` into the next slots, or none. `cursor` is a copy of the queue's own.
@@ -172,30 +159,29 @@ impl<S: SqEntry> Sq<S> {
         count: usize,
     ) -> Result<Room<'q, S>, PushError<()>> {
         if cursor.left() < count {
-            let found = self.find_room(count);
+            let made = self.make_room(count);
             *cursor = self.cursor;
-            found?;
+            made?;
         }
         #[expect(clippy::cast_possible_truncation, reason = "so many slots are there")]
         let left = count as u32;
         Ok(Room { at: *cursor, left, open: false, sq: self, cursor })
     }
 
-    /// Makes sure that `count` slots are free from the cursor on, around the end of the slots.
+    /// Makes sure that `count` slots are free from the cursor on, around the end of the slots:
+    /// goes over to the first slot behind the last one, or looks how far the kernel has come.
+    ///
+    /// A borrower takes its copy of the cursor anew, whatever this returns. It is not passed here:
+    /// whose address is known elsewhere stays in no register.
     #[cold]
-    fn find_room(&mut self, count: usize) -> Result<(), PushError<()>> {
-        let Some(count) = u32::try_from(count).ok().filter(|count| *count <= self.capacity())
-        else {
-            return Err(PushError::TooMany(()));
-        };
+    fn make_room(&mut self, count: usize) -> Result<(), PushError<()>> {
         let tail = self.tail();
-        if self.limit.since(tail) < count {
-            if self.refresh() < count {
-                return Err(PushError::Full(()));
-            }
-        } else {
-            // At the end of the slots the cursor goes over to the first one.
+        // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
+        if self.limit.since(tail) as usize >= count {
             self.go_on_from(tail, self.limit);
+        } else if (self.refresh() as usize) < count {
+            let never = count > self.capacity() as usize;
+            return Err(if never { PushError::TooMany(()) } else { PushError::Full(()) });
         }
         Ok(())
     }
