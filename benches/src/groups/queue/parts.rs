@@ -72,21 +72,18 @@ pub(super) fn run(contest: &mut Contest) {
     }
 }
 
-fn push(
+/// Fills batches, one after the other: by `ours`, and by hand by `floor`.
+fn fill(
     case: &mut Case<'_>,
-    ours: impl Fn(u32) -> Sqe + 'static,
-    raw: impl Fn(u32) -> io_uring_sqe + 'static,
+    ours: impl Fn(&mut SubmissionQueue<'_>) + 'static,
+    floor: impl Fn(&mut Floor) + 'static,
 ) {
-    assert_eq!(ours(7), Sqe::from_raw(raw(7)), "another entry is another task");
     let (mut ring, view) = our_ring();
     case.enter(Who::Ringbolt, move |turns| {
         let before = view.published();
         for _ in 0..turns {
             let mut submission = ring.submission();
-            for n in 0..BATCH.size {
-                // SAFETY: the kernel is not entered, and never sees it.
-                unsafe { submission.push(ours(n)) }.expect("room");
-            }
+            ours(&mut submission);
             submission.flush();
             view.take_all();
         }
@@ -96,33 +93,43 @@ fn push(
     case.enter(Who::Floor, move |turns| {
         let before = view.published();
         for _ in 0..turns {
-            // SAFETY: the queue has room for a batch, and the one before was taken.
-            unsafe { ring.fill(BATCH.size, &raw) };
+            floor(&mut ring);
+            ring.publish();
             view.take_all();
         }
         BATCH.check(turns, before, view.published());
     });
 }
 
+fn push(
+    case: &mut Case<'_>,
+    ours: impl Fn(u32) -> Sqe + 'static,
+    raw: impl Fn(u32) -> io_uring_sqe + 'static,
+) {
+    assert_eq!(ours(7), Sqe::from_raw(raw(7)), "another entry is another task");
+    fill(
+        case,
+        move |submission| {
+            for n in 0..BATCH.size {
+                // SAFETY: the kernel is not entered, and never sees it.
+                unsafe { submission.push(ours(n)) }.expect("room");
+            }
+        },
+        // SAFETY: the queue has room for a batch, and the one before was taken.
+        move |ring| unsafe { ring.put(BATCH.size, &raw) },
+    );
+}
+
 /// Pushes chains, the `n`th by `push`.
 fn push_chains(case: &mut Case<'_>, push: impl Fn(&mut SubmissionQueue<'_>, u32) + 'static) {
-    let (mut ring, view) = our_ring();
-    case.enter(Who::Ringbolt, move |turns| {
-        let before = view.published();
-        for _ in 0..turns {
-            let mut submission = ring.submission();
+    fill(
+        case,
+        move |submission| {
             for n in 0..BATCH.size / LINKED {
-                push(&mut submission, n);
+                push(submission, n);
             }
-            submission.flush();
-            view.take_all();
-        }
-        BATCH.check(turns, before, view.published());
-    });
-    let (mut ring, view) = floor_ring();
-    case.enter(Who::Floor, move |turns| {
-        let before = view.published();
-        for _ in 0..turns {
+        },
+        |ring| {
             for n in 0..BATCH.size / LINKED {
                 // A constant number of entries, which the compiler writes out.
                 let entry = |k: u32| {
@@ -133,11 +140,8 @@ fn push_chains(case: &mut Case<'_>, push: impl Fn(&mut SubmissionQueue<'_>, u32)
                 // SAFETY: the queue has room for a batch, and the one before was taken.
                 unsafe { ring.put(LINKED, entry) };
             }
-            ring.publish();
-            view.take_all();
-        }
-        BATCH.check(turns, before, view.published());
-    });
+        },
+    );
 }
 
 /// Entry by entry, into the slots.
