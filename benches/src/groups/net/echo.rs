@@ -36,16 +36,20 @@ type Serve = fn(Vec<OwnedFd>, Desk);
 /// Holds the cases.
 pub(super) fn run(contest: &mut Contest) {
     let mut cpus = None;
-    let features = IoUring::new(1).expect("a ring").features();
-    for (variant, ours, theirs) in [
-        ("tcp", echo_rings::multishot as Serve, Some(echo_peer::multishot as Serve)),
-        ("tcp-gather", echo_rings::gathering, None),
-        ("tcp-plain", echo_rings::plain, None),
+    for (variant, needs, ours, theirs) in [
+        (
+            "tcp",
+            Features::empty(),
+            echo_rings::multishot as Serve,
+            Some(echo_peer::multishot as Serve),
+        ),
+        ("tcp-gather", Features::MIN_TIMEOUT, echo_rings::gathering, None),
+        ("tcp-plain", Features::empty(), echo_rings::plain, None),
     ] {
         for count in COUNTS {
             let Some(mut case) = contest.case("net", variant, count, count) else { continue };
-            if variant == "tcp-gather" && !features.contains(Features::MIN_TIMEOUT) {
-                contest.note("skipped: kernel lacks IORING_FEAT_MIN_TIMEOUT (needs 6.12)");
+            if !IoUring::new(1).expect("a ring").features().contains(needs) {
+                contest.note(format!("skipped: {variant}: kernel lacks {needs:?}"));
                 break;
             }
             let cpus = cpus.get_or_insert_with(|| Cpus::choose(contest));

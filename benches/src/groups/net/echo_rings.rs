@@ -71,21 +71,23 @@ pub(super) fn multishot(connections: Vec<OwnedFd>, desk: Desk) {
 /// The same, but waits until half of the connections have sent something, or for a while: then for
 /// one. To wait for one and for a while costs a timer, and gives nothing.
 pub(super) fn gathering(connections: Vec<OwnedFd>, desk: Desk) {
-    serve(connections, desk, |ring, half| {
-        if half == 1 {
+    let half = u32::try_from(connections.len().div_ceil(2)).expect("a few hundred");
+    let (at_last, while_usec) = (Timespec::from(Duration::from_secs(10)), 20);
+    serve(connections, desk, move |ring, left| {
+        let want = u32::try_from(left).map_or(half, |left| half.min(left));
+        if want == 1 {
             return wait_ours(ring, 1);
         }
-        let (at_last, while_usec) = (Timespec::from(Duration::from_secs(10)), 20);
-        let mut wait = || ring.submit_and_wait_min_timeout(half, at_last, while_usec);
+        let mut wait = || ring.submit_and_wait_min_timeout(want, at_last, while_usec);
         patiently(|| wait().map_err(|error| error.errno));
     });
 }
 
-/// Serves, and has `wait` submit and wait, for no more than it is told.
+/// Serves, and has `wait` submit and wait: it is told how many messages are still to come.
 fn serve(
     connections: Vec<OwnedFd>,
     desk: Desk,
-    mut wait: impl FnMut(&mut LocalIoUring, u32) + 'static,
+    mut wait: impl FnMut(&mut LocalIoUring, u64) + 'static,
 ) {
     let (mut ring, count) = ring(connections);
     // Half of them hold what is being sent, while the other half is received into.
@@ -111,8 +113,7 @@ fn serve(
     desk.attend(|messages| {
         let mut left = messages;
         while left > 0 {
-            let half = u64::from(count.div_ceil(2)).min(left);
-            wait(&mut ring, u32::try_from(half).unwrap_or(1));
+            wait(&mut ring, left);
             for id in spent.drain(..) {
                 // SAFETY: its reply was submitted: see `reply_flags`.
                 unsafe { provide(&mut buffers, room, id) };
