@@ -35,6 +35,13 @@ pub enum BuildError {
         /// The flags.
         flags: SetupFlags,
     },
+    /// Raw flags that this crate does not know, and that might change where things are in the
+    /// ring's memory: [`Builder::unknown_flags`](crate::Builder::unknown_flags) takes them. The
+    /// kernel was not asked.
+    UnknownFlags {
+        /// The flags.
+        flags: SetupFlags,
+    },
     /// What was asked for is of use to one thread only, and the ring would be free to go to
     /// another. The kernel was not asked.
     NeedsOneThread {
@@ -46,10 +53,23 @@ pub enum BuildError {
         /// What is needed.
         needed: MemoryNeeded,
     },
-    /// `ENOSYS`: this kernel has no io_uring.
+    /// `ENOSYS`: this kernel has no io_uring, or a seccomp filter (of a container or a sandbox)
+    /// answers as if it had none.
     NotSupported,
-    /// `EPERM`: this kernel has io_uring, and does not let this process use it.
+    /// `EPERM`: this process may not use io_uring. A sysctl, a seccomp filter or a security module
+    /// forbids it, or the kernel is older than Linux 5.13 and SQPOLL needs privileges.
     NotPermitted,
+    /// `EACCES`: a security module (SELinux, AppArmor, Smack) or a seccomp filter forbids it.
+    AccessDenied,
+    /// A ring can be made, and another system call that a ring needs was refused. From
+    /// [`Capabilities::of_kernel`](crate::Capabilities::of_kernel).
+    CallRefused {
+        /// The call.
+        call: SystemCall,
+        /// The answer: `EPERM`, `EACCES` or `ENOSYS` from a policy, or another one that this call
+        /// never gives on its own.
+        errno: Errno,
+    },
     /// `ENOMEM`: no memory, or more locked memory than is allowed.
     OutOfMemory,
     /// `EINVAL`: this kernel does not know one of the flags, or refuses an argument.
@@ -70,6 +90,18 @@ pub enum BuildError {
     /// The ring's descriptor could not be registered with the thread. `EINVAL` before Linux
     /// 5.18, `EBUSY` when 16 are registered already.
     RegisterRingFd(Errno),
+}
+
+/// A system call of io_uring, for [`BuildError::CallRefused`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SystemCall {
+    /// `io_uring_setup(2)`.
+    Setup,
+    /// `io_uring_enter(2)`.
+    Enter,
+    /// `io_uring_register(2)`.
+    Register,
 }
 
 /// Set-up flags that do not go together.
@@ -131,6 +163,7 @@ impl BuildError {
         match errno {
             Errno::NOSYS => Self::NotSupported,
             Errno::PERM => Self::NotPermitted,
+            Errno::ACCESS => Self::AccessDenied,
             Errno::NOMEM => Self::OutOfMemory,
             Errno::INVAL => Self::Invalid { flags: params.flags },
             Errno::MFILE | Errno::NFILE => Self::TooManyFiles(errno),
@@ -146,11 +179,13 @@ impl BuildError {
         match self {
             Self::NotSupported => Some(Errno::NOSYS),
             Self::NotPermitted => Some(Errno::PERM),
+            Self::AccessDenied => Some(Errno::ACCESS),
             Self::OutOfMemory => Some(Errno::NOMEM),
             Self::Invalid { .. } => Some(Errno::INVAL),
             Self::TooManyFiles(errno)
             | Self::AttachWq(errno)
             | Self::Setup(errno)
+            | Self::CallRefused { errno, .. }
             | Self::Map(errno)
             | Self::RegisterRingFd(errno) => Some(*errno),
             _ => None,
@@ -201,6 +236,13 @@ impl fmt::Display for BuildError {
                  what belongs to it",
                 Names(*flags)
             ),
+            Self::UnknownFlags { flags } => write!(
+                f,
+                "{} are set-up flags that this version of ringbolt does not know: they might \
+                 change where things are in the memory of a ring, and are taken by \
+                 `Builder::unknown_flags` only, which is unsafe",
+                Names(*flags)
+            ),
             Self::NeedsOneThread { flags } if flags.is_empty() => f.write_str(
                 "a registered ring descriptor is of use to one thread only: build with \
                  `build_local`",
@@ -213,19 +255,40 @@ impl fmt::Display for BuildError {
             ),
             Self::Memory { needed } => write!(
                 f,
-                "the memory provided does not do: needed are {} bytes for the rings and {} for \
-                 the entries, both page-aligned",
+                "the memory provided is too small or misaligned: {} bytes are needed for the \
+                 rings and {} for the entries, both page-aligned",
                 needed.rings, needed.sqes
             ),
+            _ => self.fmt_answer(f),
+        }
+    }
+}
+
+impl BuildError {
+    /// What the kernel answered, and who may be behind it.
+    fn fmt_answer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::NotSupported => f.write_str(
-                "this kernel has no io_uring (ENOSYS): it is older than Linux 5.1, or built \
-                 without CONFIG_IO_URING",
+                "io_uring_setup is missing or refused (ENOSYS): the kernel has no io_uring (it is \
+                 older than Linux 5.1, or built without CONFIG_IO_URING), or the seccomp filter of \
+                 a container or sandbox answers as if it had none",
             ),
             Self::NotPermitted => f.write_str(
-                "io_uring is not permitted here (EPERM): sysctl kernel.io_uring_disabled is 2, or \
-                 1 for processes outside kernel.io_uring_group, or a seccomp filter (of a \
-                 container, say) forbids it",
+                "io_uring is not permitted here: io_uring_setup was refused (EPERM). Sysctl \
+                 kernel.io_uring_disabled is 2, or 1 for processes outside \
+                 kernel.io_uring_group; or a seccomp filter (of a container, say) or a security \
+                 module forbids it; or this is SQPOLL without CAP_SYS_NICE before Linux 5.13",
             ),
+            Self::AccessDenied => f.write_str(
+                "io_uring is not permitted here: io_uring_setup was refused (EACCES) by a \
+                 security module (SELinux, AppArmor, Smack) or a seccomp filter",
+            ),
+            Self::CallRefused { call, errno } if policy(*errno) => write!(
+                f,
+                "{call} was refused ({errno}), though a ring can be made: the seccomp filter of a \
+                 container or sandbox, or a security module, forbids the call"
+            ),
+            Self::CallRefused { call, errno } => write!(f, "{call} failed: {errno}"),
             Self::OutOfMemory => f.write_str(
                 "no memory for the ring (ENOMEM): raise the limit on locked memory (ulimit -l), \
                  grant CAP_IPC_LOCK, or ask for fewer entries",
@@ -239,7 +302,7 @@ impl fmt::Display for BuildError {
             }
             Self::Setup(errno) => write!(f, "io_uring_setup failed: {errno}"),
             Self::Map(errno) => write!(f, "the rings could not be mapped: {errno}"),
-            Self::Layout(error) => error.fmt(f),
+            Self::Layout(error) => fmt::Display::fmt(error, f),
             Self::RegisterRingFd(Errno::BUSY) => f.write_str(
                 "this thread has registered 16 ring descriptors already, which is the most (EBUSY)",
             ),
@@ -247,8 +310,14 @@ impl fmt::Display for BuildError {
                 f,
                 "the ring's descriptor could not be registered, which needs Linux 5.18: {errno}"
             ),
+            _ => f.write_str("the ring could not be made"),
         }
     }
+}
+
+/// Whether an errno is the answer of a policy: of a filter, a security module or a sysctl.
+pub(crate) fn policy(errno: Errno) -> bool {
+    matches!(errno, Errno::PERM | Errno::ACCESS | Errno::NOSYS)
 }
 
 /// What may be behind an `EINVAL`.
@@ -264,6 +333,16 @@ fn refused(f: &mut fmt::Formatter<'_>, flags: SetupFlags) -> fmt::Result {
         f.write_str("; or the ring to attach to is not one that can be shared")?;
     }
     Ok(())
+}
+
+impl fmt::Display for SystemCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Setup => "io_uring_setup",
+            Self::Enter => "io_uring_enter",
+            Self::Register => "io_uring_register",
+        })
+    }
 }
 
 impl core::error::Error for BuildError {}
@@ -290,6 +369,7 @@ impl fmt::Display for Names {
             write!(f, "IORING_SETUP_{name}")?;
         }
         let unknown = names.remaining().bits();
-        if unknown != 0 { write!(f, " {unknown:#x}") } else { Ok(()) }
+        let gap = if self.0.bits() == unknown { "" } else { " " };
+        if unknown != 0 { write!(f, "{gap}{unknown:#x}") } else { Ok(()) }
     }
 }

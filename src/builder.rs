@@ -1,20 +1,25 @@
-//! From wishes to a ring: [`Builder`], and every reason why a ring cannot be made.
+//! From wishes to a ring: [`Builder`].
+
+mod check;
+
+pub use check::MemoryNeeded;
 
 use core::marker::PhantomData;
 
-use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use rustix::io::Errno;
-use rustix::param::page_size;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use crate::build_error::{BuildError, Contradiction};
+use crate::build_error::BuildError;
 use crate::disabled::DisabledIoUring;
 use crate::entry::{CqEntry, Cqe, Cqe32, CqeMixed, SqEntry, Sqe, Sqe128, SqeMixed};
+use crate::errno::errno_of_call;
 use crate::handle::{Handle, RingFd};
-use crate::ring::layout::{Layout, ring_bytes};
+use crate::ring::home::Home;
+use crate::ring::layout::Layout;
 use crate::ring::map::{Memory, RingMemory};
 #[cfg(feature = "sim")]
 use crate::sim;
 use crate::sys::{self, SetupFlags, io_uring_params};
+use crate::target::fd_bits;
 use crate::thread::{AnyThread, NoFd, OneThread};
 use crate::uring::IoUring;
 
@@ -26,9 +31,12 @@ pub const MAX_CQ_ENTRIES: u32 = 2 * MAX_ENTRIES;
 
 /// How a ring is to be set up. A value: clone it, keep it, build from it as often as needed.
 ///
+/// `'fd` is how long the descriptor of [`attach_wq`](Self::attach_wq) is borrowed; it is `'static`
+/// for all other builders.
+///
 /// Every flag of `io_uring_setup(2)` has a method here or follows from the method that
-/// builds; [`flags`](Self::flags) adds those that are newer than this crate. Flags that
-/// contradict each other are named before the kernel is asked.
+/// builds; [`unknown_flags`](Self::unknown_flags) adds those that are newer than this crate. Flags
+/// that contradict each other are named before the kernel is asked.
 ///
 /// ```no_run
 /// use ringbolt::IoUring;
@@ -48,13 +56,14 @@ pub const MAX_CQ_ENTRIES: u32 = 2 * MAX_ENTRIES;
 ///
 /// See [`io_uring_setup(2)`](https://man7.org/linux/man-pages/man2/io_uring_setup.2.html).
 #[derive(Debug)]
-pub struct Builder<S: SqEntry = Sqe, C: CqEntry = Cqe> {
+pub struct Builder<'fd, S: SqEntry = Sqe, C: CqEntry = Cqe> {
     flags: SetupFlags,
+    /// Bits that have no name here, and that the caller answers for.
+    unknown: u32,
     cq_entries: Option<u32>,
     sq_thread_idle: u32,
     sq_thread_cpu: u32,
-    wq_fd: Option<RawFd>,
-    dont_fork: bool,
+    wq_fd: Option<BorrowedFd<'fd>>,
     register_ring_fd: bool,
     memory: Option<RingMemory>,
     #[cfg(feature = "sim")]
@@ -62,30 +71,21 @@ pub struct Builder<S: SqEntry = Sqe, C: CqEntry = Cqe> {
     widths: PhantomData<(S, C)>,
 }
 
-/// The bytes that a ring in the caller's memory needs, see [`Builder::memory_needed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryNeeded {
-    /// For [`RingMemory::rings`], a multiple of the page size.
-    pub rings: usize,
-    /// For [`RingMemory::sqes`], a multiple of the page size.
-    pub sqes: usize,
-}
-
-impl<S: SqEntry, C: CqEntry> Clone for Builder<S, C> {
+impl<S: SqEntry, C: CqEntry> Clone for Builder<'_, S, C> {
     fn clone(&self) -> Self {
         Self { widths: PhantomData, ..*self }
     }
 }
 
-impl Builder {
+impl Builder<'static> {
     pub(crate) const fn new() -> Self {
         Self {
             flags: SetupFlags::empty(),
+            unknown: 0,
             cq_entries: None,
             sq_thread_idle: 0,
             sq_thread_cpu: 0,
             wq_fd: None,
-            dont_fork: false,
             register_ring_fd: false,
             memory: None,
             #[cfg(feature = "sim")]
@@ -95,9 +95,19 @@ impl Builder {
     }
 }
 
-impl<S: SqEntry, C: CqEntry> Builder<S, C> {
+impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// Polls devices for completions instead of waiting for interrupts: for O_DIRECT on
     /// devices that can be polled. `IORING_SETUP_IOPOLL`, since Linux 5.1.
+    ///
+    /// Such a ring carries out only operations that can be polled for, and a few that complete at
+    /// once: [`Read`](crate::ops::Read), [`Write`](crate::ops::Write) and their vectored and fixed
+    /// forms, [`Nop`](crate::ops::Nop), [`ProvideBuffers`](crate::ops::ProvideBuffers),
+    /// [`RemoveBuffers`](crate::ops::RemoveBuffers), [`FilesUpdate`](crate::ops::FilesUpdate),
+    /// [`MsgRing`](crate::ops::MsgRing) and commands of drivers. Every other one completes with
+    /// `EINVAL`: opening, closing, syncing, sockets, polls, timeouts,
+    /// [`AsyncCancel`](crate::ops::AsyncCancel). A read or write completes with `EOPNOTSUPP` if the
+    /// file is not open with O_DIRECT, or lies on something that cannot be polled (a pipe, a
+    /// socket, most file systems over a network). Use a second ring for the rest.
     #[must_use]
     pub const fn iopoll(self) -> Self {
         self.flags(SetupFlags::IOPOLL)
@@ -113,6 +123,17 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
     /// Has a kernel thread take entries, so that submitting makes no system call while it is
     /// awake. It falls asleep after `idle_ms` milliseconds without work; 0 is for one second.
     /// `IORING_SETUP_SQPOLL`, since Linux 5.1; without privileges since 5.11.
+    ///
+    /// **The thread keeps the credentials with which the ring was made.** A process that makes the
+    /// ring as root and then gives its privileges up, by `setuid(2)` say, still opens files as
+    /// root through it. Give up privileges before the ring is made. Otherwise register the new
+    /// credentials by
+    /// [`Registrar::register_personality`](crate::register::Registrar::register_personality) and
+    /// put them on each entry by [`Sqe::with_personality`]; an entry without a personality
+    /// still has the old credentials, so do not let code that is not trusted push entries.
+    ///
+    /// The thread takes entries as soon as they are shown: see
+    /// [`SubmissionQueue::push`](crate::SubmissionQueue::push) on what has to be kept from when on.
     ///
     /// The thread keeps a CPU busy. On a machine with few of them it costs more than it gives.
     #[must_use]
@@ -143,14 +164,26 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
         self.flags(SetupFlags::CLAMP)
     }
 
-    /// Shares worker threads, and the SQPOLL thread if there is one, with the ring behind
-    /// `ring`. `IORING_SETUP_ATTACH_WQ`, since Linux 5.6.
+    /// Shares worker threads, and the SQPOLL thread if there is one, with the ring whose
+    /// descriptor is `ring`. `IORING_SETUP_ATTACH_WQ`, since Linux 5.6.
     ///
-    /// The descriptor is looked at when a ring is built, and has to be open then.
+    /// The kernel looks the descriptor up when a ring is built. It stays borrowed for as long as
+    /// the builder is used, so that it cannot be closed, and its number reused, before that:
+    ///
+    /// ```compile_fail,E0505
+    /// use ringbolt::IoUring;
+    ///
+    /// let first = IoUring::new(8).unwrap();
+    /// let builder = IoUring::builder().attach_wq(&first);
+    /// drop(first);
+    /// let second = builder.build(8);
+    /// ```
+    ///
+    /// If rings share a polling thread, it takes at most 8 entries of a ring at a time, and that
+    /// cuts chains: see [`Sqe::link`].
     #[must_use]
-    pub fn attach_wq(mut self, ring: impl AsFd) -> Self {
-        self.wq_fd = Some(ring.as_fd().as_raw_fd());
-        self
+    pub fn attach_wq<'ring>(self, ring: &'ring impl AsFd) -> Builder<'ring, S, C> {
+        Builder { wq_fd: Some(ring.as_fd()), ..self }
     }
 
     /// Goes on submitting after an entry that is refused at once; its completion tells the
@@ -162,6 +195,10 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
 
     /// Runs deferred work when the thread enters the kernel anyway, instead of interrupting
     /// it. `IORING_SETUP_COOP_TASKRUN`, since Linux 5.19.
+    ///
+    /// Other calls in which the thread sleeps still end with `EINTR`, see
+    /// [`IoUring::new`](crate::IoUring::new): only
+    /// [`defer_taskrun`](Self::defer_taskrun) prevents that.
     #[must_use]
     pub const fn coop_taskrun(self) -> Self {
         self.flags(SetupFlags::COOP_TASKRUN)
@@ -183,6 +220,11 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
 
     /// Runs deferred work only when the thread waits for completions: the best choice for a
     /// thread's own ring. `IORING_SETUP_DEFER_TASKRUN`, since Linux 6.1.
+    ///
+    /// Add [`taskrun_flag`](Self::taskrun_flag): without it `submit` does not see that work waits,
+    /// and a loop of `submit` and `pop` never gets the completion of what did not complete at once.
+    /// The descriptor of such a ring does not wake an event loop; an eventfd does: see
+    /// [`IoUring::local`](crate::IoUring::local).
     #[must_use]
     pub const fn defer_taskrun(self) -> Self {
         self.flags(SetupFlags::DEFER_TASKRUN)
@@ -202,24 +244,37 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
         self.flags(SetupFlags::SQ_REWIND)
     }
 
-    /// Adds any set-up flags, such as those that this crate does not know yet.
+    /// Adds set-up flags.
     ///
     /// Flags that decide the type of the ring (entry widths, `R_DISABLED`, `NO_MMAP`,
-    /// `REGISTERED_FD_ONLY`) are refused when building, with a word on what to call instead.
+    /// `REGISTERED_FD_ONLY`) are refused when building: [`BuildError::NeedsMethod`]. So are bits
+    /// that this crate does not know, as they might change where things are in the ring's memory:
+    /// [`BuildError::UnknownFlags`]. [`unknown_flags`](Self::unknown_flags) takes those.
     #[must_use]
     pub const fn flags(mut self, flags: SetupFlags) -> Self {
         self.flags = self.flags.union(flags);
         self
     }
 
-    /// Keeps the ring's memory out of child processes, as `MADV_DONTFORK` does. A child that
-    /// touches the ring then dies of SIGSEGV instead of corrupting its parent's queues.
+    /// Adds set-up flags that are newer than this crate, by their bits.
     ///
-    /// Memory that the caller provides is left as it is.
+    /// Bits that have a name in [`SetupFlags`] are treated as by [`flags`](Self::flags). A kernel
+    /// that does not know a bit answers [`BuildError::Invalid`].
+    ///
+    /// # Safety
+    ///
+    /// For each bit without a name, the kernel's documentation says that it changes none of this:
+    ///
+    /// - the sizes of entries and completions, where set-up says that the parts of the ring are,
+    ///   and how both sides use them;
+    /// - what the kernel reads and writes for an entry, and until when;
+    /// - what set-up returns: a descriptor, which the caller owns.
+    ///
+    /// Otherwise the queues may read and write memory that is not theirs.
     #[must_use]
-    pub const fn dont_fork(mut self) -> Self {
-        self.dont_fork = true;
-        self
+    pub const unsafe fn unknown_flags(mut self, bits: u32) -> Self {
+        self.unknown |= bits;
+        self.flags(SetupFlags::from_bits_retain(bits))
     }
 
     /// Registers the ring's descriptor with the thread, which makes each system call cheaper,
@@ -234,36 +289,36 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
 
     /// Widens submission entries to 128 bytes. `IORING_SETUP_SQE128`, since Linux 5.19.
     #[must_use]
-    pub const fn sqe128(self) -> Builder<Sqe128, C> {
+    pub const fn sqe128(self) -> Builder<'fd, Sqe128, C> {
         self.with_widths()
     }
 
     /// Widens completion entries to 32 bytes. `IORING_SETUP_CQE32`, since Linux 5.19.
     #[must_use]
-    pub const fn cqe32(self) -> Builder<S, Cqe32> {
+    pub const fn cqe32(self) -> Builder<'fd, S, Cqe32> {
         self.with_widths()
     }
 
     /// Takes submission entries of both widths. `IORING_SETUP_SQE_MIXED`, since Linux 6.19.
     #[must_use]
-    pub const fn sqe_mixed(self) -> Builder<SqeMixed, C> {
+    pub const fn sqe_mixed(self) -> Builder<'fd, SqeMixed, C> {
         self.with_widths()
     }
 
     /// Gives completion entries of both widths. `IORING_SETUP_CQE_MIXED`, since Linux 6.18.
     #[must_use]
-    pub const fn cqe_mixed(self) -> Builder<S, CqeMixed> {
+    pub const fn cqe_mixed(self) -> Builder<'fd, S, CqeMixed> {
         self.with_widths()
     }
 
-    const fn with_widths<S2: SqEntry, C2: CqEntry>(self) -> Builder<S2, C2> {
+    const fn with_widths<S2: SqEntry, C2: CqEntry>(self) -> Builder<'fd, S2, C2> {
         Builder {
             flags: self.flags,
+            unknown: self.unknown,
             cq_entries: self.cq_entries,
             sq_thread_idle: self.sq_thread_idle,
             sq_thread_cpu: self.sq_thread_cpu,
             wq_fd: self.wq_fd,
-            dont_fork: self.dont_fork,
             register_ring_fd: self.register_ring_fd,
             memory: self.memory,
             #[cfg(feature = "sim")]
@@ -279,11 +334,12 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
     ///
     /// # Safety
     ///
-    /// From the time a ring is built with this, `memory` is valid for reads and writes, and
-    /// nothing else uses it: no other ring, and not the program. That holds for every ring
-    /// built from this value or a clone of it. When the ring is closed the memory may be
-    /// unmapped, but not put to another use: the kernel may go on for a while to write the
-    /// completions of what it cancels.
+    /// The two parts of `memory` do not overlap. From the time a ring is built with this, or
+    /// building one was tried, `memory` is valid for reads and writes, and nothing else uses it: no
+    /// other ring, and not the program. That holds for every ring built from this value or a clone
+    /// of it. When the ring is closed, or when building it has failed, the memory may be unmapped,
+    /// but not put to another use nor given to a second attempt: the kernel may go on for a while
+    /// to write the completions of what it cancels.
     #[must_use]
     pub const unsafe fn memory(mut self, memory: RingMemory) -> Self {
         self.memory = Some(memory);
@@ -298,26 +354,6 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
         self
     }
 
-    /// How many bytes [`memory`](Self::memory) must have for a ring of `entries`.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError::Entries`] or [`BuildError::CqEntries`] for sizes that no ring can have.
-    pub fn memory_needed(&self, entries: u32) -> Result<MemoryNeeded, BuildError> {
-        self.check_sizes(entries)?;
-        let sq_entries = entries.min(MAX_ENTRIES).next_power_of_two();
-        let cq_entries =
-            self.cq_entries.map_or(2 * sq_entries, |n| n.min(MAX_CQ_ENTRIES).next_power_of_two());
-        let pages = |len: usize| len.checked_next_multiple_of(page_size());
-        let rings = ring_bytes(sq_entries, cq_entries, size_of::<C::Slot>()).and_then(pages);
-        // At most 32,768 entries of at most 128 bytes.
-        let sqes = pages(sq_entries as usize * size_of::<S::Slot>());
-        match (rings, sqes) {
-            (Some(rings), Some(sqes)) => Ok(MemoryNeeded { rings, sqes }),
-            _ => Err(BuildError::Entries { entries }),
-        }
-    }
-
     /// Makes a ring that can be sent to another thread.
     ///
     /// # Errors
@@ -326,7 +362,7 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
     /// are for [`build_local`](Self::build_local); otherwise see [`BuildError`].
     pub fn build(&self, entries: u32) -> Result<IoUring<S, C>, BuildError> {
         self.refuse_one_thread()?;
-        self.set_up::<AnyThread>(entries, SetupFlags::empty())
+        self.set_up::<AnyThread>(entries, SetupFlags::empty(), false)
     }
 
     /// Makes a ring that stays on this thread.
@@ -335,7 +371,7 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
     ///
     /// See [`BuildError`].
     pub fn build_local(&self, entries: u32) -> Result<IoUring<S, C, OneThread>, BuildError> {
-        let mut ring = self.set_up::<OneThread>(entries, SetupFlags::empty())?;
+        let mut ring = self.set_up::<OneThread>(entries, SetupFlags::empty(), true)?;
         if self.register_ring_fd {
             ring.register_ring_fd().map_err(BuildError::RegisterRingFd)?;
         }
@@ -353,7 +389,7 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
         if self.register_ring_fd {
             return Err(BuildError::NeedsOneThread { flags: SetupFlags::empty() });
         }
-        self.set_up::<AnyThread>(entries, SetupFlags::R_DISABLED).map(DisabledIoUring::new)
+        self.set_up::<AnyThread>(entries, SetupFlags::R_DISABLED, false).map(DisabledIoUring::new)
     }
 
     /// Makes a ring that has no descriptor, only an index that is registered with this thread.
@@ -363,68 +399,21 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
     ///
     /// See [`BuildError`].
     pub fn build_without_fd(&self, entries: u32) -> Result<IoUring<S, C, NoFd>, BuildError> {
-        self.set_up::<NoFd>(entries, SetupFlags::REGISTERED_FD_ONLY)
-    }
-
-    fn refuse_one_thread(&self) -> Result<(), BuildError> {
-        let flags = self.flags.intersection(SetupFlags::SINGLE_ISSUER);
-        if self.register_ring_fd || !flags.is_empty() {
-            return Err(BuildError::NeedsOneThread { flags });
-        }
-        Ok(())
+        self.set_up::<NoFd>(entries, SetupFlags::REGISTERED_FD_ONLY, true)
     }
 
     /// A builder that has nothing but sizes to check.
     pub(crate) const fn sized(cq_entries: Option<u32>) -> Self {
-        Builder { cq_entries, ..Builder::new().with_widths() }
+        let sizes: Builder<'fd, S, C> = Builder::new().with_widths();
+        Builder { cq_entries, ..sizes }
     }
 
-    pub(crate) fn check_sizes(&self, entries: u32) -> Result<(), BuildError> {
-        let clamp = self.flags.contains(SetupFlags::CLAMP);
-        if entries == 0 || (entries > MAX_ENTRIES && !clamp) {
-            return Err(BuildError::Entries { entries });
-        }
-        let Some(cq_entries) = self.cq_entries else { return Ok(()) };
-        let rounded = cq_entries.min(MAX_CQ_ENTRIES).next_power_of_two();
-        let too_many = cq_entries > MAX_CQ_ENTRIES && !clamp;
-        if cq_entries == 0 || too_many || rounded < entries.min(MAX_ENTRIES).next_power_of_two() {
-            return Err(BuildError::CqEntries { entries, cq_entries });
-        }
-        Ok(())
-    }
-
-    /// The flags to ask for, if nothing is wrong with them.
-    fn check(&self, entries: u32, by_method: SetupFlags) -> Result<SetupFlags, BuildError> {
-        let mut decided = by_method.union(S::SETUP).union(C::SETUP);
-        decided.set(SetupFlags::NO_MMAP, self.memory.is_some());
-        decided.set(SetupFlags::CQSIZE, self.cq_entries.is_some());
-        decided.set(SetupFlags::ATTACH_WQ, self.wq_fd.is_some());
-        // These change the type of the ring, or where its memory is: a raw bit cannot.
-        let stray = self.flags.intersection(TYPED).difference(decided);
-        if !stray.is_empty() {
-            return Err(BuildError::NeedsMethod { flags: stray });
-        }
-        let flags = self.flags.union(decided);
-        Contradiction::find(flags).map_or(Ok(()), |found| Err(BuildError::Contradiction(found)))?;
-        self.check_sizes(entries)?;
-        if let Some(memory) = self.memory {
-            let needed = self.memory_needed(entries)?;
-            let aligned = |start: *const u8| start.addr() % page_size() == 0;
-            if memory.rings.len() < needed.rings
-                || memory.sqes.len() < needed.sqes
-                || !aligned(memory.rings.cast().as_ptr())
-                || !aligned(memory.sqes.cast().as_ptr())
-            {
-                return Err(BuildError::Memory { needed });
-            }
-        }
-        Ok(flags)
-    }
-
+    /// Sets a ring up; `stays` says that the type keeps it on this thread.
     fn set_up<T>(
         &self,
         entries: u32,
         by_method: SetupFlags,
+        stays: bool,
     ) -> Result<IoUring<S, C, T>, BuildError> {
         let flags = self.check(entries, by_method)?;
         let mut params = io_uring_params {
@@ -432,8 +421,7 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
             cq_entries: self.cq_entries.unwrap_or(0),
             sq_thread_cpu: self.sq_thread_cpu,
             sq_thread_idle: self.sq_thread_idle,
-            // A descriptor is never negative.
-            wq_fd: self.wq_fd.map_or(0, i32::unsigned_abs),
+            wq_fd: self.wq_fd.map_or(0, |fd| fd_bits(fd.as_raw_fd())),
             ..io_uring_params::ZEROED
         };
         if let Some(memory) = self.memory {
@@ -444,15 +432,16 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
             // The kernel fills in its words, and not all of them in every version.
             unsafe { bytes.write_bytes(0, memory.rings.len()) };
         }
+        let home = self.home()?;
         // SAFETY: `params` names no memory, or the caller's, which `check` found to be long
         // enough for what the kernel puts there.
-        let fd = unsafe { self.call(entries, &mut params) }
-            .map_err(|errno| BuildError::refused(Errno::from_raw_os_error(errno), &params))?;
+        let fd = unsafe { self.call(entries, &mut params, stays) }
+            .map_err(|errno| BuildError::refused(errno_of_call(errno), &params))?;
         // From here on the ring is closed on each way out.
-        let handle = Handle::new(fd);
+        let handle = Handle::new(fd, home);
         let layout = Layout::new(&params, size_of::<S::Slot>(), size_of::<C::Slot>())?;
         let memory = match self.memory {
-            None => handle.map(layout, self.dont_fork).map_err(BuildError::Map)?,
+            None => handle.map(layout).map_err(BuildError::Map)?,
             Some(memory) => Memory::provided(memory, layout)
                 .ok_or(BuildError::Memory { needed: self.memory_needed(entries)? })?,
         };
@@ -460,15 +449,30 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
         Ok(unsafe { IoUring::new_raw(handle, memory, params) })
     }
 
+    /// The process that the ring belongs to.
+    fn home(&self) -> Result<Home, BuildError> {
+        #[cfg(feature = "sim")]
+        if self.simulated.is_some() {
+            return Ok(Home::every_process());
+        }
+        Home::this_process().map_err(BuildError::Map)
+    }
+
     /// `io_uring_setup(2)`.
     ///
     /// # Safety
     ///
     /// Memory that `params` names is valid for all that the kernel puts there.
-    unsafe fn call(&self, entries: u32, params: &mut io_uring_params) -> Result<RingFd, i32> {
+    #[cfg_attr(not(feature = "sim"), expect(unused_variables, reason = "a kernel does not ask"))]
+    unsafe fn call(
+        &self,
+        entries: u32,
+        params: &mut io_uring_params,
+        stays: bool,
+    ) -> Result<RingFd, i32> {
         #[cfg(feature = "sim")]
         if let Some(number) = self.simulated {
-            return sim::setup(number, entries, params).map(RingFd::Simulated);
+            return sim::setup(number, entries, params, stays).map(RingFd::Simulated);
         }
         // SAFETY: `params` is valid for reads and writes; the caller answers for the rest.
         let fd = unsafe { sys::io_uring_setup(entries, params) }?;
@@ -479,14 +483,3 @@ impl<S: SqEntry, C: CqEntry> Builder<S, C> {
         Ok(RingFd::Owned(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 }
-
-/// Flags that methods of their own ask for, because they decide more than a bit.
-const TYPED: SetupFlags = SetupFlags::SQE128
-    .union(SetupFlags::SQE_MIXED)
-    .union(SetupFlags::CQE32)
-    .union(SetupFlags::CQE_MIXED)
-    .union(SetupFlags::NO_MMAP)
-    .union(SetupFlags::R_DISABLED)
-    .union(SetupFlags::REGISTERED_FD_ONLY)
-    .union(SetupFlags::CQSIZE)
-    .union(SetupFlags::ATTACH_WQ);

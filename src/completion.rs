@@ -55,10 +55,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
         self.len() == 0
     }
 
-    /// Takes the next completion. No system call is made.
-    ///
-    /// The kernel learns that slots are free when those seen so far are used up, at the next
-    /// system call of this ring, or from [`sync`](Self::sync).
+    /// Takes the next completion, and gives its slot back to the kernel. No system call is made.
     #[inline(always)]
     pub fn pop(&mut self) -> Option<C> {
         self.cq.pop_at(&mut self.span)
@@ -113,16 +110,24 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
 
     /// Turns the notifications of a registered eventfd off or on. Since Linux 5.8.
     ///
+    /// Completions that come while they are off are not reported later. After turning them on, look
+    /// at the queue once more before going to sleep: what came between the last look and the
+    /// switch wakes nobody.
+    ///
     /// # Errors
     ///
     /// `EOPNOTSUPP` where the kernel does not look at the flag.
     pub fn set_eventfd_disabled(&mut self, disabled: bool) -> Result<(), Errno> {
+        self.enter.usable()?;
         let mut flags = self.cq.flags();
         flags.set(CqFlags::EVENTFD_DISABLED, disabled);
         if self.cq.set_flags(flags) { Ok(()) } else { Err(Errno::OPNOTSUPP) }
     }
 
     /// Waits until `want` completions are there, submitting nothing.
+    ///
+    /// Fewer are there when a [`Timeout`](crate::ops::Timeout) has completed: that ends each wait
+    /// on its ring.
     ///
     /// # Errors
     ///
@@ -167,14 +172,24 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
         self.enter.wait(want, flags, arg)
     }
 
-    /// Brings in overflown completions and runs work that was put off, without waiting.
+    /// Brings in what is there: runs work that the kernel has put off, and moves overflown
+    /// completions into the queue. Does not wait.
+    ///
+    /// On a ring with [`taskrun_flag`](crate::Builder::taskrun_flag), such as
+    /// [`IoUring::local`](crate::IoUring::local) makes, or with SQPOLL, the kernel shows whether
+    /// there is anything to bring in. If there is nothing, this makes no system call. On other
+    /// rings, and with IOPOLL, it always makes one.
+    ///
+    /// One call runs a part of the work if there is much of it (20 completions, in Linux 6.18). An
+    /// event loop calls this and pops completions in turns until there are none; then it sleeps.
     ///
     /// # Errors
     ///
     /// As [`wait`](Self::wait).
     #[inline]
     pub fn get_events(&mut self) -> Result<(), Errno> {
-        self.wait(0)
+        self.cq.publish();
+        self.enter.get_events(|| self.cq.status())
     }
 }
 
@@ -202,7 +217,7 @@ impl<C: CqEntry> Iterator for Drain<'_, C> {
     fn next(&mut self) -> Option<C> {
         let entry = self.cq.pop_known(self.span);
         if entry.is_none() {
-            self.cq.publish_again();
+            self.cq.publish();
         }
         entry
     }

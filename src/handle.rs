@@ -5,6 +5,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::register::{self, Registrar};
+use crate::ring::home::Home;
 use crate::ring::layout::Layout;
 use crate::ring::map::{Memory, Reservation};
 #[cfg(feature = "sim")]
@@ -30,11 +31,20 @@ pub(crate) struct Handle {
     fd: RingFd,
     /// The index that the descriptor is registered as, too.
     registered: Option<i32>,
+    /// The process that made the ring.
+    home: Home,
 }
 
 impl Handle {
-    pub(crate) const fn new(fd: RingFd) -> Self {
-        Self { fd, registered: None }
+    /// The name of a ring that `home` made.
+    pub(crate) const fn new(fd: RingFd, home: Home) -> Self {
+        Self { fd, registered: None, home }
+    }
+
+    /// The process that made the ring.
+    #[inline(always)]
+    pub(crate) const fn home(&self) -> Home {
+        self.home
     }
 
     /// The descriptor, if there is one.
@@ -43,7 +53,7 @@ impl Handle {
             RingFd::Owned(fd) => Some(fd.as_fd()),
             RingFd::Index(_) => None,
             #[cfg(feature = "sim")]
-            RingFd::Simulated(_) => None,
+            RingFd::Simulated(number) => Some(sim::descriptor(*number)),
         }
     }
 
@@ -72,17 +82,17 @@ impl Handle {
     /// How to register things with this ring.
     pub(crate) fn registrar(&self) -> Registrar<'_> {
         match &self.fd {
-            RingFd::Owned(fd) => Registrar::new(fd.as_fd()),
-            RingFd::Index(index) => Registrar::of_index(*index),
+            RingFd::Owned(fd) => Registrar::new(fd.as_fd(), self.home),
+            RingFd::Index(index) => Registrar::of_index(*index, self.home),
             #[cfg(feature = "sim")]
-            RingFd::Simulated(number) => Registrar::of_simulated(*number),
+            RingFd::Simulated(number) => Registrar::of_simulated(*number, self.home),
         }
     }
 
     /// Maps the queues.
-    pub(crate) fn map(&self, layout: Layout, dont_fork: bool) -> Result<Memory, Errno> {
+    pub(crate) fn map(&self, layout: Layout) -> Result<Memory, Errno> {
         match &self.fd {
-            RingFd::Owned(fd) => Memory::map(fd.as_fd(), layout, dont_fork),
+            RingFd::Owned(fd) => Memory::map(fd.as_fd(), layout),
             // There is nothing to map from: such rings lie in memory of the caller's.
             RingFd::Index(_) => Err(Errno::BADF),
             #[cfg(feature = "sim")]
@@ -104,6 +114,9 @@ impl Handle {
 
     /// Registers the descriptor with this thread; the ring goes by its index from then on.
     pub(crate) fn register(&mut self) -> Result<(), Errno> {
+        if !self.home.is_here() {
+            return Err(Errno::CHILD);
+        }
         let (RingFd::Owned(fd), None) = (&self.fd, self.registered) else { return Ok(()) };
         self.registered = Some(register::register_ring_fd(fd.as_fd())?);
         Ok(())
@@ -112,9 +125,10 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // The index first: a slot that is not freed keeps the ring alive.
-        if let Some(index) = self.index() {
-            // Fails only where the index is gone with its thread, in a child process say.
+        // The index first: a slot that is not freed keeps the ring alive. In a child process the
+        // index is another ring's, or none.
+        if let (Some(index), true) = (self.index(), self.home.is_here()) {
+            // Fails only where the index is gone with its thread.
             let _ = register::unregister_ring_fd(self.registrar(), index);
         }
         #[cfg(feature = "sim")]

@@ -29,8 +29,8 @@
 //!
 //! # Safety
 //!
-//! The kernel reads and writes memory behind the program's back from the submit that hands an
-//! entry over until its last completion. Nothing in the type of an entry can hold the program
+//! The kernel reads and writes memory behind the program's back from the time when an entry is
+//! pushed until its last completion. Nothing in the type of an entry can hold the program
 //! to that, so [`SubmissionQueue::push`] is unsafe, and its contract says what to keep until
 //! when. Operations that name no memory are pushed by [`SubmissionQueue::push_safe`].
 //! Everything else is safe: submitting, waiting, reaping, dropping a ring.
@@ -41,6 +41,19 @@
 //! is for rings that are of use to one thread only: [`LocalIoUring`]. A ring built
 //! [disabled](Builder::build_disabled) is made by one thread and enabled by the one that will
 //! use it.
+//!
+//! The kernel ties an operation in flight to the thread that submitted it, although the ring can be
+//! sent. When that thread ends, what it has submitted is not carried out any more, except
+//! timeouts. It completes with `ECANCELED`: what no worker thread has begun, at once; what waits
+//! for a file to become ready, only when the file becomes ready. Data that it waited for stays in
+//! the file. What worker threads are carrying out is interrupted. Submit on a thread that lives as
+//! long as its operations. With SQPOLL the polling thread submits, and the end of other threads
+//! changes nothing.
+//!
+//! # Processes
+//!
+//! A ring belongs to the process that made it. In a child process every use of an inherited ring is
+//! refused with an error, and dropping it releases its descriptor alone: see [`IoUring`].
 //!
 //! # Kernels
 //!
@@ -68,6 +81,7 @@ mod build_error;
 mod builder;
 mod call;
 mod capabilities;
+mod closing;
 mod completion;
 mod disabled;
 mod entry;
@@ -84,17 +98,20 @@ mod ring;
 pub mod sim;
 mod submission;
 mod submit;
+mod submit_error;
 mod target;
 mod thread;
 mod time;
 mod uring;
+mod waiting;
 
 #[doc(inline)]
 pub use ringbolt_sys as sys;
 
-pub use build_error::{BuildError, Contradiction};
+pub use build_error::{BuildError, Contradiction, SystemCall};
 pub use builder::{Builder, MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
 pub use capabilities::{Capabilities, Variant};
+pub use closing::{Leftover, StillInFlight};
 pub use completion::{CompletionQueue, Drain};
 pub use disabled::{DisabledIoUring, EnableError};
 pub use entry::{CqEntry, Cqe, Cqe32, CqeMixed, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed};
@@ -106,7 +123,8 @@ pub use ring::layout::LayoutError;
 pub use ring::map::RingMemory;
 pub use ring::push_error::PushError;
 pub use submission::{Reserved, SubmissionQueue};
-pub use submit::{Advice, EnterArg, SigSet, SubmitError, WaitArg};
+pub use submit::{EnterArg, SigSet, WaitArg};
+pub use submit_error::{Advice, SubmitError};
 pub use thread::{AnyThread, HasFd, NoFd, OneThread};
 pub use time::Timespec;
 pub use uring::{IoUring, LocalIoUring};

@@ -125,8 +125,8 @@ impl<'b> ReceivedMessage<'b> {
         self.header.payload_len
     }
 
-    /// `MSG_` flags of what was received: `MSG_TRUNC` if the payload was cut, `MSG_CTRUNC` if
-    /// control messages were.
+    /// `MSG_` flags of what was received: `MSG_TRUNC` (0x20) if the payload was cut, `MSG_CTRUNC`
+    /// (8) if control messages were. What was cut is lost.
     pub const fn flags(&self) -> u32 {
         self.header.flags
     }

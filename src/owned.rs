@@ -29,6 +29,18 @@ struct Shared {
     memory: Memory,
 }
 
+impl Shared {
+    /// How to enter the ring. In a process that did not make it, calls `abandon` and refuses.
+    #[inline(always)]
+    fn enter_from_here(&self, abandon: impl FnOnce()) -> &Enter {
+        if self.handle.home().is_here() {
+            return &self.enter;
+        }
+        abandon();
+        Enter::forked()
+    }
+}
+
 /// The submission half of a ring, from [`IoUring::into_halves`].
 #[derive(Debug)]
 pub struct OwnedSubmissionQueue<S: SqEntry = Sqe, T = AnyThread> {
@@ -78,7 +90,9 @@ impl<S: SqEntry, T> OwnedSubmissionQueue<S, T> {
     /// Where entries are pushed and submitted.
     #[inline(always)]
     pub fn queue(&mut self) -> SubmissionQueue<'_, S, T> {
-        SubmissionQueue::new(&mut self.sq, &self.shared.enter)
+        let Self { sq, shared, .. } = self;
+        let enter = shared.enter_from_here(|| sq.abandon());
+        SubmissionQueue::new(sq, enter)
     }
 
     /// Registers buffers, files and everything else.
@@ -91,7 +105,9 @@ impl<C: CqEntry, T> OwnedCompletionQueue<C, T> {
     /// Where completions are waited for and taken.
     #[inline(always)]
     pub fn queue(&mut self) -> CompletionQueue<'_, C, T> {
-        CompletionQueue::new(&mut self.cq, &self.shared.enter)
+        let Self { cq, shared, .. } = self;
+        let enter = shared.enter_from_here(|| cq.abandon());
+        CompletionQueue::new(cq, enter)
     }
 
     /// Registers buffers, files and everything else.

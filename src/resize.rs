@@ -9,12 +9,14 @@ use crate::builder::Builder;
 use crate::entry::{CqEntry, SqEntry};
 use crate::ring::cq::Cq;
 use crate::ring::layout::{Layout, LayoutError};
+use crate::ring::map::Memory;
 use crate::ring::sq::Sq;
 use crate::sys::{RegisterOp, SetupFlags, io_uring_params};
 use crate::thread::HasFd;
 use crate::uring::IoUring;
 
-/// Why a ring has not got other sizes. But for [`Lost`](Self::Lost), it is as it was.
+/// Why resizing failed. The ring is unchanged, except for [`Lost`](Self::Lost) and
+/// [`Layout`](Self::Layout).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResizeError {
@@ -40,11 +42,19 @@ pub enum ResizeError {
     /// `EOVERFLOW` if more waits than there would be room for.
     Refused(Errno),
     /// The ring was resized and could then not be mapped: addresses were kept free for it, and
-    /// another thread took them when they were set free. It is of no use any more.
+    /// another thread took them when they were set free. The ring is unusable from then on: `push`
+    /// returns [`PushError::Unusable`](crate::PushError::Unusable), and calls that submit or wait
+    /// fail with `ESTALE`.
+    ///
+    /// The kernel has what was pushed and has no longer a way to report completions: what is queued
+    /// or in flight may use its memory until some time after the ring is closed.
     Lost(Errno),
-    /// The ring was resized, and the kernel returned what cannot be right. It is of no use any
-    /// more.
+    /// The ring was resized, and the kernel returned offsets that cannot be right. The ring is
+    /// unusable, as after [`Lost`](Self::Lost).
     Layout(LayoutError),
+    /// The ring was made by another process, or is unusable: `ECHILD` or `ESTALE`. The kernel was
+    /// not asked.
+    Unusable(Errno),
 }
 
 impl fmt::Display for ResizeError {
@@ -68,8 +78,15 @@ impl fmt::Display for ResizeError {
                 "the kernel refuses to resize the ring, which needs Linux 6.13 and DEFER_TASKRUN: \
                  {errno}"
             ),
-            Self::Lost(errno) => write!(f, "the resized ring could not be mapped: {errno}"),
-            Self::Layout(error) => error.fmt(f),
+            Self::Lost(errno) => {
+                write!(f, "the resized ring could not be mapped and is unusable: {errno}")
+            }
+            Self::Layout(error) => write!(f, "the resized ring is unusable: {error}"),
+            Self::Unusable(errno) => write!(
+                f,
+                "the ring belongs to another process, or an earlier resize made it unusable: \
+                 {errno}"
+            ),
         }
     }
 }
@@ -89,6 +106,7 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
     /// [`ResizeError`]. Addresses for the new rings are kept free until the kernel has made them,
     /// so that a lack of room leaves the ring as it was.
     pub fn resize(&mut self, entries: u32, cq_entries: Option<u32>) -> Result<(), ResizeError> {
+        self.usable().map_err(ResizeError::Unusable)?;
         let sizes = Builder::<S, C>::sized(cq_entries);
         let needed = sizes.memory_needed(entries).map_err(ResizeError::Sizes)?;
         if self.setup_flags().contains(SetupFlags::NO_MMAP) {
@@ -126,13 +144,14 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
         // The kernel returns sizes and offsets; the rest is what it was.
         params.flags = self.params.flags;
         params.features = self.params.features;
-        let layout = Layout::new(&params, size_of::<S::Slot>(), size_of::<C::Slot>())
-            .map_err(ResizeError::Layout)?;
         // The kernel chooses the addresses of a ring, and refuses any that it is told. So those
         // that were kept free are set free first, and nothing is lacking unless another thread
         // takes them in between.
         drop(reservation);
-        let memory = self.handle.map(layout, self.memory.dont_fork()).map_err(ResizeError::Lost)?;
+        let memory = self.map_resized(&params).inspect_err(|_| {
+            // The kernel uses the queues that it made; those here it has given up.
+            self.abandon(Errno::STALE);
+        })?;
         // SAFETY: the memory is that of the ring, resized, and outlives the queue, which is a field
         // before it.
         let sq = unsafe { memory.sq_parts(params.flags) };
@@ -146,6 +165,13 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
         self.memory = memory;
         self.params = params;
         Ok(())
+    }
+
+    /// Maps the queues that the kernel made.
+    fn map_resized(&self, params: &io_uring_params) -> Result<Memory, ResizeError> {
+        let layout = Layout::new(params, size_of::<S::Slot>(), size_of::<C::Slot>())
+            .map_err(ResizeError::Layout)?;
+        self.handle.map(layout).map_err(ResizeError::Lost)
     }
 }
 

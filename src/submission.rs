@@ -13,7 +13,8 @@ use crate::entry::{OneWidth, SafeSqe, SqEntry, Sqe};
 use crate::ring::cursor::Cursor;
 use crate::ring::push_error::PushError;
 use crate::ring::sq::{Room, Sq};
-use crate::submit::{Enter, EnterArg, SubmitError, WaitArg};
+use crate::submit::{Enter, EnterArg, WaitArg};
+use crate::submit_error::SubmitError;
 use crate::sys::{EnterFlags, SqStatus};
 use crate::thread::AnyThread;
 use crate::time::Timespec;
@@ -80,20 +81,40 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     ///
     /// # Safety
     ///
-    /// From the submit that hands `entry` over until its last completion has been popped (the
-    /// one without [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE)), or the entry has come back
-    /// by [`pop_back`](Self::pop_back), the caller keeps:
+    /// From now on until the last completion of `entry` has been popped (the one without
+    /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE)), or longer where the documentation of the
+    /// operation says so, or until the entry has come back by [`pop_back`](Self::pop_back) or
+    /// [`rollback`](Self::rollback), the caller keeps:
     ///
     /// - every buffer, path, address and structure that `entry` points to valid, and where it
-    ///   is, except what the operation's documentation says may go sooner;
+    ///   is, except what the documentation of the operation says may go sooner;
     /// - memory that the kernel writes unread and unwritten by the program, and memory that it
     ///   reads unwritten;
     /// - every descriptor that `entry` names open, or accepts that the operation may act on
     ///   whatever has its number by then.
     ///
+    /// "From now on" is meant: with SQPOLL the polling thread takes an entry as soon as it is
+    /// shown, and [`flush`](Self::flush) and [`wait_for_room`](Self::wait_for_room) show it as a
+    /// submit does.
+    ///
+    /// Some operations keep memory beyond their completion:
+    /// [`ProvideBuffers`](crate::ops::ProvideBuffers), and [`Send`](crate::ops::Send) and
+    /// [`SendMsg`](crate::ops::SendMsg) with `MSG_ZEROCOPY`.
+    ///
+    /// A completion ends the promises of its own entry and of no other:
+    ///
+    /// - The completion of a [`LinkTimeout`](crate::ops::LinkTimeout) does not end the entry that
+    ///   it limits, whatever its result. Neither does that of a cancellation.
+    /// - An entry that is [skipped on success](Sqe::skip_success) posts no completion if it
+    ///   succeeds. What it names is kept until a later entry of the same chain has completed, one
+    ///   that is no `LinkTimeout` and starts only after it. An entry that no such entry follows
+    ///   does not end before the ring is closed, and closing does not tell when.
+    /// - A completion that comes by [`MsgRing`](crate::ops::MsgRing) is no operation's. An entry
+    ///   that posts one on a ring is pushed only if whoever reaps that ring does not take it
+    ///   for the end of an operation there.
+    ///
     /// Otherwise the kernel reads or writes memory that the program has put to another use.
-    /// Dropping the ring does not wait for completions. An entry that is skipped on success
-    /// posts none: what it names is kept until a later entry of its chain has completed.
+    /// Dropping the ring does not wait for completions, and ends none of these promises.
     #[inline(always)]
     pub unsafe fn push(&mut self, entry: impl Into<S>) -> Result<(), PushError<S>> {
         let entry = entry.into();
@@ -121,9 +142,10 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
 
     /// Copies all of `entries` into the queue, or none.
     ///
-    /// They are submitted together: a chain of linked entries is never cut, nor does another
-    /// entry come between. The last one must not be linked to a next. For entries that are not a
-    /// list already, [`reserve`](Self::reserve) is quicker.
+    /// They are handed over together: no other entry comes between, and a chain is not cut, except
+    /// on SQPOLL rings that share a polling thread: see [`Sqe::link`]. The last one must not be
+    /// linked to a next. For entries that are not a list already, [`reserve`](Self::reserve) is
+    /// quicker.
     ///
     /// # Errors
     ///
@@ -184,6 +206,9 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// An SQPOLL thread takes them from there if it is awake; one that sleeps is woken by
     /// [`submit`](Self::submit), not by this. Without such a thread nothing happens before the
     /// next submit.
+    ///
+    /// With SQPOLL this hands the entries over: the polling thread may carry them out before any
+    /// submit.
     #[inline]
     pub fn flush(&mut self) -> u32 {
         self.sq.publish()
@@ -220,9 +245,12 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// | `EBADFD` | the ring is disabled |
     /// | `EBADR` | completions were dropped, see [`overflow`](crate::CompletionQueue::overflow) |
     /// | `EBUSY` | completions have overflown and cannot be put off further; reap first |
+    /// | `ECHILD` | the ring belongs to the process that made it, and this is a child of that |
     /// | `EEXIST` | a ring with SINGLE_ISSUER, and another thread |
     /// | `EINTR` | a signal came while waiting |
     /// | `EOWNERDEAD` | the polling thread has died |
+    /// | `EPERM`, `EACCES`, `ENOSYS` | a seccomp filter or a security module refuses the call |
+    /// | `ESTALE` | a failed [`resize`](crate::IoUring::resize) made the ring unusable |
     ///
     /// See [`io_uring_enter(2)`].
     ///
@@ -236,9 +264,13 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
 
     /// Like [`submit`](Self::submit), then waits until `want` completions are there.
     ///
-    /// Without SQPOLL, IOPOLL and SQ_REWIND this always enters the kernel, be there anything to
-    /// submit or not: with `want` 0 it submits, runs work that was put off and brings in overflown
-    /// completions.
+    /// This always enters the kernel, even if nothing is queued: with `want` 0 it submits, runs
+    /// work that was put off and brings in overflown completions.
+    ///
+    /// A call that submitted something returns `Ok` however its wait ended, after a signal for
+    /// example. [`IoUring::wait_for`](crate::IoUring::wait_for) returns `Ok` only if the
+    /// completions are there. The kernel counts completions from the head that it was shown: those
+    /// of an iteration that was left early count until [`sync`](crate::CompletionQueue::sync).
     ///
     /// Fewer are there when a [`Timeout`](crate::ops::Timeout) has completed: that ends each
     /// wait on its ring.
@@ -268,7 +300,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         timeout: Timespec,
     ) -> Result<u32, SubmitError> {
         let wait = WaitArg { timeout: Some(&timeout), ..WaitArg::default() };
-        self.submit_with(want, EnterFlags::empty(), EnterArg::Wait(wait))
+        self.submit_with(want, EnterFlags::GETEVENTS, EnterArg::Wait(wait))
     }
 
     /// Like [`submit_and_wait_timeout`](Self::submit_and_wait_timeout), but contents itself
@@ -286,7 +318,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         min_wait_usec: u32,
     ) -> Result<u32, SubmitError> {
         let wait = WaitArg { timeout: Some(&timeout), min_wait_usec, sigmask: None };
-        self.submit_with(want, EnterFlags::empty(), EnterArg::Wait(wait))
+        self.submit_with(want, EnterFlags::GETEVENTS, EnterArg::Wait(wait))
     }
 
     /// Submits and waits with flags and arguments of the caller's choice.
@@ -314,6 +346,8 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
 
     /// Waits until the polling thread has taken an entry, if the queue is full: shows it what
     /// is pushed, and wakes it if it sleeps. Returns at once without SQPOLL. Since Linux 5.10.
+    ///
+    /// This hands over everything that was pushed, as a submit does.
     ///
     /// With SQPOLL a completion can be there before its entry's slot is free: a program that
     /// finds no room waits for room with this, not for a completion. One slot is enough for it to

@@ -4,89 +4,18 @@
 //! caller learns the exact errno, and what is still queued.
 
 use core::ffi::c_void;
-use core::fmt;
 
 use rustix::io::Errno;
 
 use crate::call;
 use crate::entry::SqEntry;
+use crate::errno::errno_of_call;
 use crate::ring::sq::Sq;
+use crate::submit_error::SubmitError;
 use crate::sys::{
     self, EnterFlags, Features, SetupFlags, SharedPtr, SqStatus, io_uring_getevents_arg,
 };
 use crate::time::Timespec;
-
-/// Why the kernel was entered in vain, and what became of the entries.
-///
-/// What is still queued stays so: submit again, or take it back with
-/// [`SubmissionQueue::pop_back`](crate::SubmissionQueue::pop_back). Until either has
-/// happened, the memory that those entries name has to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubmitError {
-    /// What the kernel answered, or `EOPNOTSUPP` where the kernel was not asked, because it
-    /// lacks what the call needs (see the call's documentation).
-    pub errno: Errno,
-    /// Entries that the kernel took all the same.
-    pub taken: u32,
-    /// Entries that are pushed and that the kernel has not taken.
-    pub queued: u32,
-}
-
-/// What to do after a [`SubmitError`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Advice {
-    /// Nothing is wrong: call again. `EINTR`, `EAGAIN` and, after a timed wait, `ETIME`.
-    Retry,
-    /// Take completions off the queue, then call again. `EBUSY`, `EBADR`.
-    Reap,
-    /// The same call would fail the same way.
-    Stop,
-}
-
-impl SubmitError {
-    /// Whether to call again, to reap first, or to stop.
-    pub fn advice(&self) -> Advice {
-        match self.errno {
-            Errno::INTR | Errno::AGAIN | Errno::TIME => Advice::Retry,
-            Errno::BUSY | Errno::BADR => Advice::Reap,
-            _ => Advice::Stop,
-        }
-    }
-
-    /// Whether a timed wait ended because its time was up. `ETIME`.
-    pub fn is_timeout(&self) -> bool {
-        self.errno == Errno::TIME
-    }
-}
-
-impl fmt::Display for SubmitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cause = match self.errno {
-            Errno::INTR => "a signal came while waiting",
-            Errno::TIME => "the time to wait is up",
-            Errno::AGAIN => "the kernel is short of memory for requests",
-            Errno::BUSY => "completions overflow: reap some first",
-            Errno::BADR => "completions were dropped for lack of memory",
-            Errno::EXIST => "the ring belongs to another thread (SINGLE_ISSUER)",
-            Errno::BADFD => "the ring is disabled",
-            Errno::OWNERDEAD => "the polling thread of the ring has died",
-            Errno::OPNOTSUPP => "this kernel lacks what the call needs",
-            _ => "io_uring_enter failed",
-        };
-        let Self { errno, taken, queued } = self;
-        write!(f, "{cause} ({errno}); {taken} entries taken, {queued} still queued")
-    }
-}
-
-impl core::error::Error for SubmitError {}
-
-#[cfg(feature = "std")]
-impl From<SubmitError> for std::io::Error {
-    fn from(error: SubmitError) -> Self {
-        error.errno.into()
-    }
-}
 
 /// The signals to block while waiting, as the kernel keeps them: bit `n - 1` is signal `n`.
 #[repr(transparent)]
@@ -142,9 +71,15 @@ pub(crate) struct Enter {
     /// What a call says that waits.
     waiting: EnterFlags,
     kind: Kind,
+    /// Why the ring cannot be used, if it cannot.
+    reason: Errno,
     setup: SetupFlags,
     features: Features,
 }
+
+/// How to enter a ring that was made by another process.
+#[cfg(feature = "owned")]
+static FORKED: Enter = Enter::unusable(Errno::CHILD);
 
 /// What there is to a submit: with the flags known to the compiler, little is left of [`decide`].
 #[derive(Clone, Copy, Debug)]
@@ -155,6 +90,8 @@ enum Kind {
     Polled,
     /// Anything else.
     Special,
+    /// The ring cannot be used: nothing is asked of the kernel.
+    Unusable,
 }
 
 impl Kind {
@@ -218,7 +155,37 @@ impl Enter {
         features: Features,
     ) -> Self {
         let waiting = base.union(EnterFlags::GETEVENTS);
-        Self { fd, base, waiting, kind: Kind::of(setup), setup, features }
+        Self { fd, base, waiting, kind: Kind::of(setup), reason: Errno::CHILD, setup, features }
+    }
+
+    /// How to enter a ring that cannot be used: each call fails with `reason`.
+    pub(crate) const fn unusable(reason: Errno) -> Self {
+        let none = EnterFlags::empty();
+        Self {
+            fd: -1,
+            base: none,
+            waiting: none,
+            kind: Kind::Unusable,
+            reason,
+            setup: SetupFlags::empty(),
+            features: Features::all(),
+        }
+    }
+
+    /// How to enter a ring from a process that did not make it.
+    #[cfg(feature = "owned")]
+    #[cold]
+    pub(crate) fn forked() -> &'static Self {
+        &FORKED
+    }
+
+    /// Fails if the ring cannot be used.
+    #[inline(always)]
+    pub(crate) const fn usable(&self) -> Result<(), Errno> {
+        match self.kind {
+            Kind::Unusable => Err(self.reason),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a kernel thread takes entries when it likes.
@@ -253,7 +220,7 @@ impl Enter {
                     None => Ok(fresh),
                 }
             }
-            Kind::Special => self.submit_special(sq, 0),
+            Kind::Special | Kind::Unusable => self.submit_special(sq, 0, EnterFlags::empty()),
         }
     }
 
@@ -270,7 +237,9 @@ impl Enter {
                 let queued = sq.untaken(tail);
                 self.hand_over(sq, queued, want, self.waiting)
             }
-            Kind::Polled | Kind::Special => self.submit_special(sq, want),
+            Kind::Polled | Kind::Special | Kind::Unusable => {
+                self.submit_special(sq, want, EnterFlags::GETEVENTS)
+            }
         }
     }
 
@@ -290,8 +259,13 @@ impl Enter {
     }
 
     #[inline(never)]
-    fn submit_special<S: SqEntry>(&self, sq: &mut Sq<S>, want: u32) -> Result<u32, SubmitError> {
-        self.submit_with(sq, want, EnterFlags::empty(), EnterArg::None)
+    fn submit_special<S: SqEntry>(
+        &self,
+        sq: &mut Sq<S>,
+        want: u32,
+        extra: EnterFlags,
+    ) -> Result<u32, SubmitError> {
+        self.submit_with(sq, want, extra, EnterArg::None)
     }
 
     /// Publishes what is pushed, and enters the kernel if there is a reason to, with flags and
@@ -304,6 +278,9 @@ impl Enter {
         extra: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, SubmitError> {
+        if let Err(errno) = self.usable() {
+            return Err(failed(sq, errno, 0));
+        }
         let fresh = sq.publish();
         let queued = sq.queued();
         let polled = self.is_polled();
@@ -329,11 +306,26 @@ impl Enter {
         extra: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<(), Errno> {
+        self.usable()?;
         self.call(0, want, EnterFlags::GETEVENTS.union(extra), arg).map(|_| ())
+    }
+
+    /// Enters the kernel for what it has put off, unless `status` shows that there is nothing.
+    #[inline(always)]
+    pub(crate) fn get_events(&self, status: impl FnOnce() -> SqStatus) -> Result<(), Errno> {
+        // Without TASKRUN_FLAG the kernel does not show what it has put off. Who polls for
+        // completions finds them in the kernel alone.
+        const SHOWN: SetupFlags = SetupFlags::TASKRUN_FLAG.union(SetupFlags::SQPOLL);
+        let is_shown = self.setup.intersects(SHOWN) && !self.setup.contains(SetupFlags::IOPOLL);
+        if is_shown && !status().intersects(SqStatus::CQ_OVERFLOW.union(SqStatus::TASKRUN)) {
+            return Ok(());
+        }
+        self.wait(0, EnterFlags::empty(), EnterArg::None)
     }
 
     /// Waits until an SQPOLL thread has made room, if there is none.
     pub(crate) fn wait_for_room<S: SqEntry>(&self, sq: &mut Sq<S>) -> Result<(), Errno> {
+        self.usable()?;
         if !self.is_polled() || sq.room() > 0 {
             return Ok(());
         }
@@ -348,6 +340,7 @@ impl Enter {
     }
 
     /// `EOPNOTSUPP` unless the kernel can do what `arg` asks for.
+    #[inline(always)]
     pub(crate) fn check(&self, arg: &EnterArg<'_>) -> Result<(), Errno> {
         let needed = match arg {
             EnterArg::None | EnterArg::SigMask(_) => Features::empty(),
@@ -409,7 +402,7 @@ impl Enter {
         // 2. The entries that this hands over were pushed under the contract of
         //    `SubmissionQueue::push`, which is what makes them the kernel's to carry out.
         let result = unsafe { call::enter(self.fd, to_submit, want, flags, arg, arg_size) };
-        result.map_err(Errno::from_raw_os_error)
+        result.map_err(errno_of_call)
     }
 }
 
@@ -422,7 +415,7 @@ fn failed<S: SqEntry>(sq: &Sq<S>, errno: Errno, queued: u32) -> SubmitError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Advice, Errno, SubmitError, decide};
+    use super::{Enter, Errno, SubmitError, decide};
     use crate::sys::{EnterFlags, SetupFlags, SqStatus};
 
     const NONE: SqStatus = SqStatus::empty();
@@ -473,14 +466,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_to_do_and_what_is_left() {
-        let error = |errno| SubmitError { errno, taken: 1, queued: 2 };
-        assert_eq!(error(Errno::INTR).advice(), Advice::Retry);
-        assert_eq!(error(Errno::AGAIN).advice(), Advice::Retry);
-        assert_eq!(error(Errno::BUSY).advice(), Advice::Reap);
-        assert_eq!(error(Errno::BADF).advice(), Advice::Stop);
-        let text = std::format!("{}", error(Errno::BUSY));
-        assert!(text.contains("reap"), "{text}");
-        assert!(text.contains("1 entries taken, 2 still queued"), "{text}");
+    fn a_ring_that_cannot_be_used_is_not_entered_and_says_why() {
+        for reason in [Errno::CHILD, Errno::STALE] {
+            let enter = Enter::unusable(reason);
+            assert_eq!(enter.usable(), Err(reason));
+            assert_eq!(enter.get_events(SqStatus::empty), Err(reason));
+            let text = std::format!("{}", SubmitError { errno: reason, taken: 0, queued: 0 });
+            assert!(text.contains("make a new ring"), "{text}");
+        }
     }
 }

@@ -7,6 +7,15 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::sys::{IORING_FILE_INDEX_ALLOC, IORING_REGISTER_FILES_SKIP};
 
+/// A descriptor for a field that is unsigned: its bits.
+///
+/// A [`BorrowedFd`] can be negative: that of rustix's `CWD` is -100. The bits of such a number are
+/// no descriptor, and the kernel answers `EBADF`.
+#[inline(always)]
+pub(crate) const fn fd_bits(fd: RawFd) -> u32 {
+    u32::from_ne_bytes(fd.to_ne_bytes())
+}
+
 /// A slot of the ring's file table, as
 /// [`register_files`](crate::register::Registrar::register_files) filled it.
 #[doc(alias = "direct")]

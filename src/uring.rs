@@ -16,7 +16,8 @@ use crate::ring::cq::Cq;
 use crate::ring::map::Memory;
 use crate::ring::sq::Sq;
 use crate::submission::SubmissionQueue;
-use crate::submit::{Enter, EnterArg, SubmitError};
+use crate::submit::{Enter, EnterArg};
+use crate::submit_error::SubmitError;
 use crate::sys::{EnterFlags, Features, SetupFlags, io_uring_params};
 use crate::thread::{AnyThread, HasFd, OneThread};
 use crate::time::Timespec;
@@ -35,8 +36,30 @@ pub type LocalIoUring<S = Sqe, C = Cqe> = IoUring<S, C, OneThread>;
 /// An io_uring instance.
 ///
 /// Dropping it, or calling [`close`](Self::close), closes the descriptor first and unmaps the
-/// queues then. Operations in flight are cancelled by the kernel some time after that, and
-/// nobody is told: reap them first, or keep what they use for ever.
+/// queues then. If that was the last descriptor of the ring, the kernel cancels what is in flight
+/// some time later, and reports it to nobody. What a device or a worker thread is carrying out
+/// then goes on until it is done. Reap all operations first
+/// ([`close_when_idle`](Self::close_when_idle)), or keep what they use for ever.
+///
+/// A duplicate of the descriptor keeps the ring alive: one made by `try_clone_to_owned` or
+/// `dup(2)`, one that a child process has inherited, or one that was passed to another process.
+/// Closing then cancels nothing: an operation in flight still completes, and writes to its
+/// memory, whenever what it waits for comes.
+///
+/// What a thread has submitted does not outlive it: see [the crate's documentation](crate#threads).
+///
+/// # Fork
+///
+/// A ring belongs to the process that made it. Its memory is kept out of child processes
+/// (`MADV_DONTFORK`). In a child, dropping the ring or any other value of this crate releases the
+/// descriptor and nothing else, and every other use is refused: `push` returns
+/// [`PushError::Unusable`](crate::PushError::Unusable), `pop` returns `None`, and calls that
+/// submit, wait or register fail with `ECHILD`. A child makes a ring of its own.
+///
+/// Two uses cannot be refused. A half that was borrowed before the fork, and is used by the child
+/// while it is still borrowed, accesses addresses at which the child has no memory, or other memory
+/// of its own: drop it before the fork, or do not use it in the child. And processes that share
+/// their memory (`vfork(2)`, `clone(2)` with `CLONE_VM`) are one process in this respect.
 ///
 /// It can be sent to another thread, but two threads cannot use it at once: give them a half
 /// each, by [`split`](Self::split).
@@ -58,7 +81,7 @@ pub struct IoUring<S: SqEntry = Sqe, C: CqEntry = Cqe, T = AnyThread> {
     // descriptor goes before the memory does.
     pub(crate) sq: Sq<S>,
     pub(crate) cq: Cq<C>,
-    enter: Enter,
+    pub(crate) enter: Enter,
     pub(crate) handle: Handle,
     pub(crate) memory: Memory,
     pub(crate) params: io_uring_params,
@@ -69,6 +92,14 @@ impl IoUring {
     /// Makes a ring with `entries` submission slots, rounded up to a power of two, and default
     /// settings.
     ///
+    /// On such a ring, and on one with [`Builder::coop_taskrun`], an operation that becomes ready
+    /// interrupts the thread that submitted it, as a signal without a handler would. Other system
+    /// calls in which that thread sleeps may then end with `EINTR`: `epoll_wait(2)`, and reads
+    /// and writes of sockets with `SO_RCVTIMEO` or `SO_SNDTIMEO` do; `poll(2)` and
+    /// `clock_nanosleep(2)` are resumed by the kernel. Call those again, or make the ring by
+    /// [`local`](Self::local): its work waits until the thread enters the ring. Closing a ring of
+    /// any kind may interrupt the thread that made it once.
+    ///
     /// # Errors
     ///
     /// See [`BuildError`].
@@ -77,13 +108,26 @@ impl IoUring {
     }
 
     /// Makes the ring that a thread should use for its own work, with the flags that make it
-    /// cheapest as far as this kernel has them: SINGLE_ISSUER, DEFER_TASKRUN, NO_SQARRAY,
-    /// SUBMIT_ALL and a registered descriptor.
+    /// cheapest as far as this kernel has them: SINGLE_ISSUER, DEFER_TASKRUN, TASKRUN_FLAG,
+    /// NO_SQARRAY, SUBMIT_ALL and a registered descriptor.
     ///
-    /// What it came to say [`setup_flags`](Self::setup_flags) and
-    /// [`is_fd_registered`](Self::is_fd_registered). With DEFER_TASKRUN, completions of what
-    /// did not complete at once come in when the thread waits or calls
-    /// [`get_events`](Self::get_events), and not before.
+    /// See [`setup_flags`](Self::setup_flags) and [`is_fd_registered`](Self::is_fd_registered) for
+    /// what the kernel granted.
+    ///
+    /// With DEFER_TASKRUN, an operation that did not complete at once completes when the thread
+    /// submits, waits or calls [`get_events`](Self::get_events), and not before. With TASKRUN_FLAG,
+    /// `submit` and `get_events` see that there is something to bring in, and make a system call
+    /// only then.
+    ///
+    /// # Event loops
+    ///
+    /// In a loop around epoll, poll or mio, watch an eventfd, registered by
+    /// [`Registrar::register_eventfd`]. The descriptor of the ring itself does not wake such a
+    /// loop: the kernel signals it when a completion is posted, and on this ring that happens only
+    /// when the thread enters the ring. After each wake-up, read the eventfd, then call
+    /// `get_events` and pop completions in turns until there are none; do the same after
+    /// submitting. The example
+    /// `event_loop` shows it with mio.
     ///
     /// # Errors
     ///
@@ -91,6 +135,7 @@ impl IoUring {
     pub fn local(entries: u32) -> Result<LocalIoUring, BuildError> {
         let mut flags = SetupFlags::SINGLE_ISSUER
             | SetupFlags::DEFER_TASKRUN
+            | SetupFlags::TASKRUN_FLAG
             | SetupFlags::NO_SQARRAY
             | SetupFlags::SUBMIT_ALL;
         loop {
@@ -103,6 +148,10 @@ impl IoUring {
                 Err(BuildError::Invalid { .. }) if !flags.is_empty() => {
                     let newest = flags.newest().map_or(flags, |(newest, _)| newest);
                     flags.remove(newest);
+                    if newest.contains(SetupFlags::DEFER_TASKRUN) {
+                        // Of no use without it.
+                        flags.remove(SetupFlags::TASKRUN_FLAG);
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -110,7 +159,7 @@ impl IoUring {
     }
 
     /// Default settings, to be changed.
-    pub const fn builder() -> Builder {
+    pub const fn builder() -> Builder<'static> {
         Builder::new()
     }
 }
@@ -144,12 +193,14 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// Where entries are pushed.
     #[inline(always)]
     pub fn submission(&mut self) -> SubmissionQueue<'_, S, T> {
+        self.look_where_we_are();
         SubmissionQueue::new(&mut self.sq, &self.enter)
     }
 
     /// Where completions are taken.
     #[inline(always)]
     pub fn completion(&mut self) -> CompletionQueue<'_, C, T> {
+        self.look_where_we_are();
         CompletionQueue::new(&mut self.cq, &self.enter)
     }
 
@@ -174,6 +225,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// ```
     #[inline(always)]
     pub fn split(&mut self) -> (SubmissionQueue<'_, S, T>, CompletionQueue<'_, C, T>) {
+        self.look_where_we_are();
         let submission = SubmissionQueue::new(&mut self.sq, &self.enter);
         (submission, CompletionQueue::new(&mut self.cq, &self.enter))
     }
@@ -185,6 +237,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// As [`SubmissionQueue::submit`].
     #[inline(always)]
     pub fn submit(&mut self) -> Result<u32, SubmitError> {
+        self.look_where_we_are();
         self.cq.publish();
         self.enter.submit(&mut self.sq)
     }
@@ -196,7 +249,8 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// As [`SubmissionQueue::submit_and_wait`].
     #[inline(always)]
     pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
-        self.cq.publish_again();
+        self.look_where_we_are();
+        self.cq.publish();
         self.enter.submit_and_wait(&mut self.sq, want)
     }
 
@@ -211,7 +265,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
         want: u32,
         timeout: Timespec,
     ) -> Result<u32, SubmitError> {
-        self.cq.publish();
+        self.completion().sync();
         self.submission().submit_and_wait_timeout(want, timeout)
     }
 
@@ -228,7 +282,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
         timeout: Timespec,
         min_wait_usec: u32,
     ) -> Result<u32, SubmitError> {
-        self.cq.publish();
+        self.completion().sync();
         self.submission().submit_and_wait_min_timeout(want, timeout, min_wait_usec)
     }
 
@@ -244,7 +298,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
         flags: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, SubmitError> {
-        self.cq.publish();
+        self.completion().sync();
         self.submission().submit_with(want, flags, arg)
     }
 
@@ -266,6 +320,22 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     #[inline]
     pub fn get_events(&mut self) -> Result<(), Errno> {
         self.completion().get_events()
+    }
+
+    /// Lets go of the ring in a process that did not make it, where its memory is not there.
+    #[inline(always)]
+    pub(crate) fn look_where_we_are(&mut self) {
+        if !self.handle.home().is_here() {
+            self.abandon(Errno::CHILD);
+        }
+    }
+
+    /// Lets go of the queues, and refuses every call for `reason` from now on.
+    #[cold]
+    pub(crate) fn abandon(&mut self, reason: Errno) {
+        self.sq.abandon();
+        self.cq.abandon();
+        self.enter = Enter::unusable(reason);
     }
 
     /// Registers buffers, files and everything else, `io_uring_register(2)`.
@@ -303,7 +373,9 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// another use, see [`Builder::memory`](crate::Builder::memory).
     ///
     /// Dropping does the same; this is for code that says when. The kernel drops registered
-    /// buffers and files, and cancels what is in flight, some time after this has returned.
+    /// buffers and files, and cancels what is in flight, some time after this has returned, and
+    /// only if no duplicate of the descriptor is open. It may write to the memory of operations in
+    /// flight until then, and a worker thread that is copying goes on to the end (seen: 128 MiB).
     pub fn close(self) {
         drop(self);
     }
@@ -328,6 +400,7 @@ impl<S: SqEntry, C: CqEntry> IoUring<S, C, OneThread> {
     ///
     /// `EBUSY` when this thread has registered 16 rings, `EINVAL` before Linux 5.18.
     pub fn register_ring_fd(&mut self) -> Result<(), Errno> {
+        self.enter.usable()?;
         self.handle.register()?;
         self.enter = self.handle.enter(&self.params);
         Ok(())
@@ -378,6 +451,7 @@ mod tests {
     use super::{Cqe, Handle, IoUring, Memory, Sqe, io_uring_params};
     use crate::handle::RingFd;
     use crate::ops::Nop;
+    use crate::ring::home::Home;
     use crate::ring::layout::Layout;
     use crate::sys;
 
@@ -389,12 +463,13 @@ mod tests {
         // SAFETY: `params` is valid for reads and writes, and names no memory.
         let fd = unsafe { sys::io_uring_setup(4, &mut params) }.unwrap();
         // SAFETY: set-up just made the descriptor, and nobody else knows it.
-        let handle = Handle::new(RingFd::Owned(unsafe { OwnedFd::from_raw_fd(fd) }));
+        let fd = RingFd::Owned(unsafe { OwnedFd::from_raw_fd(fd) });
+        let handle = Handle::new(fd, Home::this_process().unwrap());
         // What Linux 5.3 and older say.
         params.features.remove(sys::Features::SINGLE_MMAP);
         let layout = Layout::new(&params, size_of::<Sqe>(), size_of::<Cqe>()).unwrap();
         assert!(layout.cq_region.is_some());
-        let memory = Memory::map(handle.fd().unwrap(), layout, false).unwrap();
+        let memory = Memory::map(handle.fd().unwrap(), layout).unwrap();
         // SAFETY: the ring was just set up with these parameters, and is empty.
         let mut ring: IoUring = unsafe { IoUring::new_raw(handle, memory, params) };
         for user_data in 0..20 {

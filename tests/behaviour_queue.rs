@@ -16,7 +16,7 @@ use ringbolt::rustix::event::epoll::EventFlags;
 use ringbolt::sys::{EnterFlags, Features, SetupFlags, SqStatus};
 use ringbolt::{Builder, CqEntry, Cqe, EnterArg, IoUring, PushError, SqEntry, Sqe, Timespec};
 
-fn new() -> Builder {
+fn new() -> Builder<'static> {
     IoUring::builder()
 }
 
@@ -180,7 +180,8 @@ fn completions_taken_are_counted_here_at_once_and_by_the_kernel_when_told() {
         let mut ring = new().cq_entries(4).build(4).expect("a ring");
         assert_eq!((fill(&mut ring, 0), ring.completion().len()), (4, 4));
         for left in (1..4).rev() {
-            assert!(ring.completion().pop().is_some());
+            // An iteration that is left early keeps the slots.
+            assert!(ring.completion().drain().next().is_some());
             assert_eq!(ring.completion().len(), left);
         }
         assert_eq!(ring.completion().peek().map(|cqe| cqe.user_data()), Some(3));

@@ -218,25 +218,59 @@ fn a_bundle_is_where_it_can_be_and_no_longer_than_what_was_published() {
     );
 }
 
-/// Goal: completions that are no bundles, of which nobody tells, do not lead astray.
-/// Method: more of them than the ring has buffers, then a bundle.
+/// Receives up to 4 bytes into one buffer, and reports that.
+fn receive_plain(ring: &mut IoUring, buffers: &mut Buffers, socket: impl AsFd) -> u16 {
+    // SAFETY: the socket stays until `complete` returns, and the memory of a group for ever.
+    let cqe = unsafe { complete(ring, Recv::provided(&socket, 1).sqe(1)) };
+    buffers.reclaim(&cqe).expect("a buffer was picked")
+}
+
+/// Goal: a bundle names the buffers that the kernel filled, whatever came before it.
+/// Method: more plain completions than the ring has buffers, each reported, then a bundle.
 #[test]
-fn a_bundle_is_found_behind_what_was_not_told_of() {
+fn a_bundle_is_found_after_completions_that_are_no_bundles() {
     require!(feature: Features::RECVSEND_BUNDLE);
     let (mut ours, theirs) = unix_pair();
     let mut ring = ring();
     let mut buffers = Buffers::new(&ring, 1, 4, 4, OWN);
     for single in 0..11 {
         ours.write_all(b"one").expect("room in the socket");
-        // SAFETY: the socket stays until `complete` returns, and the memory for ever.
-        let cqe = unsafe { complete(&mut ring, Recv::provided(&theirs, 1).sqe(1)) };
-        assert_eq!(cqe.buffer_id(), Some(single % 4));
+        assert_eq!(receive_plain(&mut ring, &mut buffers, &theirs), single % 4);
         buffers.give(single % 4);
     }
     ours.write_all(b"0123456789").expect("room in the socket");
     let (found, _) = receive_all(&mut ring, &mut buffers, &theirs, 10);
     assert_eq!(found, [(3, 4), (0, 4), (1, 2)]);
     assert_eq!(data(&buffers, &found), b"0123456789");
+}
+
+/// Goal: a bundle names no buffer that the program holds.
+/// Method: some buffers are held back, so that the ids no longer follow each other: the entry of a
+/// held one is still in the ring, between where its neighbours were.
+#[test]
+fn a_bundle_passes_over_buffers_that_plain_completions_have_returned() {
+    require!(feature: Features::RECVSEND_BUNDLE);
+    let (mut ours, theirs) = unix_pair();
+    let mut ring = ring();
+    let registered = ring.registrar().register_buffer_ring(1, 8, OWN).expect("a ring");
+    let mut buffers = Buffers::over(registered, 4);
+    (0..4).for_each(|bid| buffers.add(bid));
+    buffers.ring.publish();
+    ours.write_all(b"one").expect("room in the socket");
+    assert_eq!(receive_plain(&mut ring, &mut buffers, &theirs), 0);
+    // Buffer 0 is in the ring twice: where it was, and behind the others.
+    buffers.give(0);
+    for held in 1..4 {
+        ours.write_all(b"two").expect("room in the socket");
+        assert_eq!(receive_plain(&mut ring, &mut buffers, &theirs), held);
+    }
+    buffers.give(6);
+    assert_eq!(buffers.ring.len(), 2);
+    ours.write_all(b"01234567").expect("room in the socket");
+    let (found, _) = receive_all(&mut ring, &mut buffers, &theirs, 8);
+    assert_eq!(found, [(0, 4), (6, 4)]);
+    assert_eq!(data(&buffers, &found), b"01234567");
+    assert!(buffers.ring.is_empty());
 }
 
 #[test]

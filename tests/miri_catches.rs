@@ -127,7 +127,7 @@ fn a_provided_buffer_that_was_freed_is_reported() {
     let mut buffers = buffers.expect("a new group");
     let mut buffer = vec![0; 16];
     // SAFETY: not kept. That is what is to be reported.
-    unsafe { buffers.add(buffer.as_mut_ptr(), 16, 0) };
+    unsafe { buffers.add(buffer.as_mut_ptr(), 16, 0) }.expect("room in the ring");
     buffers.publish();
     drop(buffer);
     push(&mut ring, Read::provided(FILE, 16, 1).sqe(1));

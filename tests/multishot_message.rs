@@ -47,9 +47,10 @@ fn listen_with(ring: &mut IoUring, socket: impl AsFd, asked: &MsgHdr, flags: Rec
 }
 
 /// The bytes of the next message, after which there will be more.
-fn next(ring: &mut IoUring, buffers: &Buffers) -> Vec<u8> {
+fn next(ring: &mut IoUring, buffers: &mut Buffers) -> Vec<u8> {
     let cqe = reap(ring, 1)[0];
     assert!(cqe.has_more(), "{cqe:?}");
+    buffers.reclaim(&cqe);
     bytes(buffers, cqe)
 }
 
@@ -88,7 +89,7 @@ fn a_datagram_comes_with_its_sender_and_where_it_went() {
     for round in 0..10_u16 {
         for (sender, text) in [(&one, &b"hello"[..]), (&two, b"and good-bye")] {
             sender.send_to(text, to).expect("room in the socket");
-            let bytes = next(&mut ring, &buffers);
+            let bytes = next(&mut ring, &mut buffers);
             let message = ReceivedMessage::parse(&bytes, &asked).expect("a message");
             assert_eq!(bytes.len(), 16 + 28 + 128 + text.len());
             assert_eq!((message.name(), message.name_len()), (&ipv4(sender)[..], 16));
@@ -124,7 +125,7 @@ fn a_message_comes_with_the_credentials_of_its_sender() {
     let nobody = UnixDatagram::unbound().expect("a socket");
     turn_on(&target, libc::SOL_SOCKET, libc::SO_PASSCRED);
     let mut ring = ring();
-    let buffers = Buffers::new(&ring, 1, 2, 512, BufRingFlags::empty());
+    let mut buffers = Buffers::new(&ring, 1, 2, 512, BufRingFlags::empty());
     let asked = room(110, 64);
     listen(&mut ring, &target, &asked);
     let family = u16::try_from(libc::AF_UNIX).expect("a small number").to_ne_bytes();
@@ -133,7 +134,7 @@ fn a_message_comes_with_the_credentials_of_its_sender() {
         [(&sender, &path[..], b"with a name"), (&nobody, &[], b"without one")]
     {
         sender.send_to(text, &there).expect("room in the socket");
-        let bytes = next(&mut ring, &buffers);
+        let bytes = next(&mut ring, &mut buffers);
         let message = ReceivedMessage::parse(&bytes, &asked).expect("a message");
         assert_eq!((message.name(), message.payload()), (name, &text[..]));
         let controls: Vec<_> = message.controls().collect();
@@ -172,14 +173,14 @@ fn what_is_cut_is_told() {
         [false, true].into_iter().flat_map(|whole| table.map(|case| (whole, case)))
     {
         let mut ring = ring();
-        let buffers = Buffers::new(&ring, 1, 2, size, BufRingFlags::empty());
+        let mut buffers = Buffers::new(&ring, 1, 2, size, BufRingFlags::empty());
         // The whole length is told to those who ask for it.
         let told = if whole { 200 } else { u32::try_from(payload).expect("a short text") };
         let ask = if whole { RecvFlags::TRUNC } else { RecvFlags::empty() };
         listen_with(&mut ring, &target, &asked, ask);
         for _ in 0..2 {
             sender.send_to(&text, to).expect("room in the socket");
-            let bytes = next(&mut ring, &buffers);
+            let bytes = next(&mut ring, &mut buffers);
             let message = ReceivedMessage::parse(&bytes, &asked).expect("a message");
             let fits = name.len().min(usize::try_from(asked.name_len).expect("a short name"));
             let len = if fits == 0 { 0 } else { 16 };
@@ -249,7 +250,7 @@ fn messages_wait_while_there_is_no_buffer() {
                 let bytes = bytes(&buffers, cqe);
                 let message = ReceivedMessage::parse(&bytes, &asked).expect("a message");
                 seen.push(message.payload().to_vec());
-                held.extend(cqe.buffer_id());
+                held.extend(buffers.reclaim(&cqe));
                 continue;
             }
             assert_eq!((cqe.result(), cqe.buffer_id()), (Err(Errno::NOBUFS), None));
@@ -271,10 +272,10 @@ fn bytes_that_are_no_message_are_an_error() {
     let (sender, target) = (udp(), udp());
     let to = target.local_addr().expect("it is bound");
     let mut ring = ring();
-    let buffers = Buffers::new(&ring, 1, 2, 64, BufRingFlags::empty());
+    let mut buffers = Buffers::new(&ring, 1, 2, 64, BufRingFlags::empty());
     listen(&mut ring, &target, &room(16, 0));
     sender.send_to(b"hello", to).expect("room in the socket");
-    let bytes = next(&mut ring, &buffers);
+    let bytes = next(&mut ring, &mut buffers);
     // Taken apart for something else than was asked for.
     let error = ReceivedMessage::parse(&bytes, &room(16, 64));
     assert_eq!(error, Err(MessageError { needed: 96, len: 37 }));

@@ -17,7 +17,7 @@ use ringbolt::{
 use rustix::mm::MapFlags;
 use rustix::param::page_size;
 
-fn new() -> Builder {
+fn new() -> Builder<'static> {
     IoUring::builder()
 }
 
@@ -151,7 +151,7 @@ fn memory_that_is_too_small_is_refused() {
         let builder = unsafe { new().memory(memory) };
         let error = refusal(builder.build(4096));
         assert_eq!(error, BuildError::Memory { needed });
-        let text = format!("{} bytes for the rings and {}", needed.rings, needed.sqes);
+        let text = format!("{} bytes are needed for the rings and {}", needed.rings, needed.sqes);
         assert!(error.to_string().contains(&text), "{error}");
     }
 }

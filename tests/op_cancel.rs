@@ -13,7 +13,7 @@ use op_common::{
     AS_OF_5_19, AS_OF_6_0, AS_OF_6_7, Told, assert_quiet, finish, leaked, pipe, reap_sorted, ring,
     start,
 };
-use ringbolt::ops::{AsyncCancel, Fixed, Nop, PollAdd, Read, Timeout};
+use ringbolt::ops::{AsyncCancel, CancelFile, Fixed, Nop, PollAdd, Read, Timeout};
 use ringbolt::register::FileSlot;
 use ringbolt::rustix::event::epoll::EventFlags;
 use ringbolt::rustix::io::Errno;
@@ -41,6 +41,16 @@ fn start_poll(ring: &mut IoUring, pipe: &(File, File), id: u64) {
 fn cancel(ring: &mut IoUring, op: AsyncCancel, want: usize) -> (Result<u32, Errno>, Vec<Told>) {
     ring.submission().push_safe(op.sqe(CANCEL)).expect("the queue has room");
     assert_eq!(ring.submit(), Ok(1));
+    let mut told = reap_sorted(ring, want + 1);
+    let (user_data, result) = told.pop().expect("one more than wanted");
+    assert_eq!(user_data, CANCEL, "{told:?}");
+    (result, told)
+}
+
+/// The same by file. The caller keeps the file open until this returns.
+fn cancel_file(ring: &mut IoUring, op: CancelFile, want: usize) -> (Result<u32, Errno>, Vec<Told>) {
+    // SAFETY: the descriptor is open, by the contract of this function.
+    unsafe { start(ring, op.sqe(CANCEL)) };
     let mut told = reap_sorted(ring, want + 1);
     let (user_data, result) = told.pop().expect("one more than wanted");
     assert_eq!(user_data, CANCEL, "{told:?}");
@@ -100,10 +110,22 @@ fn by_file_only_that_file_s_are_cancelled() {
     start_read(&mut ring, &two, 3);
     assert_quiet(&mut ring);
     let all = AsyncCancel::of_file(&one.0).all();
-    assert_eq!(cancel(&mut ring, all, 2), (Ok(2), vec![(1, CANCELED), (2, CANCELED)]));
-    let told = cancel(&mut ring, AsyncCancel::of_file(&one.0), 0);
+    assert_eq!(cancel_file(&mut ring, all, 2), (Ok(2), vec![(1, CANCELED), (2, CANCELED)]));
+    let told = cancel_file(&mut ring, AsyncCancel::of_file(&one.0), 0);
     assert_eq!(told, (Err(Errno::NOENT), vec![]));
     finish(&mut ring, &mut two, &[3]);
+}
+
+#[test]
+fn the_flag_for_a_file_names_no_descriptor_by_itself() {
+    require!(op: AS_OF_5_19);
+    let mut pipe = pipe();
+    let mut ring = ring();
+    start_read(&mut ring, &pipe, 1);
+    let bare = AsyncCancel::of_user_data(1).flags(CancelFlags::FD);
+    assert_eq!(cancel(&mut ring, bare, 0), (Err(Errno::BADF), vec![]));
+    assert_eq!(cancel(&mut ring, bare.all(), 0), (Err(Errno::BADF), vec![]));
+    finish(&mut ring, &mut pipe, &[1]);
 }
 
 #[test]
@@ -144,7 +166,7 @@ fn by_opcode_only_that_operation_s_are_cancelled() {
     // Of a file, and of an operation.
     start_poll(&mut ring, &pipe, 4);
     let reads = AsyncCancel::of_file(&pipe.0).opcode(Opcode::READ).all();
-    assert_eq!(cancel(&mut ring, reads, 1), (Ok(1), vec![(3, CANCELED)]));
+    assert_eq!(cancel_file(&mut ring, reads, 1), (Ok(1), vec![(3, CANCELED)]));
     finish(&mut ring, &mut pipe, &[4]);
 }
 

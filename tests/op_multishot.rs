@@ -201,7 +201,7 @@ fn buffer_ring<const N: usize>(ring: &IoUring, count: u16) -> (BufferRing, &'sta
     for (id, buffer) in (0..count).zip(memory.chunks_exact_mut(N)) {
         let len = u32::try_from(N).expect("a small buffer");
         // SAFETY: the memory is leaked, and read only when it has come back.
-        unsafe { group.add(buffer.as_mut_ptr(), len, id) };
+        unsafe { group.add(buffer.as_mut_ptr(), len, id) }.expect("room in the ring");
     }
     assert_eq!(group.publish(), count);
     (group, memory)
@@ -291,7 +291,7 @@ fn words(ring: &IoUring, words: [&'static [u8]; 4]) -> BufferRing {
     for (id, word) in (0..).zip(words) {
         let len = u32::try_from(word.len()).expect("a short word");
         // SAFETY: constant memory stays for ever, and the kernel only sends it.
-        unsafe { group.add(word.as_ptr().cast_mut(), len, id) };
+        unsafe { group.add(word.as_ptr().cast_mut(), len, id) }.expect("room in the ring");
     }
     group.publish();
     group

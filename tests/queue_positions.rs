@@ -19,7 +19,7 @@ fn sizes() -> impl Iterator<Item = u32> {
     (0..=MAX_ENTRIES.ilog2()).map(|bits| 1 << bits)
 }
 
-fn new() -> Builder {
+fn new() -> Builder<'static> {
     IoUring::builder()
 }
 

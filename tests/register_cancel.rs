@@ -36,7 +36,7 @@ fn start_poll(ring: &mut IoUring, pipe: &(File, File), id: u64) {
 
 /// Cancels without a limit, and tells the completions that are there then: no more are waited
 /// for.
-fn cancel(ring: &mut IoUring, what: CancelWhat) -> (Result<u32, Errno>, Vec<Told>) {
+fn cancel(ring: &mut IoUring, what: CancelWhat<'_>) -> (Result<u32, Errno>, Vec<Told>) {
     let result = ring.registrar().cancel(what, None);
     ring.get_events().expect("what is due comes in");
     let there = usize::try_from(ring.completion().len()).expect("a small queue");

@@ -28,7 +28,7 @@ const SPAN: Duration = Duration::from_millis(60);
 /// A time that no test waits for.
 const HOUR: Timespec = Timespec::new(3600, 0);
 
-fn new() -> Builder {
+fn new() -> Builder<'static> {
     IoUring::builder()
 }
 

@@ -14,7 +14,7 @@ use ringbolt::{
 };
 
 /// A ring that can be resized.
-fn new() -> Builder {
+fn new() -> Builder<'static> {
     IoUring::builder().single_issuer().defer_taskrun().no_sqarray()
 }
 

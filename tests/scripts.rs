@@ -20,7 +20,7 @@ use script::action::{Action, NAMES};
 use script::config::Config;
 
 /// How often each action comes.
-const WEIGHTS: [(&str, u32); 29] = [
+const WEIGHTS: [(&str, u32); 31] = [
     ("push", 16),
     ("call", 16),
     ("pop", 8),
@@ -47,9 +47,11 @@ const WEIGHTS: [(&str, u32); 29] = [
     ("wait_for_room", 1),
     ("resize", 2),
     ("into_halves", 1),
-    ("add_buffers", 3),
-    ("publish_buffers", 3),
-    ("bundle", 1),
+    ("add_buffers", 4),
+    ("publish_buffers", 4),
+    ("bundle", 3),
+    ("reclaim", 3),
+    ("break_resize", 1),
 ];
 
 /// How many actions a random script has at the most.

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 type F = SetupFlags;
 
-fn new() -> Builder {
+fn new() -> Builder<'static> {
     IoUring::builder()
 }
 
@@ -28,7 +28,7 @@ fn refusal<R>(built: Result<R, BuildError>) -> BuildError {
 }
 
 /// Flags that contradict each other, and what is said about them.
-fn contradictions() -> [(Builder, Contradiction, &'static str); 9] {
+fn contradictions() -> [(Builder<'static>, Contradiction, &'static str); 9] {
     let needs = |flag, one_of| Contradiction::Needs { flag, one_of };
     let excludes = |flag, others| Contradiction::Excludes { flag, others };
     let taskrun = F::COOP_TASKRUN | F::DEFER_TASKRUN;
@@ -279,9 +279,27 @@ fn the_rules_for_rewinding_are_the_kernels() {
 }
 
 #[test]
-fn an_unknown_flag_is_told_with_its_number() {
+fn an_unknown_flag_needs_a_promise() {
     let unknown = F::from_bits_retain(1 << 31);
-    let error = refusal(new().flags(unknown).submit_all().build(4));
+    let error = refusal(new().flags(unknown | F::CLAMP).build(4));
+    assert_eq!((error, error.errno()), (BuildError::UnknownFlags { flags: unknown }, None));
+    let text = error.to_string();
+    assert!(text.starts_with("0x80000000 ") && text.contains("Builder::unknown_flags"), "{text}");
+    // One promise is not for another bit, and not for flags that need a method.
+    // SAFETY: nothing is built but what the kernel refuses.
+    let promised = unsafe { new().unknown_flags(1 << 30 | F::SQE128.bits()) };
+    let error = refusal(promised.clone().flags(unknown).build(4));
+    assert_eq!(error, BuildError::NeedsMethod { flags: F::SQE128 });
+    let error = refusal(promised.sqe128().flags(unknown).build(4));
+    assert_eq!(error, BuildError::UnknownFlags { flags: unknown });
+}
+
+#[test]
+fn an_unknown_flag_is_refused_by_the_kernel_with_its_number() {
+    let unknown = F::from_bits_retain(1 << 31);
+    // SAFETY: no kernel that this version of the test knows of has this bit, and makes a ring.
+    let promised = unsafe { new().unknown_flags(unknown.bits()) };
+    let error = refusal(promised.submit_all().build(4));
     assert_eq!(error, BuildError::Invalid { flags: unknown | F::SUBMIT_ALL });
     assert_eq!(error.errno(), Some(Errno::INVAL));
     assert!(error.to_string().contains("IORING_SETUP_SUBMIT_ALL came last, in Linux 5.18"));
@@ -308,7 +326,7 @@ fn attaching_to_a_closed_descriptor_is_refused() {
     // No descriptor has this number: the kernel's own limit is lower.
     // SAFETY: it stays closed.
     let closed = unsafe { BorrowedFd::borrow_raw(i32::MAX) };
-    let error = refusal(new().attach_wq(closed).build(4));
+    let error = refusal(new().attach_wq(&closed).build(4));
     assert_eq!(error, BuildError::AttachWq(Errno::NXIO));
     assert!(error.to_string().contains("ring to attach to is not open"), "{error}");
 }
@@ -401,7 +419,11 @@ fn every_reason_has_a_text_and_an_io_error_of_its_kind() {
             ErrorKind::InvalidInput,
             "4 completion entries for 8 submission entries",
         ),
-        (BuildError::Memory { needed }, ErrorKind::InvalidInput, "4096 bytes for the rings"),
+        (
+            BuildError::Memory { needed },
+            ErrorKind::InvalidInput,
+            "4096 bytes are needed for the rings",
+        ),
         (BuildError::NotSupported, ErrorKind::Unsupported, "no io_uring"),
         (BuildError::NotPermitted, ErrorKind::PermissionDenied, "not permitted"),
         (BuildError::OutOfMemory, ErrorKind::OutOfMemory, "ENOMEM"),

@@ -16,7 +16,7 @@ use rustix::event::PollFlags;
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 
-fn new() -> Builder {
+fn new() -> Builder<'static> {
     IoUring::builder()
 }
 

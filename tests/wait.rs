@@ -23,7 +23,7 @@ use rustix::io::Errno;
 /// Some time, long enough to be measured.
 const SPAN: Duration = Duration::from_millis(60);
 
-fn new() -> Builder {
+fn new() -> Builder<'static> {
     IoUring::builder()
 }
 

@@ -10,7 +10,7 @@ mod sqe;
 
 use core::fmt;
 
-use crate::sys::SetupFlags;
+use crate::sys::{Opcode, SetupFlags};
 
 pub use cqe::Cqe;
 pub use sqe::{SafeSqe, Sqe};
@@ -32,14 +32,30 @@ pub struct Sqe128 {
 
 /// A submission queue entry of either width, for rings with `IORING_SETUP_SQE_MIXED`.
 ///
-/// Since Linux 6.19. A wide one takes two slots of the queue, and its opcode has to be one of
-/// those made for that: `NOP128`, `URING_CMD128`.
-#[derive(Clone, Copy, Debug)]
-pub enum SqeMixed {
-    /// 64 bytes.
-    Narrow(Sqe),
-    /// 128 bytes.
-    Wide(Sqe128),
+/// Since Linux 6.19. The kernel knows the width from the opcode, and so does this type: entries
+/// with
+/// `NOP128` and `URING_CMD128` are wide and take two slots of the queue; all others are narrow and
+/// take one. From an [`Sqe128`] with `URING_CMD`, which has no wide form in such a queue, this
+/// makes
+/// `URING_CMD128`; with any other narrow opcode the payload is dropped, since the kernel would take
+/// it for an entry. A narrow entry with a wide opcode gets a payload of zeros.
+///
+/// An opcode that is newer than this crate counts as narrow.
+#[derive(Clone, Copy)]
+pub struct SqeMixed(Sqe128);
+
+impl SqeMixed {
+    /// Whether the entry has 128 bytes and takes two slots.
+    #[inline(always)]
+    pub const fn is_wide(&self) -> bool {
+        matches!(self.0.sqe.opcode(), Opcode::NOP128 | Opcode::URING_CMD128)
+    }
+
+    /// The entry with its payload, which is zeros for a narrow one.
+    #[inline(always)]
+    pub const fn as_wide(&self) -> &Sqe128 {
+        &self.0
+    }
 }
 
 /// A completion queue entry of 32 bytes, for rings with `IORING_SETUP_CQE32`.
@@ -119,10 +135,7 @@ impl SqEntry for SqeMixed {
 
     #[inline(always)]
     fn as_sqe(&self) -> &Sqe {
-        match self {
-            Self::Narrow(sqe) => sqe,
-            Self::Wide(wide) => &wide.sqe,
-        }
+        &self.0.sqe
     }
 }
 
@@ -159,21 +172,25 @@ impl CqEntry for CqeMixed {
 impl From<Sqe> for SqeMixed {
     #[inline(always)]
     fn from(sqe: Sqe) -> Self {
-        Self::Narrow(sqe)
+        Self(sqe.into())
     }
 }
 
 impl From<SafeSqe> for SqeMixed {
     #[inline(always)]
     fn from(safe: SafeSqe) -> Self {
-        Self::Narrow(safe.into())
+        Sqe::from(safe).into()
     }
 }
 
 impl From<Sqe128> for SqeMixed {
     #[inline(always)]
-    fn from(wide: Sqe128) -> Self {
-        Self::Wide(wide)
+    fn from(mut wide: Sqe128) -> Self {
+        if wide.sqe.opcode() == Opcode::URING_CMD {
+            wide.sqe.set_opcode(Opcode::URING_CMD128);
+        }
+        let mixed = Self(wide);
+        if mixed.is_wide() { mixed } else { mixed.0.sqe.into() }
     }
 }
 
@@ -198,6 +215,12 @@ impl fmt::Debug for Sqe128 {
             .field("sqe", &self.sqe)
             .field("payload", &format_args!("{:02x?}", self.payload))
             .finish()
+    }
+}
+
+impl fmt::Debug for SqeMixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_wide() { self.0.fmt(f) } else { self.0.sqe.fmt(f) }
     }
 }
 

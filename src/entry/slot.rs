@@ -6,7 +6,7 @@
 use core::fmt;
 use core::mem::{MaybeUninit, offset_of};
 
-use super::{Cqe, Cqe32, CqeMixed, Sqe, Sqe128, SqeMixed};
+use super::{Cqe, Cqe32, CqeMixed, SqEntry, Sqe, Sqe128, SqeMixed};
 use crate::sys::{CqeFlags, io_uring_sqe};
 
 /// A kind of submission entry, as it lies in slots.
@@ -23,6 +23,14 @@ pub trait SqSlots: Sized {
     ///
     /// From `first` on, as many slots as the entry takes are valid for writes.
     unsafe fn store(self, first: *mut Self::Slot);
+
+    /// Copies the entry out that starts at `first`. Returns it, and how many slots it takes: at
+    /// most `readable`.
+    ///
+    /// # Safety
+    ///
+    /// From `first` on, `readable` slots, at least one, are valid for reads.
+    unsafe fn load(first: *const Self::Slot, readable: u32) -> (Self, u32);
 }
 
 /// A kind of completion entry, as it lies in slots.
@@ -106,6 +114,11 @@ impl SqSlots for Sqe {
             }
         }
     }
+
+    unsafe fn load(first: *const Self, _: u32) -> (Self, u32) {
+        // SAFETY: one slot is valid for reads, by the contract; any bytes are an entry.
+        (unsafe { first.read() }, 1)
+    }
 }
 
 impl SqSlots for Sqe128 {
@@ -125,6 +138,11 @@ impl SqSlots for Sqe128 {
         // SAFETY: as above; the narrow entry is its first half.
         unsafe { self.sqe.store(first.cast()) };
     }
+
+    unsafe fn load(first: *const Self, _: u32) -> (Self, u32) {
+        // SAFETY: one slot is valid for reads, by the contract; any bytes are an entry.
+        (unsafe { first.read() }, 1)
+    }
 }
 
 impl SqSlots for SqeMixed {
@@ -132,20 +150,29 @@ impl SqSlots for SqeMixed {
 
     #[inline(always)]
     fn slots(&self) -> u32 {
-        match self {
-            Self::Narrow(_) => 1,
-            Self::Wide(_) => 2,
-        }
+        if self.is_wide() { 2 } else { 1 }
     }
 
     #[inline(always)]
     unsafe fn store(self, first: *mut Sqe) {
-        match self {
-            // SAFETY: one slot is valid for writes, by the contract.
-            Self::Narrow(sqe) => unsafe { sqe.store(first) },
+        if self.is_wide() {
             // SAFETY: two slots of 64 bytes are, and both types are aligned alike.
-            Self::Wide(wide) => unsafe { wide.store(first.cast()) },
+            unsafe { (*self.as_wide()).store(first.cast()) }
+        } else {
+            // SAFETY: one slot is valid for writes, by the contract.
+            unsafe { (*self.as_sqe()).store(first) }
         }
+    }
+
+    unsafe fn load(first: *const Sqe, readable: u32) -> (Self, u32) {
+        // SAFETY: one slot is valid for reads, by the contract; any bytes are an entry.
+        let narrow = Self::from(unsafe { first.read() });
+        if narrow.slots() > 1 && readable > 1 {
+            // SAFETY: two slots of 64 bytes are, and both types are aligned alike.
+            let wide = unsafe { first.cast::<Sqe128>().read() };
+            return (Self::from(wide), 2);
+        }
+        (narrow, 1)
     }
 }
 

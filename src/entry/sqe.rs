@@ -17,9 +17,9 @@ use crate::sys::{
 /// use ringbolt::ops::Nop;
 /// use ringbolt::sys::SqeFlags;
 ///
-/// let sqe = Nop::new().sqe(7).drain().skip_success();
+/// let sqe = Nop::new().sqe(7).link().skip_success();
 /// assert_eq!(sqe.as_sqe().user_data(), 7);
-/// assert_eq!(sqe.as_sqe().flags(), SqeFlags::IO_DRAIN | SqeFlags::CQE_SKIP_SUCCESS);
+/// assert_eq!(sqe.as_sqe().flags(), SqeFlags::IO_LINK | SqeFlags::CQE_SKIP_SUCCESS);
 /// ```
 #[doc(alias = "io_uring_sqe")]
 #[repr(transparent)]
@@ -271,6 +271,14 @@ impl Sqe {
     ///
     /// A short read or write counts as a failure. Linked entries are pushed together, by
     /// [`SubmissionQueue::push_all`](crate::SubmissionQueue::push_all).
+    ///
+    /// **SQPOLL rings that share a polling thread**
+    /// ([`Builder::attach_wq`](crate::Builder::attach_wq)) cut chains. As long as the thread has
+    /// several rings, it takes at most 8 entries of a ring in a turn, and a chain that is not over
+    /// by then ends there: the ninth entry starts at once, whatever becomes of the eighth, and a
+    /// [`LinkTimeout`](crate::ops::LinkTimeout) there is refused with `EINVAL`. A chain stays whole
+    /// if it has at most 8 entries and is published, alone, when the queue is empty. Otherwise
+    /// give the ring a polling thread of its own.
     #[must_use]
     #[inline(always)]
     pub const fn link(self) -> Self {
@@ -278,7 +286,8 @@ impl Sqe {
     }
 
     /// Like [`Sqe::link`], but the next entry runs whatever becomes of this one.
-    /// `IOSQE_IO_HARDLINK`, since Linux 5.5.
+    /// `IOSQE_IO_HARDLINK`, since Linux 5.5. SQPOLL rings that share a polling thread cut chains,
+    /// see there.
     #[must_use]
     #[inline(always)]
     pub const fn hard_link(self) -> Self {
@@ -286,7 +295,8 @@ impl Sqe {
     }
 
     /// Starts this entry only when all before it have completed, and holds back all after it
-    /// until then. `IOSQE_IO_DRAIN`, since Linux 5.2.
+    /// until then. `IOSQE_IO_DRAIN`, since Linux 5.2. Refused with `EOPNOTSUPP` on a ring on which
+    /// an entry has ever been [skipped on success](Self::skip_success).
     #[must_use]
     #[inline(always)]
     pub const fn drain(self) -> Self {
@@ -308,7 +318,14 @@ impl Sqe {
     /// Posts no completion if this entry succeeds. `IOSQE_CQE_SKIP_SUCCESS`, since Linux 5.17
     /// ([`Features::CQE_SKIP`](crate::sys::Features::CQE_SKIP)).
     ///
-    /// If it fails, it posts one, and the entries linked behind it are cancelled without.
+    /// If it fails, it posts one, and the entries linked behind it are cancelled without. No
+    /// completion reports that what a skipped entry names may go: a later entry of its chain does,
+    /// see [`SubmissionQueue::push`](crate::SubmissionQueue::push).
+    ///
+    /// Zero-copy sends and multishot polls refuse it with `EINVAL`. Other multishot operations and
+    /// bundles pay no attention to it as long as they go on. From the first entry with this flag,
+    /// the ring refuses [`drain`](Self::drain) with `EOPNOTSUPP`, for good. With a provided buffer,
+    /// nothing reports which one was used.
     #[must_use]
     #[inline(always)]
     pub const fn skip_success(self) -> Self {
@@ -324,7 +341,8 @@ impl Sqe {
         self.with_flags(SqeFlags::BUFFER_SELECT)
     }
 
-    /// Runs this entry with the credentials registered as `id`. Since Linux 5.6.
+    /// Runs this entry with the credentials registered as `id`, see
+    /// [`register_personality`](crate::register::Registrar::register_personality). Since Linux 5.6.
     #[must_use]
     #[inline(always)]
     pub const fn with_personality(mut self, id: u16) -> Self {

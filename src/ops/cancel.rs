@@ -10,11 +10,17 @@ use super::{Fixed, on_none, sqe};
 
 /// Cancels operations in flight on the same ring.
 ///
-/// `IORING_OP_ASYNC_CANCEL`. Since Linux 5.5, by `user_data`; the rest says its own. Names no
-/// memory: it is pushed safely.
+/// `IORING_OP_ASYNC_CANCEL`. Since Linux 5.5, by `user_data`; each other way to match says since
+/// when. It refers to no memory, and is pushed safely, except [by file](Self::of_file).
 ///
 /// What is cancelled still completes, with `ECANCELED` or with what it came to, and what it
-/// uses must stay until then. The two completions come in either order.
+/// uses must stay until then. The two completions come in either order. The completion of the
+/// cancellation ends nothing but itself, whatever its result.
+///
+/// A read or write that a device is carrying out cannot be cancelled: it is not found (`ENOENT`, or
+/// 0 with `any` and `all`), and goes on to its end. What a worker thread is carrying out is
+/// interrupted (`EALREADY`), and may go on all the same. Entries later in a chain than the one in
+/// flight are not found by themselves.
 ///
 /// # Result
 ///
@@ -27,10 +33,34 @@ use super::{Fixed, on_none, sqe};
 /// |---|---|
 /// | `EALREADY` | it is being carried out, and may or may not stop |
 /// | `EINVAL` | an older kernel, and a way to match that it lacks |
-/// | `ENOENT` | nothing matched |
+/// | `ENOENT` | nothing that could be cancelled matched: it may be in flight nevertheless |
 #[doc(alias = "IORING_OP_ASYNC_CANCEL")]
 #[derive(Clone, Copy, Debug)]
 pub struct AsyncCancel(Sqe);
+
+/// Cancels operations on a file, from [`AsyncCancel::of_file`].
+///
+/// The options, results and errors are those of [`AsyncCancel`]; `EBADF` if the descriptor is not
+/// open.
+///
+/// Its entry is pushed by [`push`](crate::SubmissionQueue::push), which is unsafe. The entry holds
+/// the number of a descriptor, and the kernel looks the file up when the entry is submitted. So the
+/// descriptor must be open, and still the caller's, at that time. If it was closed, its number may
+/// have become the descriptor of a file that other code opened, and the kernel would cancel that
+/// code's operations. To cancel by file in safe code, use
+/// [`CancelWhat::file`](crate::register::CancelWhat::file), which borrows the descriptor.
+///
+/// ```compile_fail,E0308
+/// use ringbolt::{IoUring, ops::AsyncCancel};
+///
+/// let mut ring = IoUring::new(8).unwrap();
+/// let file = std::fs::File::open("/dev/null").unwrap();
+/// ring.submission().push_safe(AsyncCancel::of_file(&file).sqe(1)).unwrap();
+/// ```
+#[doc(alias = "IORING_OP_ASYNC_CANCEL")]
+#[doc(alias = "IORING_ASYNC_CANCEL_FD")]
+#[derive(Clone, Copy, Debug)]
+pub struct CancelFile(AsyncCancel);
 
 impl AsyncCancel {
     /// Cancels the operation that was submitted with `user_data`.
@@ -42,11 +72,16 @@ impl AsyncCancel {
     }
 
     /// Cancels an operation on `file`. `IORING_ASYNC_CANCEL_FD`, since Linux 5.19.
+    ///
+    /// This is the one way to match whose entry is pushed unsafely: see [`CancelFile`].
+    ///
+    /// What counts is the open file that the descriptor stands for when the entry is carried out:
+    /// operations on a file whose descriptor has been closed are not found any more by it.
     #[inline(always)]
-    pub fn of_file(file: impl AsFd) -> Self {
+    pub fn of_file(file: impl AsFd) -> CancelFile {
         let mut sqe = on_none(Opcode::ASYNC_CANCEL);
         sqe.set_fd(file.as_fd().as_raw_fd());
-        Self(sqe).flags(CancelFlags::FD)
+        CancelFile(Self(sqe).flags(CancelFlags::FD))
     }
 
     /// Cancels an operation on a fixed slot. `IORING_ASYNC_CANCEL_FD_FIXED`, since Linux 6.0.
@@ -64,7 +99,8 @@ impl AsyncCancel {
         Self(on_none(Opcode::ASYNC_CANCEL)).opcode(opcode)
     }
 
-    /// Cancels everything in flight. `IORING_ASYNC_CANCEL_ANY`, since Linux 5.19.
+    /// Cancels everything in flight that can be cancelled. `IORING_ASYNC_CANCEL_ANY`, since Linux
+    /// 5.19.
     #[inline(always)]
     pub const fn any() -> Self {
         Self(on_none(Opcode::ASYNC_CANCEL)).flags(CancelFlags::ANY)
@@ -73,8 +109,8 @@ impl AsyncCancel {
     /// Matches only operations with this opcode. `IORING_ASYNC_CANCEL_OP`, since Linux 6.6.
     ///
     /// `user_data` is then no longer matched unless
-    /// [`flags`](Self::flags) adds [`CancelFlags::USERDATA`]. To go by the opcode alone, start
-    /// from [`of_user_data`](Self::of_user_data), of any: [`any`](Self::any) does not go with it.
+    /// [`flags`](Self::flags) adds [`CancelFlags::USERDATA`]. To cancel by opcode alone, use
+    /// [`of_opcode`](Self::of_opcode): the kernel refuses it together with [`any`](Self::any).
     #[must_use]
     #[inline(always)]
     pub const fn opcode(mut self, opcode: Opcode) -> Self {
@@ -95,6 +131,36 @@ impl AsyncCancel {
     pub const fn flags(mut self, flags: CancelFlags) -> Self {
         self.0.set_op_flags(self.0.op_flags() | flags.bits());
         self
+    }
+}
+
+impl CancelFile {
+    /// Matches only operations with this opcode. See [`AsyncCancel::opcode`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn opcode(self, opcode: Opcode) -> Self {
+        Self(self.0.opcode(opcode))
+    }
+
+    /// Cancels all that match, not only the first. See [`AsyncCancel::all`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn all(self) -> Self {
+        Self(self.0.all())
+    }
+
+    /// Adds `IORING_ASYNC_CANCEL_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(self, flags: CancelFlags) -> Self {
+        Self(self.0.flags(flags))
+    }
+
+    /// The entry, with the `user_data` of its completion. See [`CancelFile`] for what must hold
+    /// when it is submitted.
+    #[inline(always)]
+    pub const fn sqe(self, user_data: u64) -> Sqe {
+        self.0.0.with_user_data(user_data)
     }
 }
 

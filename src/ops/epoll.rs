@@ -6,6 +6,7 @@ use rustix::fd::{AsFd, AsRawFd};
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr};
+use crate::target::fd_bits;
 
 use super::{Target, on, sqe};
 
@@ -68,8 +69,7 @@ impl EpollCtl {
     #[inline(always)]
     fn new(set: impl AsFd, file: impl AsFd, operation: u32, event: *const Event) -> Self {
         let mut sqe = on(Opcode::EPOLL_CTL, Target::Fd(set.as_fd().as_raw_fd()));
-        // A descriptor is never negative.
-        sqe.set_off(u64::from(file.as_fd().as_raw_fd().unsigned_abs()));
+        sqe.set_off(u64::from(fd_bits(file.as_fd().as_raw_fd())));
         sqe.set_addr(SharedPtr::new(event));
         sqe.set_len(operation);
         Self(sqe)

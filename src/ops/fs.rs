@@ -17,7 +17,8 @@ use super::{DestSlot, Fixed, Target, on, on_none, sqe};
 ///
 /// # Result
 ///
-/// The new descriptor, which is the caller's to close; or see [`DestSlot`].
+/// The new descriptor, which is the caller's to close; or see [`DestSlot`]. Programs that are
+/// executed inherit it, unless [`OFlags::CLOEXEC`] is set.
 ///
 /// # Errors
 ///
@@ -42,6 +43,11 @@ pub struct OpenAt(Sqe);
 ///
 /// The descriptor is given up when the entry is pushed: `file.into_raw_fd()` is the way to
 /// name it.
+///
+/// Operations in flight on the file go on, and keep it open: a socket stays connected, and its
+/// peer is not informed, until they have ended. Cancel them first, by
+/// [`AsyncCancel::of_file`](super::AsyncCancel::of_file) with `all`, or use
+/// [`Shutdown`](super::Shutdown).
 ///
 /// # Result
 ///

@@ -61,7 +61,7 @@ mod table;
 mod timeout;
 mod xattr;
 
-pub use cancel::AsyncCancel;
+pub use cancel::{AsyncCancel, CancelFile};
 pub use cmd::{BlockDiscard, SocketCommand, UringCmd, UringCmd80};
 pub use epoll::{EpollCtl, EpollWait};
 pub use fs::{Close, Fsync, OpenAt, Statx};

@@ -16,7 +16,8 @@ use super::{DestSlot, Target, on, on_none, sqe};
 ///
 /// # Result
 ///
-/// The new descriptor, which is the caller's to close; or see [`DestSlot`].
+/// The new descriptor, which is the caller's to close; or see [`DestSlot`]. Programs that are
+/// executed inherit it, unless [`SocketFlags::CLOEXEC`] is set.
 ///
 /// # Errors
 ///
@@ -74,11 +75,13 @@ pub struct Listen(Sqe);
 
 /// Takes a connection, or one after the other.
 ///
-/// `IORING_OP_ACCEPT`, like [`accept4(2)`]. Since Linux 5.5.
+/// `IORING_OP_ACCEPT`, like [`accept4(2)`]. Since Linux 5.5. Closing the listener does not end it:
+/// [`Shutdown`] does, with `EINVAL`, and [`AsyncCancel`](super::AsyncCancel).
 ///
 /// # Result
 ///
-/// The new descriptor, which is the caller's to close; or see [`DestSlot`].
+/// The new descriptor, which is the caller's to close; or see [`DestSlot`]. Programs that are
+/// executed inherit it, unless [`SocketFlags::CLOEXEC`] is set.
 ///
 /// # Errors
 ///
@@ -122,7 +125,8 @@ pub struct Connect(Sqe);
 
 /// Shuts one direction of a connection down, or both.
 ///
-/// `IORING_OP_SHUTDOWN`, like [`shutdown(2)`]. Since Linux 5.11.
+/// `IORING_OP_SHUTDOWN`, like [`shutdown(2)`]. Since Linux 5.11. Unlike closing, it ends operations
+/// in flight on the socket: receives complete with 0, accepts with `EINVAL`.
 ///
 /// # Result
 ///
@@ -249,6 +253,12 @@ impl Accept {
     /// Goes on after the first connection: each completion but the last has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). `IORING_ACCEPT_MULTISHOT`, since Linux
     /// 5.19.
+    ///
+    /// It ends at the first error, `EMFILE` say, whose completion is without `MORE`; the limit for
+    /// that is the one that held at the submission. It also ends when a completion finds
+    /// the completion queue full: the completion then comes in late, with its descriptor and
+    /// without `MORE`. The operation has to be submitted again in either case. Connections that
+    /// nobody has accepted meanwhile wait in the listener.
     #[must_use]
     #[inline(always)]
     pub const fn multishot(self) -> Self {

@@ -18,7 +18,8 @@ use super::{DestSlot, Target, on, sqe};
 ///
 /// # Result
 ///
-/// The new descriptor, which is the caller's to close; or see [`DestSlot`].
+/// The new descriptor, which is the caller's to close; or see [`DestSlot`]. Programs that are
+/// executed inherit it, unless the flags of the struct have `O_CLOEXEC`.
 ///
 /// # Errors
 ///

@@ -56,7 +56,8 @@ pub struct Tee(Sqe);
 /// # Result
 ///
 /// 0, and where it was asked for the descriptors of the end to read and of the end to write, which
-/// are the caller's to close. With [`fixed`](Self::fixed), the slots of both; these follow each
+/// are the caller's to close. Programs that are executed inherit both, unless
+/// [`PipeFlags::CLOEXEC`] is set. With [`fixed`](Self::fixed), the slots of both; these follow each
 /// other if one was named.
 ///
 /// # Errors

@@ -81,13 +81,22 @@ impl PollAdd {
     /// Goes on after the first event: each completion but the last has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). `IORING_POLL_ADD_MULTI`, since Linux
     /// 5.13.
+    ///
+    /// It is edge-triggered: a completion comes when something new happens, and none for data that
+    /// is left from before. Read until there is nothing more (`EAGAIN`, or less than there was room
+    /// for), then wait for the next completion. [`PollFlags::ADD_LEVEL`] does not change that: the
+    /// kernel refuses it with `EINVAL`.
+    ///
+    /// The kernel ends it when a completion finds the completion queue full: the completion then
+    /// comes in late, without `MORE`, and the poll has to be submitted again.
+    /// [`Sqe::skip_success`] is refused with `EINVAL`.
     #[must_use]
     #[inline(always)]
     pub const fn multishot(self) -> Self {
         self.flags(PollFlags::ADD_MULTI)
     }
 
-    /// Adds `IORING_POLL_` flags.
+    /// Adds `IORING_POLL_` flags; [`PollFlags::ADD_LEVEL`] is refused with `EINVAL`.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: PollFlags) -> Self {

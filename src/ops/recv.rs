@@ -20,6 +20,22 @@ use super::{Target, on, sqe};
 /// Bytes received, at most `len`; 0 when the peer has shut its side down.
 /// [`CqeFlags::SOCK_NONEMPTY`](crate::sys::CqeFlags::SOCK_NONEMPTY) says that there is more.
 ///
+/// With [`RecvFlags::TRUNC`] the result is the length of the datagram, **which may be more than
+/// `len`**, or than the provided buffer has: take the smaller of the two for what was stored.
+///
+/// The rest of a datagram that is longer than its buffer is lost, and without `TRUNC` nothing
+/// reports that. Buffers of a ring with [`BufRingFlags::INC`](crate::sys::BufRingFlags::INC) are
+/// used up bit by bit, so that a datagram is cut where it meets the end of one. To prevent that,
+/// set [`min_left`] to the longest datagram that may come.
+///
+/// # Closing the socket
+///
+/// Closing the descriptor does not end a receive in flight, whether by `close(2)` or by
+/// [`Close`](super::Close): the operation keeps the socket open, and the peer is not informed. What
+/// ends it is data, the end of the connection by the peer, [`Shutdown`](super::Shutdown) before
+/// closing, or cancelling: by `user_data` at any time, by
+/// [`file`](super::AsyncCancel::of_file) only before the descriptor is closed.
+///
 /// # Errors
 ///
 /// | errno | cause |
@@ -32,19 +48,23 @@ use super::{Target, on, sqe};
 /// | `ENOTSOCK` | not a socket |
 ///
 /// [`recv(2)`]: https://man7.org/linux/man-pages/man2/recv.2.html
+/// [`min_left`]: crate::register::BufferRingOptions::min_left
 #[doc(alias = "IORING_OP_RECV")]
 #[derive(Clone, Copy, Debug)]
 pub struct Recv(Sqe);
 
 /// Receives a message into several buffers, with its address and control messages.
 ///
-/// `IORING_OP_RECVMSG`, like [`recvmsg(2)`]. Since Linux 5.3. The header, the vectors, the buffers
-/// and the room for the address and for control messages must stay, and not be touched, until the
-/// completion has been popped.
+/// `IORING_OP_RECVMSG`, like [`recvmsg(2)`]. Since Linux 5.3. The header, the buffers and the room
+/// for the address and for control messages must stay, and not be touched, until the completion has
+/// been popped; the vectors must stay until taken.
 ///
 /// # Result
 ///
-/// Bytes received; the header tells the rest.
+/// Bytes received; the header holds the rest. With [`RecvFlags::TRUNC`] the result is the length of
+/// the datagram, which may be more than there was room for. `MSG_TRUNC` (0x20) in the flags of the
+/// header reports that it was cut, with that flag or without. Closing the socket does not end it:
+/// see [`Recv`](super::Recv).
 ///
 /// # Errors
 ///
@@ -95,6 +115,9 @@ impl Recv {
     /// Goes on after the first message: each completion but the last has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). Needs
     /// [`provided`](Self::provided) buffers. `IORING_RECV_MULTISHOT`, since Linux 6.0.
+    ///
+    /// The kernel ends it when a completion finds the completion queue full: the completion then
+    /// comes in late, without `MORE`, and the operation has to be submitted again.
     #[must_use]
     #[inline(always)]
     pub const fn multishot(self) -> Self {
@@ -132,6 +155,15 @@ impl RecvMsg {
     /// of which no payload is received, for want of any or of room, is the last. `EFAULT` for a
     /// buffer without room for what comes before the payload.
     /// [`ReceivedMessage`](crate::ReceivedMessage) takes a buffer apart.
+    ///
+    /// A message that is longer than what is left of its buffer is cut: its
+    /// [`flags`](crate::ReceivedMessage::flags) have `MSG_TRUNC`. With
+    /// [`BufRingFlags::INC`](crate::sys::BufRingFlags::INC) that happens at the end of each buffer,
+    /// unless [`min_left`](crate::register::BufferRingOptions::min_left) is at least 16 bytes, the
+    /// room for the address, the room for control messages and the longest payload together.
+    ///
+    /// The kernel ends it when a completion finds the completion queue full: the completion then
+    /// comes in late, without `MORE`, and the operation has to be submitted again.
     #[inline(always)]
     pub fn multishot(socket: impl Into<Target>, header: *const MsgHdr, group: u16) -> Self {
         let sqe = message(Opcode::RECVMSG, socket.into(), SharedPtr::new(header));

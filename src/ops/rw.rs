@@ -204,7 +204,8 @@ pub struct WritevFixed(Sqe);
 /// # Errors
 ///
 /// As [`Read`]; `EBADFD` if the file cannot be polled; `ENOBUFS` ends it when the group has no
-/// buffer left: provide some, and submit it again.
+/// buffer left: provide some, and submit it again. It also ends when a completion finds the
+/// completion queue full: the completion then comes in late, with its data and without `MORE`.
 #[doc(alias = "IORING_OP_READ_MULTISHOT")]
 #[derive(Clone, Copy, Debug)]
 pub struct ReadMultishot(Sqe);

@@ -14,7 +14,10 @@ use super::{IoVec, Target, on, sqe};
 ///
 /// `IORING_OP_SEND`, like [`send(2)`], or [`sendto(2)`] with [`to`](Self::to). Since Linux 5.6.
 ///
-/// `buf` must stay, and not be changed, until the completion has been popped.
+/// `buf` must stay, and not be changed, until the completion has been popped. With `MSG_ZEROCOPY`
+/// on a socket with `SO_ZEROCOPY` that is not enough: the kernel reads `buf` after the completion,
+/// until the notification has come in the error queue of the socket. [`SendZc`] reports that by a
+/// completion.
 ///
 /// # Result
 ///
@@ -39,9 +42,11 @@ pub struct Send(Sqe);
 
 /// Sends a message from several buffers, with an address and control messages.
 ///
-/// `IORING_OP_SENDMSG`, like [`sendmsg(2)`]. Since Linux 5.3. The header, the vectors, the address
-/// and the control messages must stay until taken; the buffers must stay, and not be changed,
-/// until the completion has been popped.
+/// `IORING_OP_SENDMSG`, like [`sendmsg(2)`]. Since Linux 5.3. The header, the vectors and the
+/// address must stay until taken; the control messages and the buffers must stay, and not be
+/// changed, until the completion has been popped: the kernel reads both each time it tries to send.
+/// With `MSG_ZEROCOPY` the buffers must stay longer, as [`Send`](struct@Send) says. Descriptors in
+/// control messages are looked up when the message is sent, and must be open until then.
 ///
 /// # Result
 ///
@@ -65,10 +70,14 @@ pub struct SendMsg(Sqe);
 /// kernel has let go of `buf`, which must stay, and not be changed, until then. If the first comes
 /// without `MORE` it is the only one.
 ///
-/// But for what Linux does about links and drains (seen on 6.18.44): a zero-copy send that is
-/// cancelled because an entry before it in its chain has failed completes with `ECANCELED`, without
-/// `MORE`, and a notification follows all the same; and one with [`Sqe::drain`] never starts. Do
-/// not drain them, and expect the notification of a linked one in either case.
+/// The notification comes when the peer has the data, or the connection is gone: from a peer that
+/// does not read it may never come, and cancelling does not bring it.
+///
+/// A send that fails, is cancelled or is timed out has both completions, too. There are two
+/// exceptions (seen on 6.18.44): a zero-copy send that is cancelled because an entry before it in
+/// its chain has failed completes with `ECANCELED`, without `MORE`, and a notification follows
+/// nevertheless; and one with [`Sqe::drain`] never starts. Do not drain them, and expect the
+/// notification of a linked one in either case. [`Sqe::skip_success`] is refused with `EINVAL`.
 ///
 /// # Result
 ///
@@ -86,8 +95,9 @@ pub struct SendZc(Sqe);
 
 /// Sends a message without copying its data.
 ///
-/// `IORING_OP_SENDMSG_ZC`. Since Linux 6.1. The header, the vectors, the address and the control
-/// messages must stay until taken; the buffers until the notification, see [`SendZc`].
+/// `IORING_OP_SENDMSG_ZC`. Since Linux 6.1. The header, the vectors and the address must stay until
+/// taken; the control messages must stay, and not be changed, until the completion has been popped;
+/// the buffers until the notification, see [`SendZc`].
 ///
 /// # Result
 ///
@@ -133,6 +143,7 @@ impl Send {
     }
 
     /// The buffer is `count` vectors instead of bytes. `IORING_SEND_VECTORIZED`, since Linux 6.17.
+    /// The vectors must stay until taken.
     #[inline(always)]
     pub fn vectored(socket: impl Into<Target>, vectors: *const IoVec, count: u32) -> Self {
         let mut sqe = on(Opcode::SEND, socket.into());

@@ -12,8 +12,13 @@ use super::{Fixed, Target, on, on_none, sqe};
 ///
 /// `IORING_OP_PROVIDE_BUFFERS`. Since Linux 5.7. Buffer rings do the same faster, since 5.19.
 ///
-/// The memory must stay, and not be touched, until each buffer has been used, as told by
-/// [`Cqe::buffer_id`](crate::Cqe::buffer_id), or removed, or the ring is closed.
+/// The memory of a buffer must stay, and not be touched, beyond the completion: until a completion
+/// has named the buffer by [`Cqe::buffer_id`](crate::Cqe::buffer_id), or [`RemoveBuffers`] has
+/// removed all of the group.
+///
+/// Closing the ring does not end this: an operation in flight that has picked a buffer writes to it
+/// after closing has returned, for as long as it takes. Close the ring when no operation that picks
+/// from the group is in flight any more; then the memory is the program's again.
 ///
 /// # Result
 ///
@@ -29,7 +34,8 @@ pub struct ProvideBuffers(Sqe);
 
 /// Takes buffers back that [`ProvideBuffers`] gave.
 ///
-/// `IORING_OP_REMOVE_BUFFERS`. Since Linux 5.7. Names no memory: it is pushed safely.
+/// `IORING_OP_REMOVE_BUFFERS`. Since Linux 5.7. Names no memory: it is pushed safely. Buffers that
+/// operations in flight have picked are not in the group any more, and are not removed.
 ///
 /// # Result
 ///
@@ -65,8 +71,8 @@ pub struct FilesUpdate(Sqe);
 ///
 /// # Result
 ///
-/// The new descriptor, which is the caller's to close. `O_CLOEXEC` is set unless flags say
-/// otherwise.
+/// The new descriptor, which is the caller's to close. Programs that are executed do not inherit
+/// it, unless [`FixedFdFlags::NO_CLOEXEC`] is set.
 ///
 /// # Errors
 ///

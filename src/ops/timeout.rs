@@ -43,11 +43,17 @@ pub struct Timeout(Sqe);
 ///
 /// | errno | cause |
 /// |---|---|
-/// | `EALREADY` | the time was up, and the entry was about to complete |
+/// | `EALREADY` | the time was up, and the entry is completing, or with a worker |
 /// | `ECANCELED` | the entry completed in time |
 /// | `EINVAL` | a time that is none, or no entry before this one |
-/// | `ENOENT` | the time was up, and the entry had completed |
-/// | `ETIME` | the time was up, and the entry was cancelled |
+/// | `ENOENT` | the time was up, and there was nothing to cancel: see below |
+/// | `ETIME` | the time was up, and the entry was cancelled, or had just completed |
+///
+/// This completion ends nothing but the timeout. After `ENOENT`, `EALREADY` and `ETIME` alike, the
+/// entry before it may still be in flight, and what it names must stay until its own completion:
+/// `ENOENT` comes also for a read or write that a device is carrying out, which cannot be
+/// cancelled and goes on. If that entry is [skipped on success](Sqe::skip_success), no completion
+/// reports its end: link a further entry after the timeout, which starts only then.
 #[doc(alias = "IORING_OP_LINK_TIMEOUT")]
 #[derive(Clone, Copy, Debug)]
 pub struct LinkTimeout(Sqe);
@@ -102,7 +108,9 @@ impl Timeout {
     }
 
     /// Completes when `count` other operations submitted after it have, too; 0 for never. With
-    /// [`TimeoutFlags::MULTISHOT`], how often to fire; 0 for without end.
+    /// [`TimeoutFlags::MULTISHOT`], how often to fire; 0 for without end. A multishot timeout also
+    /// ends when a completion finds the completion queue full: that one is without
+    /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE).
     #[must_use]
     #[inline(always)]
     pub const fn count(mut self, count: u32) -> Self {

@@ -8,7 +8,7 @@ use crate::sys::{
     io_uring_rsrc_update2,
 };
 
-use crate::target::IoVec;
+use crate::target::{IoVec, fd_bits};
 
 use super::{Registrar, count, tags_for};
 
@@ -35,9 +35,18 @@ impl Registrar<'_> {
     /// | errno | cause |
     /// |---|---|
     /// | `EBUSY` | there is a table already |
-    /// | `EFAULT` | a range is not mapped, or an address is null and its length is not 0 |
+    /// | `EFAULT` | a range is not mapped, or is longer than 1 GiB; null with a length |
+    /// | `EFAULT` | memory that cannot be written to, even for buffers that are only read |
+    /// | `EFAULT` | a shared mapping of a file on a disk, or memory of a device; see below |
     /// | `EINVAL` | no buffer at all, or too many |
-    /// | `ENOMEM` | more locked memory than RLIMIT_MEMLOCK allows |
+    /// | `ENOMEM` | more locked memory than RLIMIT_MEMLOCK allows, or no memory |
+    /// | `EOPNOTSUPP` | before Linux 6.5, a mapping of a file on a disk |
+    ///
+    /// The kernel pins memory for writing and for a long time. That works for anonymous memory,
+    /// private or shared, for a memfd, for files in tmpfs and hugetlbfs, and for a private mapping
+    /// of a file that may be written to. It does not for a `static` that is not `mut`, for
+    /// a read-only mapping, nor for a shared mapping of a file on a disk, as the kernel could not
+    /// track which of its pages become dirty.
     ///
     /// # Safety
     ///
@@ -90,6 +99,7 @@ impl Registrar<'_> {
     ///
     /// | errno | cause |
     /// |---|---|
+    /// | `EBADF` | the descriptor is not open |
     /// | `EBUSY` | there is a table already, and [`CloneBuffersFlags::DST_REPLACE`] is not set |
     /// | `EINVAL` | more than there are there, or beyond 16,384 slots here; another user's ring |
     /// | `ENXIO` | the other ring has no buffers |
@@ -107,8 +117,7 @@ impl Registrar<'_> {
         flags: CloneBuffersFlags,
     ) -> Result<(), Errno> {
         let mut clone = io_uring_clone_buffers {
-            // A descriptor is never negative.
-            src_fd: source.as_fd().as_raw_fd().unsigned_abs(),
+            src_fd: fd_bits(source.as_fd().as_raw_fd()),
             flags,
             src_off: range.from,
             dst_off: range.to,

@@ -32,6 +32,11 @@ impl Registrar<'_> {
     /// [`Sqe::with_personality`](crate::Sqe::with_personality), which is never 0.
     /// `IORING_REGISTER_PERSONALITY`, since Linux 5.6.
     ///
+    /// With SQPOLL, entries without a personality run with the credentials that the ring was made
+    /// with, even after `setuid(2)`. A process that gives privileges up registers
+    /// its new credentials afterwards, and puts them on each entry; better, it makes the ring
+    /// afterwards.
+    ///
     /// # Errors
     ///
     /// `EBUSY` when 65,535 are registered.

@@ -35,6 +35,12 @@ impl Registrar<'_> {
     /// The kernel keeps the file open by itself. Notifications can be turned off and on without a
     /// system call: [`set_eventfd_disabled`](crate::CompletionQueue::set_eventfd_disabled).
     ///
+    /// On a ring with DEFER_TASKRUN, [`IoUring::local`](crate::IoUring::local) say, the eventfd
+    /// counts when there is work that will make completions, and there may be nothing to pop yet.
+    /// It counts once, and not again before that work has been run: call
+    /// [`get_events`](crate::CompletionQueue::get_events) each time the eventfd is readable, then
+    /// pop until the queue is empty, or no further completion is ever reported.
+    ///
     /// # Errors
     ///
     /// `EINVAL` if it is no eventfd, `EBUSY` if one is registered already.

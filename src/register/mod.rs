@@ -21,7 +21,9 @@ use core::marker::PhantomData;
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
-pub use buf_ring::{BufferRing, BufferRingOptions, Bundle, MAX_BUFFERS};
+pub use buf_ring::{
+    BufferRing, BufferRingFull, BufferRingOptions, Bundle, MAX_BUFFERS, UnregisterError,
+};
 pub use buffers::CloneRange;
 pub use cancel::CancelWhat;
 pub use control::{Clock, Napi};
@@ -34,20 +36,26 @@ pub use restrictions::{Restriction, restrict_task};
 pub use crate::target::FileSlot;
 
 use crate::call;
+use crate::errno::errno_of_call;
+use crate::ring::home::Home;
 use crate::ring::map::Region;
 use crate::sys::{
     IORING_REGISTER_USE_REGISTERED_RING, RegisterOp, RsrcRegisterFlags, SharedPtr,
     io_uring_rsrc_register, io_uring_rsrc_update, io_uring_rsrc_update2,
 };
+use crate::target::fd_bits;
 
 /// Registers things with one ring. From [`IoUring::registrar`](crate::IoUring::registrar).
 ///
-/// On a ring with SINGLE_ISSUER, only its own thread may register: others get `EEXIST`.
+/// On a ring with SINGLE_ISSUER, only its own thread may register: others get `EEXIST`. A ring
+/// belongs to the process that made it: in a child each method fails with `ECHILD`.
 #[derive(Clone, Copy, Debug)]
 pub struct Registrar<'r> {
     fd: RawFd,
     /// 0, or the bit that says that `fd` is a registered index.
     by_index: u32,
+    /// The process that made the ring; `None` where there is no ring.
+    home: Option<Home>,
     /// Not `Send`: on another thread the index is another ring's.
     ring: PhantomData<(BorrowedFd<'r>, *const ())>,
 }
@@ -76,51 +84,64 @@ pub unsafe fn register(
 ) -> Result<u32, Errno> {
     // SAFETY: the caller's promise is the kernel's demand.
     let result = unsafe { call::register(fd, op.as_raw(), arg, nr_args) };
-    result.map_err(Errno::from_raw_os_error)
+    result.map_err(errno_of_call)
 }
 
 impl<'r> Registrar<'r> {
-    pub(crate) fn new(fd: BorrowedFd<'r>) -> Self {
-        Self { fd: fd.as_raw_fd(), by_index: 0, ring: PhantomData }
+    pub(crate) fn new(fd: BorrowedFd<'r>, home: Home) -> Self {
+        Self { fd: fd.as_raw_fd(), by_index: 0, home: Some(home), ring: PhantomData }
     }
 
     /// For a ring that has no descriptor but an index registered with this thread.
-    pub(crate) const fn of_index(index: i32) -> Self {
-        Self { fd: index, by_index: IORING_REGISTER_USE_REGISTERED_RING, ring: PhantomData }
+    pub(crate) const fn of_index(index: i32, home: Home) -> Self {
+        let by_index = IORING_REGISTER_USE_REGISTERED_RING;
+        Self { fd: index, by_index, home: Some(home), ring: PhantomData }
     }
 
     /// For a ring of the simulated kernel.
     #[cfg(feature = "sim")]
-    pub(crate) const fn of_simulated(number: i32) -> Self {
-        Self { fd: number, by_index: 0, ring: PhantomData }
+    pub(crate) const fn of_simulated(number: i32, home: Home) -> Self {
+        Self { fd: number, by_index: 0, home: Some(home), ring: PhantomData }
     }
 
     /// Calls `io_uring_register(2)` on this ring with nothing checked.
     ///
     /// # Errors
     ///
-    /// Those of the operation.
+    /// Those of the operation; `ECHILD` in a process that did not make the ring.
     ///
     /// # Safety
     ///
     /// As for [`register`].
     pub unsafe fn raw(&self, op: RegisterOp, arg: *mut c_void, nr_args: u32) -> Result<u32, Errno> {
+        if self.home.is_some_and(|home| !home.is_here()) {
+            return Err(Errno::CHILD);
+        }
         let op = RegisterOp::from_raw(op.as_raw() | self.by_index);
         // SAFETY: the caller's promise, passed on.
         unsafe { register(self.fd, op, arg, nr_args) }
     }
 
-    /// Whether the kernel knows `op`, by what it says of an argument at `arg`, where there is no
-    /// memory: it is `EINVAL` if it does not.
-    pub(crate) fn knows(&self, op: RegisterOp, arg: usize, nr_args: u32) -> bool {
+    /// Whether this is a ring of the simulated kernel, which has a number below -1.
+    #[cfg(feature = "sim")]
+    const fn is_simulated(&self) -> bool {
+        self.fd < -1
+    }
+
+    const fn name(&self) -> RingName {
+        RingName { fd: self.fd, by_index: self.by_index, home: self.home }
+    }
+
+    /// What the kernel answers to `op` with an argument at `arg`, where there is no memory:
+    /// `EINVAL` if it does not know the operation.
+    pub(crate) fn try_at(&self, op: RegisterOp, arg: usize, nr_args: u32) -> Result<u32, Errno> {
         // SAFETY: no memory is where `arg` points, which is what the kernel is to find out.
-        let result = unsafe { self.raw(op, core::ptr::without_provenance_mut(arg), nr_args) };
-        result != Err(Errno::INVAL)
+        unsafe { self.raw(op, core::ptr::without_provenance_mut(arg), nr_args) }
     }
 
     /// The same for what is registered without a ring.
-    pub(crate) fn knows_without_ring(op: RegisterOp, arg: usize, nr_args: u32) -> bool {
-        Registrar { fd: -1, by_index: 0, ring: PhantomData }.knows(op, arg, nr_args)
+    pub(crate) fn try_without_ring(op: RegisterOp, arg: usize, nr_args: u32) -> Result<u32, Errno> {
+        Registrar { fd: -1, by_index: 0, home: None, ring: PhantomData }.try_at(op, arg, nr_args)
     }
 
     /// Maps memory that the kernel shares at `offset` of the ring's descriptor.
@@ -131,7 +152,7 @@ impl<'r> Registrar<'r> {
         }
         // SAFETY: the ring's descriptor, which `'r` keeps open.
         let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
-        Region::map(fd, len, offset, false)
+        Region::map(fd, len, offset)
     }
 
     /// Makes a table of empty slots, of files or of buffers.
@@ -185,10 +206,31 @@ impl<'r> Registrar<'r> {
     }
 }
 
+/// A ring, as far as what is registered with it has to know it again.
+#[derive(Clone, Copy, Debug)]
+struct RingName {
+    fd: RawFd,
+    by_index: u32,
+    home: Option<Home>,
+}
+
+impl RingName {
+    /// Whether this process made the ring.
+    #[inline(always)]
+    fn is_here(&self) -> bool {
+        self.home.is_none_or(Home::is_here)
+    }
+}
+
+impl PartialEq for RingName {
+    fn eq(&self, other: &Self) -> bool {
+        (self.fd, self.by_index) == (other.fd, other.by_index)
+    }
+}
+
 /// Registers a ring's descriptor with this thread. Returns its index there.
 pub(crate) fn register_ring_fd(ring: BorrowedFd<'_>) -> Result<i32, Errno> {
-    // A descriptor is never negative.
-    let fd = u64::from(ring.as_raw_fd().unsigned_abs());
+    let fd = u64::from(fd_bits(ring.as_raw_fd()));
     let mut update = io_uring_rsrc_update {
         // Any free slot.
         offset: u32::MAX,

@@ -112,8 +112,12 @@ impl WaitRegion {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there is no room for so many.
+    /// `EINVAL` if there is no room for so many; `ECHILD` in a process that did not make the
+    /// region, whose memory is kept out of children.
     pub fn set(&mut self, index: usize, wait: RegisteredWait) -> Result<(), Errno> {
+        if !self.memory.is_here() {
+            return Err(Errno::CHILD);
+        }
         let place = self.place(index).ok_or(Errno::INVAL)?;
         let (mut ts, mut flags) = (Timespec::new(0, 0), RegWaitFlags::empty());
         if let Some(timeout) = wait.timeout {

@@ -10,20 +10,31 @@ impl Registrar<'_> {
     /// Has a queue of a network card write into the program's memory.
     /// `IORING_REGISTER_ZCRX_IFQ`, since Linux 6.15.
     ///
-    /// The kernel fills the offsets, the id and the token of the area in. Needs CAP_NET_ADMIN, a
-    /// card that can, and a ring with DEFER_TASKRUN and wide completions.
+    /// The kernel fills in the offsets, the id, and the token of the area. Needs CAP_NET_ADMIN, a
+    /// card that supports it, and a ring with DEFER_TASKRUN and completions of 32 bytes.
     ///
     /// # Errors
     ///
-    /// `EFAULT` if what is pointed to is not there, `EINVAL` for a ring, an area or a region that
-    /// does not do, `ENODEV` if there is no such card, `EOPNOTSUPP` if it cannot, `EPERM`.
+    /// | errno | cause |
+    /// |---|---|
+    /// | `EFAULT` | a struct is not at the address given, or memory is not mapped |
+    /// | `EINVAL` | a field that the kernel refuses, or a ring without what it needs |
+    /// | `ENODEV` | no such card |
+    /// | `EOPNOTSUPP` | the card does not support it |
+    /// | `EPERM` | no CAP_NET_ADMIN |
     ///
     /// # Safety
     ///
-    /// What `queue` points to (the area and the region, and the memory that these describe) is
-    /// valid for reads and writes: the structs during the call, the memory until the ring is
-    /// closed, and used by the program only as the kernel's documentation of zero-copy receiving
-    /// says.
+    /// - The structs that `queue` points to (the area, the region, and the event descriptor if
+    ///   there is one) are valid for reads and writes during the call.
+    /// - The memory that they describe, if it is the program's, is valid for reads and writes from
+    ///   the call on. It stays so until the ring is closed and the kernel has let go of it, some
+    ///   time after that; or it is unmapped, as the kernel holds the pages. It is never put to
+    ///   another use before.
+    /// - The program does not write to the area. It reads a part of it only after the completion
+    ///   that names the part, and until it has given the part back by the refill ring.
+    ///
+    /// Otherwise the card writes to memory that the program uses for something else.
     pub unsafe fn register_zcrx(&self, queue: &mut io_uring_zcrx_ifq_reg) -> Result<(), Errno> {
         let arg = core::ptr::from_mut(queue).cast();
         // SAFETY: one struct, valid for reads and writes during the call; what it points to is the
@@ -32,13 +43,13 @@ impl Registrar<'_> {
         Ok(())
     }
 
-    /// Tells an interface queue to do something: flush its refill ring, export itself, arm an
-    /// event. `IORING_REGISTER_ZCRX_CTRL`, since Linux 6.19.
+    /// Controls an interface queue: has it flush its refill ring, for example, or export itself.
+    /// `IORING_REGISTER_ZCRX_CTRL`, since Linux 6.19.
     ///
     /// # Errors
     ///
-    /// `EINVAL` before Linux 6.19 or for an operation that it does not know, `ENXIO` if there is no
-    /// such queue.
+    /// `EINVAL` before Linux 6.19, or for an operation that this kernel does not know; `ENXIO` if
+    /// there is no such queue.
     pub fn control_zcrx(&self, control: &mut zcrx_ctrl) -> Result<(), Errno> {
         let arg = core::ptr::from_mut(control).cast();
         // SAFETY: one struct without pointers, valid for reads and writes during the call.

@@ -6,9 +6,9 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(all(loom, test)))]
-pub(super) use cores::{AtomicU16, AtomicU32, fence, will_read, will_write, zero};
+pub(super) use cores::{AtomicU16, AtomicU32, fence, unread, will_read, will_write, zero};
 #[cfg(all(loom, test))]
-pub(super) use looms::{AtomicU16, AtomicU32, fence, will_read, will_write, zero};
+pub(super) use looms::{AtomicU16, AtomicU32, fence, unread, will_read, will_write, zero};
 
 #[cfg(not(all(loom, test)))]
 mod cores {
@@ -19,6 +19,12 @@ mod cores {
     pub(in crate::ring) fn zero() -> NonNull<AtomicU32> {
         static ZERO: AtomicU32 = AtomicU32::new(0);
         NonNull::from(&ZERO)
+    }
+
+    /// A word that may be written and that nobody reads.
+    pub(in crate::ring) fn unread() -> NonNull<AtomicU32> {
+        static UNREAD: AtomicU32 = AtomicU32::new(0);
+        NonNull::from(&UNREAD)
     }
 
     #[inline(always)]
@@ -54,6 +60,10 @@ pub(super) mod looms {
 
     pub(in crate::ring) fn zero() -> NonNull<AtomicU32> {
         NonNull::from(Box::leak(Box::new(AtomicU32::new(0))))
+    }
+
+    pub(in crate::ring) fn unread() -> NonNull<AtomicU32> {
+        zero()
     }
 
     pub(in crate::ring) fn will_read<T>(entry: *const T) {

@@ -23,9 +23,8 @@ pub(crate) struct Bufs {
     tail: u16,
     /// Up to where the kernel has been shown entries.
     published: u16,
-    /// Where the kernel took from last, as far as completions have told; at most the capacity
-    /// before `published`.
-    taken: u16,
+    /// Buffers that were added and not reclaimed: at most the capacity.
+    out: u16,
 }
 
 // SAFETY: the pointers lead to memory that has no thread, and one value is all that uses them from
@@ -57,7 +56,7 @@ impl Bufs {
         shared_tail: OursShort,
     ) -> Self {
         shared_tail.publish(0);
-        Self { entries, shared_tail, mask: count - 1, tail: 0, published: 0, taken: 0 }
+        Self { entries, shared_tail, mask: count - 1, tail: 0, published: 0, out: 0 }
     }
 
     /// How many entries the ring has.
@@ -70,9 +69,17 @@ impl Bufs {
         self.tail
     }
 
-    /// Fills the next entry in.
+    /// Buffers that were added and not reclaimed.
+    pub(crate) const fn out(&self) -> u16 {
+        self.out
+    }
+
+    /// Fills the next entry in. Returns false, and does nothing, if the ring is full.
     #[inline(always)]
-    pub(crate) fn add(&mut self, addr: SharedPtr, len: u32, bid: u16) {
+    pub(crate) fn add(&mut self, addr: SharedPtr, len: u32, bid: u16) -> bool {
+        if self.out > self.mask {
+            return false;
+        }
         let entry = self.entry(self.tail).as_ptr();
         will_write(entry);
         // Field by field: the first entry holds the tail, too.
@@ -89,41 +96,48 @@ impl Bufs {
         // SAFETY: as above.
         unsafe { to.write(bid) };
         self.tail = self.tail.wrapping_add(1);
+        self.out += 1;
+        true
+    }
+
+    /// A completion has named a buffer that is used up.
+    #[inline(always)]
+    pub(crate) fn reclaim(&mut self) {
+        self.out = self.out.saturating_sub(1);
     }
 
     /// Shows the kernel what has been added. Returns how many entries are new to it.
     #[inline(always)]
     pub(crate) fn publish(&mut self) -> u16 {
         let fresh = self.tail.wrapping_sub(self.published);
-        let untold = self.published.wrapping_sub(self.taken);
-        if untold.saturating_add(fresh) > self.capacity() {
-            // Goes along with what is overwritten: positions come round again.
-            self.taken = self.tail.wrapping_sub(self.capacity());
-        }
         self.published = self.tail;
         self.shared_tail.publish(self.tail);
         fresh
     }
 
-    /// The buffers from `first` on, the one that the kernel took next of those published, with the
-    /// shares of `bytes` that are theirs. Empty if there is none with that id.
+    /// The buffers from `first` on, with the shares of `bytes` that are theirs. Empty if the kernel
+    /// has no buffer with that id.
     pub(crate) fn bundle(&mut self, first: u16, bytes: u32) -> Shares<'_> {
         match self.find(first) {
             Some(position) => Shares { position, left: bytes, bufs: self },
-            None => Shares { position: 0, left: 0, bufs: self },
+            None => self.nothing(),
         }
     }
 
-    /// The position of the first entry with buffer `bid` that completions have not told of.
+    /// No buffers.
+    pub(crate) fn nothing(&mut self) -> Shares<'_> {
+        Shares { position: 0, left: 0, bufs: self }
+    }
+
+    /// The position of the last published entry with buffer `bid` that was not reclaimed.
+    ///
+    /// The last one: a buffer that was added again, although its completion was not reported, is no
+    /// longer where it was before.
     fn find(&self, bid: u16) -> Option<u16> {
-        // Those that nobody was told of and that were overwritten since are not there any more,
-        // even if it was by what is not published.
         let hidden = self.tail.wrapping_sub(self.published);
-        let there = self.capacity().saturating_sub(hidden);
-        let untold = self.published.wrapping_sub(self.taken).min(there);
-        let oldest = self.published.wrapping_sub(untold);
-        let mut positions = (0..untold).map(|n| oldest.wrapping_add(n));
-        positions.find(|position| self.id(*position) == bid)
+        let mut places = 1..=self.out.saturating_sub(hidden);
+        let place = places.find(|n| self.id(self.published.wrapping_sub(*n)) == bid)?;
+        Some(self.published.wrapping_sub(place))
     }
 
     /// The buffer of the entry at `position`.
@@ -155,7 +169,7 @@ impl Bufs {
     #[cfg(all(not(loom), test))]
     pub(crate) fn starting_at(self, position: u16) -> Self {
         self.shared_tail.publish(position);
-        Self { tail: position, published: position, taken: position, ..self }
+        Self { tail: position, published: position, ..self }
     }
 }
 
@@ -180,7 +194,7 @@ impl Iterator for Shares<'_> {
         let used = len.min(self.left);
         self.left -= used;
         self.position = self.position.wrapping_add(1);
-        self.bufs.taken = self.position;
+        self.bufs.reclaim();
         Some((bid, used))
     }
 }

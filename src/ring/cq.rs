@@ -1,15 +1,14 @@
 //! The completion queue's shared half: slots, head and tail.
 //!
 //! The head up to which this side has copied entries out lives here, in plain memory. It is
-//! published when the entries seen so far are used up, before each system call, and on
-//! demand: one store for a batch. Dropping or forgetting a value publishes nothing and
-//! brings no entry back.
+//! published with each entry that is popped, at the end of a batch, before each system call, and on
+//! demand. Dropping or forgetting a value publishes nothing and brings no entry back.
 
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use crate::entry::CqEntry;
-use crate::sys::CqFlags;
+use crate::sys::{CqFlags, SetupFlags, SqStatus};
 
 use super::atomic::will_read;
 use super::order::{Ours, Theirs};
@@ -23,6 +22,8 @@ pub(crate) struct CqParts<C: CqEntry> {
     /// Absent before Linux 5.8.
     pub(crate) flags: Option<Ours>,
     pub(crate) overflow: Theirs,
+    /// The kernel's flags, which lie with the submission queue.
+    pub(crate) status: Theirs,
     pub(crate) slots: NonNull<C::Slot>,
     /// Slots less one; the number of slots is a power of two.
     pub(crate) mask: u32,
@@ -76,6 +77,15 @@ impl<C: CqEntry> Span<C> {
     }
 }
 
+/// What is there of the entries that somebody waits for, from [`Cq::slots_for`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slots {
+    /// They can be popped.
+    Filled,
+    /// They can be popped when so many slots are filled, or later.
+    Missing(u32),
+}
+
 /// This side of a completion queue.
 #[derive(Debug)]
 pub(crate) struct Cq<C: CqEntry> {
@@ -102,6 +112,23 @@ impl<C: CqEntry> Cq<C> {
         Self { span, parts }
     }
 
+    /// Lets go of the ring's memory, which is not this process's, or not the ring's any more. From
+    /// then on the queue is empty.
+    #[cold]
+    pub(crate) fn abandon(&mut self) {
+        let slots = NonNull::dangling();
+        self.parts = CqParts {
+            head: Ours::unread(),
+            tail: Theirs::zero(),
+            flags: None,
+            overflow: Theirs::zero(),
+            status: Theirs::zero(),
+            slots,
+            mask: 0,
+        };
+        self.span = Span { slots, mask: 0, head: Position(0), end: Position(0) };
+    }
+
     /// How many entries the queue has room for in all.
     #[inline(always)]
     pub(crate) const fn capacity(&self) -> u32 {
@@ -117,13 +144,19 @@ impl<C: CqEntry> Cq<C> {
     /// Copies the next entry of `span` out, a copy of the queue's own.
     #[inline(always)]
     pub(crate) fn pop_at(&mut self, span: &mut Span<C>) -> Option<C> {
-        // What has been seen already may do nothing but fill slots.
-        if let Some(entry) = self.pop_known(span) {
-            return Some(entry);
+        let before = span.head;
+        // What has been seen already may be padding alone.
+        let mut entry = self.pop_known(span);
+        if entry.is_none() {
+            self.refresh(span);
+            entry = self.pop_known(span);
         }
-        self.publish();
-        self.refresh(span);
-        self.pop_known(span)
+        if span.head != before {
+            // With each entry: the kernel counts from the head that it sees, so a wait would
+            // return for entries that are popped already.
+            self.publish();
+        }
+        entry
     }
 
     /// Copies the next entry of `span` out if it is one that has been seen already.
@@ -143,11 +176,17 @@ impl<C: CqEntry> Cq<C> {
     /// Copies the next entry of `span` without taking it.
     #[inline(always)]
     pub(crate) fn peek_at(&mut self, span: &mut Span<C>) -> Option<C> {
-        if let Some(entry) = self.peek_known(span) {
-            return Some(entry);
+        let before = span.head;
+        let mut entry = self.peek_known(span);
+        if entry.is_none() {
+            self.refresh(span);
+            entry = self.peek_known(span);
         }
-        self.refresh(span);
-        self.peek_known(span)
+        if span.head != before {
+            // Padding was passed.
+            self.publish();
+        }
+        entry
     }
 
     /// Copies the next entry without taking it if it is one that has been seen already.
@@ -196,18 +235,36 @@ impl<C: CqEntry> Cq<C> {
         self.span.end = span.end;
     }
 
-    /// As [`publish`](Self::publish), without a look whether there is anything to give back.
-    #[inline(always)]
-    pub(crate) fn publish_again(&mut self) {
-        self.parts.head.publish(self.span.head);
-    }
-
     /// Gives the slots of the entries taken so far back to the kernel (R4).
     #[inline(always)]
     pub(crate) fn publish(&mut self) {
-        if self.parts.head.get() != self.span.head.0 {
-            self.parts.head.publish(self.span.head);
+        self.parts.head.publish(self.span.head);
+    }
+
+    /// Whether `want` entries can be popped, or all that the queue has room for; and how many slots
+    /// are to be filled until then.
+    pub(crate) fn slots_for(&mut self, want: u32) -> Slots {
+        let mut span = self.span;
+        self.refresh(&mut span);
+        let (mut entries, filled) = (span.left(), span.left());
+        if C::SETUP.contains(SetupFlags::CQE_MIXED) {
+            // A wide entry takes two slots, and padding is none.
+            entries = 0;
+            while span.head != span.end {
+                let (entry, slots) = span.load();
+                span.head = span.head.advance(slots);
+                entries += u32::from(entry.is_some());
+            }
         }
+        if entries >= want || filled == self.capacity() {
+            return Slots::Filled;
+        }
+        Slots::Missing(filled.saturating_add(want - entries).min(self.capacity()))
+    }
+
+    /// The kernel's flags.
+    pub(crate) fn status(&self) -> SqStatus {
+        SqStatus::from_bits_retain(self.parts.status.peek())
     }
 
     /// Completions that the kernel dropped for lack of room, modulo 2^32.

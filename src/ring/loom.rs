@@ -101,6 +101,7 @@ fn cq(shared: &Shared<Cqe>) -> Cq<Cqe> {
         tail: theirs(&shared.tail),
         flags: None,
         overflow: theirs(&shared.other),
+        status: theirs(&shared.other),
         slots: shared.slots,
         mask: SLOTS - 1,
     };
@@ -263,7 +264,7 @@ fn r6_a_buffer_is_whole_when_the_tail_of_its_ring_covers_it() {
             }
         });
         for bid in 0..BUFFERS {
-            bufs.add(SharedPtr::NULL, 1, bid);
+            assert!(bufs.add(SharedPtr::NULL, 1, bid));
             bufs.publish();
         }
         kernel.join().unwrap();

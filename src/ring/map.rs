@@ -1,7 +1,9 @@
 //! The memory of a ring: mapped from its descriptor, or the caller's.
 //!
-//! A [`Region`] that is mapped here is unmapped when dropped; a caller's is left alone.
+//! A [`Region`] that is mapped here is kept out of child processes, and unmapped when dropped by
+//! the process that mapped it; a caller's is left alone.
 
+use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use rustix::fd::BorrowedFd;
@@ -12,13 +14,15 @@ use crate::entry::{CqEntry, SqEntry};
 use crate::sys::{IORING_OFF_CQ_RING, IORING_OFF_SQ_RING, IORING_OFF_SQES, SetupFlags};
 
 use super::cq::CqParts;
+use super::home::Home;
 use super::layout::Layout;
 use super::order::{Ours, Theirs};
 use super::sq::SqParts;
 
 /// Memory that the caller provides for a ring set up with `IORING_SETUP_NO_MMAP`.
 ///
-/// How many bytes are needed says [`Builder::memory_needed`](crate::Builder::memory_needed).
+/// [`Builder::memory_needed`](crate::Builder::memory_needed) returns the sizes. The two parts do
+/// not overlap.
 #[derive(Clone, Copy, Debug)]
 pub struct RingMemory {
     /// Holds the queues' words, the completion entries and the index array. Page-aligned.
@@ -41,7 +45,6 @@ pub(crate) struct Memory {
     cq: Option<Region>,
     sqes: Region,
     layout: Layout,
-    dont_fork: bool,
 }
 
 /// Addresses that are kept free for the regions of a ring.
@@ -56,7 +59,8 @@ pub(crate) struct Reservation {
 pub(crate) struct Region {
     start: NonNull<u8>,
     len: usize,
-    mapped: bool,
+    /// The process that mapped it; `None` for memory of the caller's.
+    home: Option<Home>,
 }
 
 // SAFETY: a region is its owner's, like a boxed slice; mapped memory has no thread.
@@ -66,25 +70,19 @@ unsafe impl Sync for Region {}
 
 impl Memory {
     /// Maps the regions of the ring behind `fd`.
-    pub(crate) fn map(fd: BorrowedFd<'_>, layout: Layout, dont_fork: bool) -> Result<Self, Errno> {
-        let map = |len, offset| Region::map(fd, len, offset, dont_fork);
+    pub(crate) fn map(fd: BorrowedFd<'_>, layout: Layout) -> Result<Self, Errno> {
+        let map = |len, offset| Region::map(fd, len, offset);
         Ok(Self {
             sq: map(layout.sq_region, IORING_OFF_SQ_RING)?,
             cq: layout.cq_region.map(|len| map(len, IORING_OFF_CQ_RING)).transpose()?,
             sqes: map(layout.sqe_region, IORING_OFF_SQES)?,
             layout,
-            dont_fork,
         })
     }
 
     /// Keeps addresses free for regions of these many bytes.
     pub(crate) fn reserve(rings: usize, sqes: usize) -> Result<Reservation, Errno> {
         Ok(Reservation { _rings: Region::reserve(rings)?, _sqes: Region::reserve(sqes)? })
-    }
-
-    /// Whether the regions are kept out of child processes.
-    pub(crate) const fn dont_fork(&self) -> bool {
-        self.dont_fork
     }
 
     /// Uses the caller's memory. Returns `None` if it is too small for `layout`.
@@ -98,7 +96,6 @@ impl Memory {
             cq: layout.cq_region.map(|_| rings()),
             sqes: Region::provided(memory.sqes),
             layout,
-            dont_fork: false,
         })
     }
 
@@ -156,6 +153,8 @@ impl Memory {
             flags: offsets.flags.map(|flags| unsafe { Ours::new(region.word(flags).cast()) }),
             // SAFETY: in the region and aligned.
             overflow: unsafe { Theirs::new(region.word(offsets.overflow).cast()) },
+            // SAFETY: in the region of the submission queue, and aligned.
+            status: unsafe { Theirs::new(self.sq.word(self.layout.sq.flags).cast()) },
             slots: region.at(offsets.cqes).cast(),
             mask: offsets.entries - 1,
         }
@@ -165,26 +164,51 @@ impl Memory {
 impl Region {
     /// Memory of the caller's, which is left alone when the value is dropped.
     pub(crate) const fn provided(memory: NonNull<[u8]>) -> Self {
-        Self { start: memory.cast(), len: memory.len(), mapped: false }
+        Self { start: memory.cast(), len: memory.len(), home: None }
     }
 
     /// Memory of `len` bytes, all zero, that belongs to nobody else.
     pub(crate) fn anonymous(len: usize) -> Result<Self, Errno> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
-        let null = core::ptr::null_mut();
-        // SAFETY: the kernel chooses the address, so that no memory of anybody's is replaced.
-        let start = unsafe { mmap_anonymous(null, len, protection, MapFlags::PRIVATE) }?;
-        Ok(Self { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?, len, mapped: true })
+        Self::new(len, |null| {
+            // SAFETY: the kernel chooses the address, so no memory that is in use is replaced.
+            unsafe { mmap_anonymous(null, len, protection, MapFlags::PRIVATE) }
+        })
     }
 
     /// Addresses for `len` bytes, with no memory there.
     fn reserve(len: usize) -> Result<Self, Errno> {
         // Shared, as what comes to lie there: private ones are merged with their neighbours, and
         // would keep no place in the number of mappings that a process may have.
-        let (null, flags) = (core::ptr::null_mut(), MapFlags::SHARED | MapFlags::NORESERVE);
-        // SAFETY: the kernel chooses the address, so that no memory of anybody's is replaced.
-        let start = unsafe { mmap_anonymous(null, len, ProtFlags::empty(), flags) }?;
-        Ok(Self { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?, len, mapped: true })
+        let flags = MapFlags::SHARED | MapFlags::NORESERVE;
+        Self::new(len, |null| {
+            // SAFETY: the kernel chooses the address, so no memory that is in use is replaced.
+            unsafe { mmap_anonymous(null, len, ProtFlags::empty(), flags) }
+        })
+    }
+
+    /// Memory of `len` bytes that the kernel shares at `offset` of `fd`.
+    pub(crate) fn map(fd: BorrowedFd<'_>, len: usize, offset: u64) -> Result<Self, Errno> {
+        let flags = MapFlags::SHARED | MapFlags::POPULATE;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        Self::new(len, |null| {
+            // SAFETY: the kernel chooses the address, so no memory that is in use is replaced;
+            // that the other side writes there is what the queues are made for.
+            unsafe { mmap(null, len, protection, flags, fd, offset) }
+        })
+    }
+
+    /// Takes what `map` maps for an address of null, and keeps it out of child processes.
+    fn new(
+        len: usize,
+        map: impl FnOnce(*mut c_void) -> Result<*mut c_void, Errno>,
+    ) -> Result<Self, Errno> {
+        let home = Some(Home::this_process()?);
+        let start = map(core::ptr::null_mut())?;
+        let region = Self { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?, len, home };
+        // SAFETY: the range was just mapped, whole, and DONTFORK changes no byte of it.
+        unsafe { madvise(start, len, Advice::LinuxDontFork) }?;
+        Ok(region)
     }
 
     /// Where it starts.
@@ -192,25 +216,9 @@ impl Region {
         self.start
     }
 
-    /// Memory of `len` bytes that the kernel shares at `offset` of `fd`.
-    pub(crate) fn map(
-        fd: BorrowedFd<'_>,
-        len: usize,
-        offset: u64,
-        dont_fork: bool,
-    ) -> Result<Self, Errno> {
-        let flags = MapFlags::SHARED | MapFlags::POPULATE;
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the kernel chooses the address, so that no memory of anybody's is replaced;
-        // that the other side writes there is what the queues are made for.
-        let start = unsafe { mmap(core::ptr::null_mut(), len, protection, flags, fd, offset) }?;
-        let start = NonNull::new(start.cast()).ok_or(Errno::NOMEM)?;
-        let region = Self { start, len, mapped: true };
-        if dont_fork {
-            // SAFETY: the range was just mapped, whole, and DONTFORK changes no byte of it.
-            unsafe { madvise(start.as_ptr().cast(), len, Advice::LinuxDontFork) }?;
-        }
-        Ok(region)
+    /// The process that mapped it. Memory of the caller's is at home wherever it is used.
+    pub(crate) fn is_here(&self) -> bool {
+        self.home.is_none_or(Home::is_here)
     }
 
     /// The address `offset` bytes in; an offset that leads out is a bug of this crate.
@@ -227,11 +235,14 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        if self.mapped {
-            // SAFETY: mapped by `map` with this length; queues that point here are gone, by
-            // the contract of `sq_parts` and `cq_parts`.
+        // In another process the addresses are not this region's.
+        if self.home.is_some_and(Home::is_here) {
+            // SAFETY: mapped by `new` with this length, by this process; queues that point here are
+            // gone, by the contract of `sq_parts` and `cq_parts`.
             let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
-            debug_assert!(unmapped.is_ok());
+            // It fails only where it would have to cut a mapping in two, and the process has as
+            // many as it may have. The memory then stays mapped, and nobody uses it.
+            let _ = unmapped;
         }
     }
 }

@@ -18,11 +18,13 @@
 //! - R6: stores to an entry of a buffer ring happen before the store of its tail that covers it
 //!   ([`OursShort::publish`]).
 //!
+//! [`Mark`] and [`Latest`] tell processes apart and order nothing.
+//!
 //! Nobody else names an [`Ordering`]: call sites say which role a word has. Under loom each rule
 //! has a test of its name, and `ci/weaken.sh` sees each of them fail without its rule.
 
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use super::atomic::{self, AtomicU16, AtomicU32, fence};
 use super::position::Position;
@@ -66,6 +68,11 @@ impl Ours {
     /// only atomically, and written by nobody else.
     pub(crate) const unsafe fn new(word: NonNull<AtomicU32>) -> Self {
         Self(word)
+    }
+
+    /// A word that nobody reads: the tail or head of a queue that is of no use any more.
+    pub(crate) fn unread() -> Self {
+        Self(atomic::unread())
     }
 
     /// What this side last stored.
@@ -132,4 +139,53 @@ impl Theirs {
 #[inline(always)]
 pub(crate) fn publish_before_peek() {
     fence(Ordering::SeqCst);
+}
+
+/// A byte that one process sets, and that other processes find clear. It orders nothing: a thread
+/// that does not see it set yet takes the next one.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct Mark(AtomicU8);
+
+impl Mark {
+    /// One that is set from the start.
+    #[cfg(any(feature = "sim", test))]
+    pub(crate) const fn set_from_the_start() -> Self {
+        Self(AtomicU8::new(1))
+    }
+
+    /// Sets it.
+    pub(crate) fn set(&self) {
+        self.0.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether it is set.
+    #[inline(always)]
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// The address of a [`Mark`] that is never given up.
+#[derive(Debug)]
+pub(crate) struct Latest(AtomicPtr<Mark>);
+
+impl Latest {
+    /// No mark yet.
+    pub(crate) const fn none() -> Self {
+        Self(AtomicPtr::new(core::ptr::null_mut()))
+    }
+
+    /// The mark.
+    pub(crate) fn get(&self) -> Option<&'static Mark> {
+        // SAFETY: null, or from a reference that is valid for good, by the type of `replace`.
+        unsafe { self.0.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// Makes `new` the mark if it is `old` now. Returns whether it was.
+    pub(crate) fn replace(&self, old: Option<&'static Mark>, new: &'static Mark) -> bool {
+        let old = old.map_or(core::ptr::null(), core::ptr::from_ref).cast_mut();
+        let new = core::ptr::from_ref(new).cast_mut();
+        self.0.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
 }

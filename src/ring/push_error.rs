@@ -15,13 +15,19 @@ pub enum PushError<E> {
     OpenChain(E),
     /// More entries than the queue has slots: these can never go in together.
     TooMany(E),
+    /// The ring cannot be used: it was made by another process, of which this one is a child, or a
+    /// failed [`resize`](crate::IoUring::resize) made it unusable.
+    Unusable(E),
 }
 
 impl<E> PushError<E> {
     /// What was not taken.
     pub fn into_entries(self) -> E {
         match self {
-            Self::Full(entries) | Self::OpenChain(entries) | Self::TooMany(entries) => entries,
+            Self::Full(entries)
+            | Self::OpenChain(entries)
+            | Self::TooMany(entries)
+            | Self::Unusable(entries) => entries,
         }
     }
 
@@ -31,6 +37,7 @@ impl<E> PushError<E> {
             Self::Full(e) => PushError::Full(f(e)),
             Self::OpenChain(e) => PushError::OpenChain(f(e)),
             Self::TooMany(e) => PushError::TooMany(f(e)),
+            Self::Unusable(e) => PushError::Unusable(f(e)),
         }
     }
 }
@@ -44,6 +51,10 @@ impl<E> fmt::Display for PushError<E> {
                  at once, its last entry without a link"
             }
             Self::TooMany(_) => "more entries at once than the submission queue has slots",
+            Self::Unusable(_) => {
+                "the ring cannot be used here: the process that made it has forked, or a resize \
+                 made it unusable; make a new ring"
+            }
         })
     }
 }

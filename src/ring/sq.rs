@@ -1,12 +1,14 @@
 //! The submission queue's shared half: slots, tail and head.
 //!
 //! The tail that this side fills up to lives here, in plain memory; the kernel sees it when
-//! [`Sq::publish`] stores it, and only then. An entry is copied into its slot when pushed.
+//! [`Sq::publish`] stores it, and only then. What was shown is known here, too: a word of this
+//! side's is never read back from shared memory. An entry is copied into its slot when pushed.
+
+mod back;
 
 use core::ptr::NonNull;
 
-use crate::entry::slot::SqSlots;
-use crate::entry::{OneWidth, SqEntry, Sqe};
+use crate::entry::{SqEntry, Sqe};
 use crate::sys::{Opcode, SqStatus};
 
 use super::cursor::Cursor;
@@ -39,6 +41,10 @@ pub(crate) struct Sq<S: SqEntry> {
     origin: u64,
     /// The first position that is not known to be free: at most `entries` past the tail.
     limit: Position,
+    /// Up to where the kernel has been shown entries.
+    shown: Position,
+    /// The queue has no memory any more: see [`Sq::abandon`].
+    abandoned: bool,
 }
 
 // SAFETY: the pointers lead to memory of the ring's that has no thread, and one queue is all
@@ -57,10 +63,34 @@ impl<S: SqEntry> Sq<S> {
         debug_assert!(parts.mask.wrapping_add(1).is_power_of_two());
         let tail = Position(parts.tail.get());
         let cursor = Cursor { next: parts.slots, stop: parts.slots };
-        let mut sq = Self { parts, cursor, origin: 0, limit: tail };
+        let mut sq = Self { parts, cursor, origin: 0, limit: tail, shown: tail, abandoned: false };
         // How much room there is, the first push finds out.
         sq.go_on_from(tail, tail);
         sq
+    }
+
+    /// Lets go of the ring's memory, which is not this process's, or not the ring's any more.
+    ///
+    /// From then on the queue is empty and takes nothing; what it publishes nobody sees.
+    #[cold]
+    pub(crate) fn abandon(&mut self) {
+        if self.abandoned {
+            return;
+        }
+        self.abandoned = true;
+        self.parts = SqParts {
+            head: Theirs::zero(),
+            tail: Ours::unread(),
+            flags: Theirs::zero(),
+            dropped: Theirs::zero(),
+            slots: NonNull::dangling(),
+            mask: 0,
+            rewinds: false,
+        };
+        self.cursor = Cursor { next: self.parts.slots, stop: self.parts.slots };
+        self.origin = self.parts.slots.addr().get() as u64;
+        self.limit = Position(0);
+        self.shown = Position(0);
     }
 
     /// How many entries the queue has room for in all.
@@ -148,7 +178,7 @@ impl<S: SqEntry> Sq<S> {
             at = at.advance(entry.slots());
             entry.slots() > 1 && starts_last
         });
-        split.then(|| Sqe::new(Opcode::NOP).skip_success().into())
+        split.then(|| filler().into())
     }
 
     /// Sets `count` slots aside, or says why it cannot. `cursor` is a copy of the queue's own.
@@ -175,6 +205,9 @@ impl<S: SqEntry> Sq<S> {
     /// whose address is known elsewhere stays in no register.
     #[cold]
     fn make_room(&mut self, count: usize) -> Result<(), PushError<()>> {
+        if self.abandoned {
+            return Err(PushError::Unusable(()));
+        }
         let tail = self.tail();
         // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
         if self.limit.since(tail) as usize >= count {
@@ -235,7 +268,7 @@ impl<S: SqEntry> Sq<S> {
 
     /// Entries that can be pushed now.
     pub(crate) fn room(&self) -> u32 {
-        self.capacity().saturating_sub(self.queued())
+        if self.abandoned { 0 } else { self.capacity().saturating_sub(self.queued()) }
     }
 
     /// Entries that are pushed and not yet taken by the kernel.
@@ -247,7 +280,7 @@ impl<S: SqEntry> Sq<S> {
     /// Entries that are pushed and not yet published.
     #[inline(always)]
     pub(crate) fn unpublished(&self) -> u32 {
-        self.tail().since(Position(self.parts.tail.get()))
+        self.tail().since(self.shown)
     }
 
     /// Shows the kernel everything pushed so far. Returns how many entries are new to it.
@@ -264,6 +297,7 @@ impl<S: SqEntry> Sq<S> {
         let tail = self.tail();
         // R1.
         self.parts.tail.publish(tail);
+        self.shown = tail;
         tail
     }
 
@@ -298,45 +332,6 @@ impl<S: SqEntry> Sq<S> {
         self.publish();
     }
 
-    /// Takes back the entry pushed last, if the kernel cannot have it yet.
-    ///
-    /// If the queue is `polled` that is one not published; otherwise one that no submit has
-    /// handed over.
-    pub(crate) fn pop_back(&mut self, polled: bool) -> Option<S>
-    where
-        S: OneWidth + SqSlots<Slot = S>,
-    {
-        if self.ours(polled) == 0 {
-            return None;
-        }
-        self.take_back(1);
-        // SAFETY: a slot of ours, valid for reads; any bytes are an entry.
-        Some(unsafe { self.cursor.next.read() })
-    }
-
-    /// Takes all entries back that the kernel cannot have yet. Returns how many slots.
-    pub(crate) fn rollback(&mut self, polled: bool) -> u32 {
-        let ours = self.ours(polled);
-        self.take_back(ours);
-        ours
-    }
-
-    /// The slots that are pushed and that the kernel cannot have yet.
-    fn ours(&self, polled: bool) -> u32 {
-        let ours = if polled { self.unpublished() } else { self.queued() };
-        // More than there are slots is what a head says that is not one.
-        if ours > self.capacity() { 0 } else { ours }
-    }
-
-    fn take_back(&mut self, slots: u32) {
-        let hidden = self.unpublished();
-        self.go_on_from(self.tail().back(slots), self.limit);
-        if slots > hidden {
-            // Without SQPOLL the kernel looks only when it is entered: show less again.
-            self.publish();
-        }
-    }
-
     /// The kernel's flags, ordered after the last publish (R5) if the queue is `polled`.
     #[inline(always)]
     pub(crate) fn status(&self, polled: bool) -> SqStatus {
@@ -357,6 +352,11 @@ impl<S: SqEntry> Sq<S> {
         let slot = unsafe { self.parts.slots.add(at.slot(self.parts.mask)) };
         slot.as_ptr()
     }
+}
+
+/// An entry that does nothing and posts no completion: padding before the end of a mixed queue.
+fn filler() -> Sqe {
+    Sqe::new(Opcode::NOP).skip_success()
 }
 
 /// Slots set aside, filled in place and queued together by [`Room::commit`].
@@ -423,23 +423,5 @@ impl<S: SqEntry> Room<'_, S> {
             self.sq.begin_lap();
         }
         *self.cursor = self.sq.cursor;
-    }
-}
-
-#[cfg(test)]
-impl<S: SqEntry> Sq<S> {
-    /// Copies `entry` into the next slot, or gives it back.
-    pub(super) fn push(&mut self, entry: S) -> Result<(), PushError<S>> {
-        let mut cursor = self.cursor();
-        let pushed = self.push_at(&mut cursor, entry).map_err(|error| error.map(|()| entry));
-        assert_eq!(cursor.next, self.cursor.next, "a copy is left behind");
-        assert_eq!(cursor.stop, self.cursor.stop, "a copy is left behind");
-        pushed
-    }
-
-    /// Copies all of `entries` into the next slots, or none.
-    pub(super) fn push_list(&mut self, entries: &[S]) -> Result<(), PushError<()>> {
-        let mut cursor = self.cursor();
-        self.push_all(&mut cursor, entries)
     }
 }

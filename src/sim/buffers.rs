@@ -12,10 +12,13 @@ use crate::sys::{
 };
 
 use super::files::Range;
+use super::lent::BufferMemory;
 
-/// A ring of provided buffers, in memory of the program's.
+/// A ring of provided buffers, in memory of the program's or in memory that was lent to it.
 pub(super) struct Group {
     entries: NonNull<io_uring_buf>,
+    /// The memory, if it was lent: held for the entries.
+    lent: Option<BufferMemory>,
     count: u16,
     /// Up to where buffers are used up.
     pub(super) head: u16,
@@ -42,8 +45,9 @@ impl Group {
     ///
     /// # Safety
     ///
-    /// Until the value is dropped, the memory that `reg` names, unless `Err` is returned, is valid
-    /// for reads and writes and is used by nobody but a program that keeps to the rules.
+    /// Until the value is dropped, the memory that `reg` names, unless it is a [`BufferMemory`] or
+    /// `Err` is returned, is valid for reads and writes and is used by nobody but a program that
+    /// keeps to the rules.
     pub(super) unsafe fn new(reg: &io_uring_buf_reg) -> Result<Self, Errno> {
         let incremental = reg.flags.contains(BufRingFlags::INC);
         let known = reg.flags.difference(BufRingFlags::INC).is_empty();
@@ -54,12 +58,18 @@ impl Group {
             return Err(Errno::INVAL);
         }
         let count = u16::try_from(reg.ring_entries).map_err(|_| Errno::INVAL)?;
-        let entries: *mut io_uring_buf = reg.ring_addr.as_ptr().cast();
-        let entries = NonNull::new(entries).ok_or(Errno::FAULT)?;
+        let address: *mut u8 = reg.ring_addr.as_ptr().cast();
+        let lent = BufferMemory::find(address.addr());
+        let len = usize::from(count) * size_of::<io_uring_buf>();
+        if lent.as_ref().is_some_and(|lent| lent.len() < len) {
+            return Err(Errno::FAULT);
+        }
+        let start = lent.as_ref().map(BufferMemory::start).or_else(|| NonNull::new(address));
+        let entries: NonNull<io_uring_buf> = start.ok_or(Errno::FAULT)?.cast();
         if entries.addr().get() % 4096 != 0 {
             return Err(Errno::INVAL);
         }
-        Ok(Self { entries, count, head: 0, incremental, min_left: reg.min_left })
+        Ok(Self { entries, lent, count, head: 0, incremental, min_left: reg.min_left })
     }
 
     /// The next buffer, `len` bytes of it or all if that is 0 or more than it has. What is picked
@@ -103,6 +113,11 @@ impl Group {
         }
         let range = Range { start, len: used };
         Ok(Picked { range, flags: CqeFlags::from_bits_retain(flags) })
+    }
+
+    /// Whether the memory stays without the program.
+    pub(super) fn is_lent(&self) -> bool {
+        self.lent.is_some()
     }
 
     /// Uses buffers up without a look at them. Returns how many.

@@ -46,6 +46,7 @@ impl Ring {
         cqe: io_uring_cqe,
         extra: Option<[u64; 2]>,
     ) -> bool {
+        self.forge(cqe.user_data);
         self.post_completion(world, Completion { cqe, extra, counts: true })
     }
 
@@ -104,8 +105,11 @@ impl Ring {
         self.completions.tail.wrapping_sub(self.memory.load(Word::CqHead))
     }
 
-    /// How many slots are free.
+    /// How many slots are free, as far as this side may fill any.
     fn room(&self) -> u32 {
+        if !self.may_post() {
+            return 0;
+        }
         // A program may say that it has taken more than there was.
         self.memory.cq_entries - self.ready().min(self.memory.cq_entries)
     }

@@ -86,7 +86,7 @@ impl Ring {
     }
 
     /// Carries the transfer out that is the first request of `chain`.
-    fn transfer(&mut self, world: &mut World, chain: &Chain) -> Outcome {
+    pub(super) fn transfer(&mut self, world: &mut World, chain: &Chain) -> Outcome {
         let Some(Plan::Transfer(transfer)) = chain.front().map(|request| &request.plan) else {
             return Outcome::error(Errno::INVAL);
         };

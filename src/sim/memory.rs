@@ -54,7 +54,7 @@ pub(super) struct Memory {
 
 /// Page-aligned memory, zero to start with, and not a byte longer than it has to be: whoever goes
 /// beyond leaves it, which tools that check memory see.
-struct Region {
+pub(super) struct Region {
     start: NonNull<u8>,
     layout: Layout,
     /// Bytes at the start that the program does not get.
@@ -64,9 +64,11 @@ struct Region {
 // SAFETY: a region is its owner's, like a boxed slice; who shares it is the program that the ring
 // belongs to, by the rules of the rings.
 unsafe impl Send for Region {}
+// SAFETY: a shared region gives out nothing but its address.
+unsafe impl Sync for Region {}
 
 impl Region {
-    fn new(len: u32) -> Result<Self, Errno> {
+    pub(super) fn new(len: u32) -> Result<Self, Errno> {
         let len = usize::try_from(len).map_err(|_| Errno::NOMEM)?;
         Self::for_both(len, len)
     }
@@ -105,7 +107,7 @@ impl Region {
     }
 
     /// What the program gets.
-    fn shared(&self) -> NonNull<[u8]> {
+    pub(super) fn shared(&self) -> NonNull<[u8]> {
         // SAFETY: inside the region.
         let start = unsafe { self.start.add(self.hidden) };
         NonNull::slice_from_raw_parts(start, self.layout.size() - self.hidden)

@@ -55,27 +55,77 @@
 //! - **Registration**: ENABLE_RINGS, PROBE, PBUF_RING in memory of the program's, PBUF_STATUS,
 //!   RESIZE_RINGS; `EINVAL` for others. What a fixed slot holds says [`Kernel::put_file`].
 //!
+//! # Closing
+//!
+//! Dropping a ring does not end what is in flight, as in a real kernel: the program must keep what
+//! those operations name. They stay in flight, and [`Kernel::in_flight`] counts them. Until
+//! [`Kernel::finish_closing`] is called, or the last handle of the kernel is dropped,
+//! [`Kernel::complete`] carries them out, and they write to the program's memory. A test of a
+//! runtime asserts that way that it keeps its buffers:
+//!
+//! ```
+//! use ringbolt::IoUring;
+//! use ringbolt::ops::{Fixed, Read};
+//! use ringbolt::sim::{Kernel, Pace};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let kernel = Kernel::new();
+//! kernel.put_file(Fixed(0), b"late".to_vec());
+//! kernel.set_pace(Pace::Held);
+//! let mut ring = IoUring::builder().simulated(&kernel).build(8)?;
+//! let mut buf = [0; 4];
+//! let read = Read::new(Fixed(0), buf.as_mut_ptr(), 4).offset(0).sqe(7);
+//! // SAFETY: `buf` stays, and is not touched, until the kernel has let go of it.
+//! unsafe { ring.submission().push(read) }?;
+//! ring.submit()?;
+//! drop(ring);
+//! assert_eq!(kernel.in_flight(), 1);
+//! assert!(kernel.complete(0));
+//! assert_eq!((kernel.finish_closing(), &buf), (0, b"late"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Threads
+//!
+//! Every method can be called from any thread. A test that lies to the program breaks the rules by
+//! which the two sides share a slot. What would then be a data race is ruled out:
+//!
+//! - Slots are overwritten, and set-up is answered with something else, only for a ring that stays
+//!   on one thread ([`build_local`](crate::Builder::build_local)), and by that thread. Anything
+//!   else panics.
+//! - After [`Kernel::set_word`] has changed a position, such a ring goes on as before for its own
+//!   thread. On any other ring, or from another thread, the kernel no longer uses the slots of that
+//!   queue: completions count as overflown, and entries are taken only by calls that submit them.
+//!
 //! # Where it differs from a kernel
 //!
 //! - A wait that nothing could ever end returns `EDEADLK`, at once, even where entries were taken
 //!   or some completions are there. No kernel does that: it would wait.
-//! - Pages cannot be pinned: the memory of a ring of provided buffers has to stay until the group
-//!   is unregistered or the ring closed, as if each entry that names the group named it.
+//! - Pages cannot be pinned: memory that the caller gives for a ring of provided buffers has to
+//!   stay until the group is unregistered or the ring closed, as if each entry that names the group
+//!   named it. Other rings of provided buffers lie in memory that both sides hold.
 //! - A submission is never refused with `EBUSY` because completions have overflown, as in Linux
 //!   5.19 and later; [`Fault::Refuse`] does what older ones did.
-//! - A ring whose submission side was tampered with by [`Kernel::set_word`],
-//!   [`Kernel::scribble_sqe`], [`Kernel::scribble_rings`] or [`Kernel::answer_setup_with`] carries
-//!   out nothing any more that names memory of the program's: it completes with `EFAULT`, as
-//!   nobody can answer for the addresses.
+//! - A ring that was tampered with, by a position that [`Kernel::set_word`] changed, by
+//!   [`Kernel::scribble_cqe`] and its like, by [`Kernel::answer_setup_with`] or
+//!   [`Kernel::answer_resize_with`], or by a completion that was forged onto an operation, carries
+//!   out nothing any more that names memory of the program's: it completes with `EFAULT`. Nobody
+//!   can answer for the addresses, or for the program's knowing that the memory is still in use.
+//! - The descriptor of a ring, as [`AsFd`](std::os::fd::AsFd) has it, is an eventfd that stands for
+//!   the ring and is never readable. System calls of other crates do not reach the ring by it.
 //! - The memory of a ring ends with its last slot, not with a page: tools that check memory see
 //!   who goes beyond.
 //! - A file ends at [`MAX_FILE`] bytes: writes beyond are `EFBIG`.
 
 mod buffers;
+mod closing;
 mod completion;
 mod enter;
 mod execute;
 mod files;
+mod hostile;
+mod lent;
 mod memory;
 mod operation;
 mod program;
@@ -96,7 +146,7 @@ use std::vec::Vec;
 
 use rustix::io::Errno;
 
-use crate::sys::{io_uring_cqe, io_uring_params, io_uring_sqe};
+use crate::sys::{io_uring_cqe, io_uring_sqe};
 use crate::target::Target;
 
 use self::files::{File, TransferFault};
@@ -104,7 +154,8 @@ use self::state::State;
 use self::table::Handle;
 
 pub use self::files::MAX_FILE;
-pub(crate) use self::table::{close, enter, map, register, setup};
+pub(crate) use self::lent::BufferMemory;
+pub(crate) use self::table::{close, descriptor, enter, map, register, setup};
 
 /// A simulated kernel, with one ring at a time.
 ///
@@ -252,21 +303,6 @@ impl Kernel {
         self.state().world.pace = pace;
     }
 
-    /// How many operations are in flight: started and not complete. Those that wait for others of
-    /// their chain, or for a drain, are not started.
-    pub fn in_flight(&self) -> usize {
-        self.state().ring.as_ref().map_or(0, |ring| ring.requests.flights.len())
-    }
-
-    /// Completes the operation in flight that is `nth` in the order of their start, 0 the oldest.
-    /// A timeout completes as if its time was up. Returns false if there are not so many.
-    ///
-    /// With DEFER_TASKRUN or COOP_TASKRUN the program sees the completion after its next system
-    /// call; with DEFER_TASKRUN, after one that asks for completions.
-    pub fn complete(&self, nth: usize) -> bool {
-        self.state().with_ring(false, |ring, world| ring.complete(world, nth))
-    }
-
     /// How much virtual time has gone by: what absolute timeouts are measured by.
     pub fn now(&self) -> Duration {
         let nanos = self.state().world.now;
@@ -297,15 +333,6 @@ impl Kernel {
         self.state().setup_faults.push_back(errno);
     }
 
-    /// Lets `change` at what the next set-up returns. The ring stays what it is: the program is
-    /// told something else, and gets memory that ends where that does, if it is no more than
-    /// 64 KiB a region.
-    ///
-    /// The ring does not touch memory of the program's, see the [module](self).
-    pub fn answer_setup_with(&self, change: impl FnOnce(&mut io_uring_params) + Send + 'static) {
-        self.state().answer = Some(std::boxed::Box::new(change));
-    }
-
     /// Uses up `count` provided buffers of a group, or as many as there are, and tells nobody, as
     /// for reads whose completions are [lost](Self::lose_overflow). Returns how many.
     pub fn spend_buffers(&self, group: u16, count: u16) -> u16 {
@@ -323,8 +350,9 @@ impl Kernel {
     /// Posts a completion that belongs to no entry, as another ring could. Returns whether it is
     /// in the queue: false if it has overflown, or if there is no ring.
     ///
-    /// Give it a `user_data` that nothing in flight has: a program that takes it for a completion
-    /// of its own may put memory to another use that the kernel will still write to.
+    /// If an operation that has the same `user_data` is in flight, or is submitted before the
+    /// program has taken this completion and shown it, the ring touches no memory of the program's
+    /// any more, see the [module](self): the program may take this for the end of that operation.
     pub fn post(&self, cqe: io_uring_cqe) -> bool {
         self.state().with_ring(false, |ring, world| ring.post(world, cqe, None))
     }
@@ -380,57 +408,6 @@ impl Kernel {
     pub fn posted(&self) -> Vec<Posted> {
         let mut state = self.state();
         state.ring.as_mut().map_or(Vec::new(), |ring| core::mem::take(&mut ring.completions.record))
-    }
-
-    /// A shared word of the ring. 0 if there is none.
-    pub fn word(&self, word: Word) -> u32 {
-        self.state().ring.as_ref().map_or(0, |ring| ring.memory.load(word))
-    }
-
-    /// Overwrites a shared word of the ring, with any value.
-    ///
-    /// The kernel's own count of what it has taken and posted stays what it is. After a change of
-    /// [`Word::SqHead`] or [`Word::SqTail`] the ring does not touch memory of the program's, see
-    /// the [module](self).
-    pub fn set_word(&self, word: Word, value: u32) {
-        self.state().with_ring((), |ring, _| {
-            if matches!(word, Word::SqHead | Word::SqTail) {
-                ring.trusted = false;
-            }
-            ring.memory.store(word, value);
-        });
-    }
-
-    /// Overwrites a slot of the completion queue with `bytes`, as many as fit. `slot` is taken
-    /// modulo their number.
-    ///
-    /// What holds for the `user_data` of [`post`](Self::post) holds here, too.
-    pub fn scribble_cqe(&self, slot: u32, bytes: &[u8]) {
-        self.state().with_ring((), |ring, _| ring.memory.scribble_cqe(slot, bytes));
-    }
-
-    /// Overwrites the memory of words and completions from `offset` on with `bytes`, as many as
-    /// fit: of all that the program has of it, wherever it was told that something is. `offset` is
-    /// taken modulo its length.
-    ///
-    /// What holds for the `user_data` of [`post`](Self::post) holds here, too; and the ring does
-    /// not touch memory of the program's from then on, see the [module](self).
-    pub fn scribble_rings(&self, offset: u32, bytes: &[u8]) {
-        self.state().with_ring((), |ring, _| {
-            ring.trusted = false;
-            ring.memory.scribble_rings(offset, bytes);
-        });
-    }
-
-    /// Overwrites a slot of the submission queue with `bytes`, as many as fit. `slot` is taken
-    /// modulo their number.
-    ///
-    /// The ring does not touch memory of the program's from then on, see the [module](self).
-    pub fn scribble_sqe(&self, slot: u32, bytes: &[u8]) {
-        self.state().with_ring((), |ring, _| {
-            ring.trusted = false;
-            ring.memory.scribble_sqe(slot, bytes);
-        });
     }
 }
 

@@ -49,6 +49,11 @@ impl State {
                 // SAFETY: as above.
                 let mut params: io_uring_params = unsafe { one(arg, nr_args) }?;
                 ring.resize(&mut params)?;
+                if let Some(change) = self.resize_answer.take() {
+                    ring.trusted = false;
+                    change(&mut params);
+                    ring.memory.fit(&params)?;
+                }
                 // SAFETY: as above.
                 unsafe { ARGUMENTS.write(arg.cast(), params) }?;
             }

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use crate::sys::{Features, SetupFlags, io_uring_params};
 
 use super::completion::Completions;
+use super::hostile::{Lies, NEEDS_ONE_THREAD};
 use super::memory::Memory;
 use super::requests::Requests;
 use super::state::{Answer, PollThread, Ring, State};
@@ -58,6 +59,7 @@ impl State {
         &mut self,
         entries: u32,
         params: &io_uring_params,
+        stays: bool,
     ) -> Result<Prepared, Errno> {
         if let Some(errno) = self.setup_faults.pop_front() {
             return Err(errno);
@@ -76,6 +78,8 @@ impl State {
         let disabled = setup.contains(SetupFlags::R_DISABLED);
         let owned = setup.contains(SetupFlags::SINGLE_ISSUER) && !disabled;
         let answer = self.answer.take();
+        assert!(stays || answer.is_none(), "{NEEDS_ONE_THREAD}");
+        let lies = Lies { layout: answer.is_some(), ..Lies::default() };
         let ring = Ring {
             setup,
             memory: Memory::new(setup, sq_entries, cq_entries, position)?,
@@ -83,6 +87,9 @@ impl State {
             disabled,
             owner: owned.then(|| thread::current().id()),
             trusted: answer.is_none(),
+            stays: stays.then(|| thread::current().id()),
+            lies,
+            forged: Vec::new(),
             thread: PollThread::Awake,
             sq_head: position,
             completions: Completions::new(position),

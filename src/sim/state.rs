@@ -14,6 +14,7 @@ use crate::sys::{SetupFlags, io_uring_params};
 use super::buffers::Group;
 use super::completion::Completions;
 use super::files::{File, Name, TransferFault};
+use super::hostile::Lies;
 use super::memory::Memory;
 use super::program::Program;
 use super::requests::Requests;
@@ -25,14 +26,18 @@ pub(super) struct State {
     pub(super) position: u32,
     pub(super) world: World,
     pub(super) ring: Option<Ring>,
+    /// Rings that were closed with operations in flight, the oldest first.
+    pub(super) closing: Vec<Ring>,
     /// No handle is left: the kernel goes with its ring.
     pub(super) orphaned: bool,
     pub(super) setup_faults: VecDeque<Errno>,
     /// Changes what the next set-up returns.
     pub(super) answer: Option<Answer>,
+    /// Changes what the next resize returns.
+    pub(super) resize_answer: Option<Answer>,
 }
 
-/// What changes the answer of a set-up.
+/// What changes the answer of a set-up or a resize.
 pub(super) type Answer = Box<dyn FnOnce(&mut io_uring_params) + Send>;
 
 /// What there is beside rings.
@@ -60,8 +65,16 @@ pub(super) struct Ring {
     pub(super) disabled: bool,
     /// With SINGLE_ISSUER, who may submit.
     pub(super) owner: Option<ThreadId>,
-    /// Whether entries are those that the program pushed: a test may have written others.
+    /// Whether entries are those that the program pushed, and completions those that it got: a
+    /// test may have written others.
     pub(super) trusted: bool,
+    /// The thread that the ring, and all that is borrowed from it, stays on, if it does.
+    pub(super) stays: Option<ThreadId>,
+    /// What the program was told that is not so.
+    pub(super) lies: Lies,
+    /// The `user_data` of completions that belong to no entry, as far as the program may have them
+    /// before it.
+    pub(super) forged: Vec<u64>,
     pub(super) thread: PollThread,
     /// Up to where entries are taken.
     pub(super) sq_head: u32,
@@ -97,9 +110,11 @@ impl State {
             position,
             world,
             ring: None,
+            closing: Vec::new(),
             orphaned: false,
             setup_faults: VecDeque::new(),
             answer: None,
+            resize_answer: None,
         }
     }
 
@@ -110,6 +125,9 @@ impl State {
         act: impl FnOnce(&mut Ring, &mut World) -> T,
     ) -> T {
         let Some(ring) = &mut self.ring else { return none };
+        if !ring.may_be_reached() {
+            return none;
+        }
         let result = act(ring, &mut self.world);
         if !ring.setup.intersects(SetupFlags::DEFER_TASKRUN | SetupFlags::COOP_TASKRUN) {
             // The kernel interrupts the program for it.
@@ -138,13 +156,14 @@ impl fmt::Debug for State {
             .field("files", &self.world.files)
             .field("faults", &self.world.faults)
             .field("ring", &self.ring)
+            .field("closing", &self.closing)
             .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Ring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |word| self.memory.load(word);
+        let word = |word| self.word(word);
         f.debug_struct("Ring")
             .field("setup", &self.setup)
             .field("sq_head", &word(Word::SqHead))

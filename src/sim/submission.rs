@@ -104,6 +104,7 @@ impl Ring {
         };
         let checked = if found.misplaced { Err(Errno::INVAL) } else { self.check(sqe) };
         request.drains = *checked.as_ref().unwrap_or(&false);
+        self.doubt(sqe);
         match checked.and_then(|_| plan(self.program(), self.setup, sqe)) {
             Ok(plan) => request.plan = plan,
             Err(errno) => {
@@ -163,7 +164,8 @@ impl Ring {
 
     /// One round of the polling thread, of `limit` slots at the most.
     pub(super) fn poll(&mut self, world: &mut World, limit: u32) -> u32 {
-        if !self.is_polled() || self.disabled || self.thread != PollThread::Awake {
+        let awake = self.is_polled() && !self.disabled && self.thread == PollThread::Awake;
+        if !awake || !self.may_take() {
             return 0;
         }
         let taken = self.submit(world, u32::MAX, limit);

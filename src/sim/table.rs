@@ -3,9 +3,14 @@
 //! A kernel stays in the table while it has a handle or a ring.
 
 use core::ffi::c_void;
+use std::boxed::Box;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
 
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::CWD;
 use rustix::io::Errno;
 
 use crate::ring::map::RingMemory;
@@ -15,12 +20,21 @@ use super::state::State;
 
 type Shared = Arc<Mutex<State>>;
 
-static TABLE: Mutex<Table> = Mutex::new(Table { last: i32::MIN, kernels: BTreeMap::new() });
+static TABLE: Mutex<Table> = Mutex::new(Table {
+    last: i32::MIN,
+    kernels: BTreeMap::new(),
+    descriptors: BTreeMap::new(),
+    spare: Vec::new(),
+});
 
 struct Table {
     /// The number given out last.
     last: i32,
     kernels: BTreeMap<i32, Shared>,
+    /// Those that were asked for, by the number of their ring.
+    descriptors: BTreeMap<i32, BorrowedFd<'static>>,
+    /// Those of rings that are closed.
+    spare: Vec<BorrowedFd<'static>>,
 }
 
 /// What the clones of a `Kernel` have together.
@@ -54,6 +68,8 @@ impl Drop for Handle {
         // they have to under its lock.
         let mut state = self.state();
         state.orphaned = true;
+        // Nobody can complete what they have in flight.
+        state.closing.clear();
         let unused = state.ring.is_none();
         drop(state);
         if unused {
@@ -74,7 +90,7 @@ impl Table {
 }
 
 /// A lock that does not mind a test that panicked while it held it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -83,10 +99,17 @@ pub(super) fn find(number: i32) -> Result<Shared, Errno> {
 }
 
 /// `io_uring_setup(2)`. The error is a positive errno.
-pub(crate) fn setup(number: i32, entries: u32, params: &mut io_uring_params) -> Result<i32, i32> {
+///
+/// `stays` says that the ring, and all that is borrowed from it, stays on this thread.
+pub(crate) fn setup(
+    number: i32,
+    entries: u32,
+    params: &mut io_uring_params,
+    stays: bool,
+) -> Result<i32, i32> {
     let mut set_up = || {
         let shared = find(number)?;
-        let prepared = lock(&shared).prepare(entries, params)?;
+        let prepared = lock(&shared).prepare(entries, params, stays)?;
         // Not under the lock: what a test has put there may ask its kernel something.
         let ring = prepared.answer(params)?;
         lock(&shared).install(ring)
@@ -103,16 +126,47 @@ pub(crate) fn map(number: i32) -> Result<RingMemory, Errno> {
     Ok(ring.memory.shared())
 }
 
-/// `close(2)`: frees the ring and its memory.
+/// `close(2)`: frees the ring. What is in flight stays so, and its ring with it.
 pub(crate) fn close(number: i32) {
     let Ok(shared) = find(number) else { return };
     let mut state = lock(&shared);
-    state.ring = None;
+    state.close();
     let unused = state.orphaned;
     drop(state);
-    if unused {
-        lock(&TABLE).kernels.remove(&number);
+    let mut table = lock(&TABLE);
+    if let Some(descriptor) = table.descriptors.remove(&number) {
+        table.spare.push(descriptor);
     }
+    if unused {
+        table.kernels.remove(&number);
+    }
+}
+
+/// A descriptor that stands for a ring, and is open for good: it goes to another ring when this one
+/// is closed. It is an eventfd, which nobody signals.
+///
+/// `CWD`, which is no descriptor of any file, under Miri and where there are no more descriptors.
+pub(crate) fn descriptor(number: i32) -> BorrowedFd<'static> {
+    if cfg!(miri) {
+        return CWD;
+    }
+    let mut table = lock(&TABLE);
+    if let Some(descriptor) = table.descriptors.get(&number) {
+        return *descriptor;
+    }
+    let spare = table.spare.pop().inspect(|descriptor| {
+        // Who had it before may have signalled it.
+        let _ = rustix::io::read(descriptor, &mut [0; 8]);
+    });
+    let Some(descriptor) = spare.or_else(open) else { return CWD };
+    table.descriptors.insert(number, descriptor);
+    descriptor
+}
+
+fn open() -> Option<BorrowedFd<'static>> {
+    let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?;
+    let eventfd: &'static OwnedFd = Box::leak(Box::new(eventfd));
+    Some(eventfd.as_fd())
 }
 
 /// `io_uring_enter(2)`. The error is a positive errno.

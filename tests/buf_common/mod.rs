@@ -43,7 +43,12 @@ impl Buffers {
     pub(crate) fn add(&mut self, bid: u16) {
         let start = self.at(bid, self.size);
         // SAFETY: leaked memory, of which a buffer is read only after it came back.
-        unsafe { self.ring.add(start, self.size, bid) };
+        unsafe { self.ring.add(start, self.size, bid) }.expect("room in the ring");
+    }
+
+    /// Reports a completion. Returns the buffer that is this side's by it.
+    pub(crate) fn reclaim(&mut self, cqe: &impl CqEntry) -> Option<u16> {
+        self.ring.reclaim(cqe)
     }
 
     /// Gives the buffer `bid` back to the kernel.
@@ -78,7 +83,7 @@ impl Buffers {
     pub(crate) fn add_part(&mut self, bid: u16, len: u32) {
         let start = self.at(bid, len);
         // SAFETY: leaked memory, of which a buffer is read only after it came back.
-        unsafe { self.ring.add(start, len, bid) };
+        unsafe { self.ring.add(start, len, bid) }.expect("room in the ring");
     }
 
     /// Where the buffer `bid` is, which holds at least `len` bytes.

@@ -1,21 +1,22 @@
 //! Rings of provided buffers, over the simulated kernel.
 //!
-//! As long as the other side is honest, the buffers that reads use and what bundles tell are those
-//! of a naive model, whose positions never wrap. A hostile one writes any bytes to the entries, and
-//! posts completions that name any buffer and any length: what a bundle then tells is still what
-//! the entries say, of no more buffers and bytes than were published and named.
+//! As long as the other side is honest, the buffers that reads use and those that bundles name are
+//! those of a naive model, whose positions never wrap. A full ring refuses, and a completion that
+//! is reported frees one place. A hostile side writes any bytes to the entries, and posts
+//! completions that name any buffer and any length: a bundle then still names what the entries say,
+//! of no more buffers and bytes than were published and named.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::VecDeque;
 
-use ringbolt::IoUring;
 use ringbolt::ops::{Fixed, Read};
-use ringbolt::register::BufferRing;
+use ringbolt::register::{BufferRing, BufferRingFull};
 use ringbolt::rustix::io::Errno;
 use ringbolt::sim::Kernel;
-use ringbolt::sys::{BufRingFlags, CqeFlags, io_uring_cqe};
+use ringbolt::sys::{BufRingFlags, CqeFlags, IORING_CQE_BUFFER_SHIFT, io_uring_cqe};
+use ringbolt::{Cqe, IoUring, LocalIoUring};
 
 use super::Seed;
 use super::bytes::Bytes;
@@ -91,8 +92,8 @@ struct Model {
     published: u64,
     /// Up to where the kernel has used buffers up.
     head: u64,
-    /// Up to where bundles have told.
-    told: u64,
+    /// Buffers whose completions were not reported.
+    out: u64,
 }
 
 impl Model {
@@ -105,15 +106,22 @@ impl Model {
     fn add(&mut self, len: u32, bid: u16) {
         *self.slot(self.added) = Entry { len, bid, used: 0 };
         self.added += 1;
+        self.out += 1;
     }
 
-    /// The shares of a bundle, with the position behind each.
-    fn bundle(&mut self, first: u16, bytes: u32) -> Vec<(u64, (u16, u32))> {
-        let there = self.added.saturating_sub(self.slots.len() as u64);
-        let oldest = self.told.max(there);
-        let Some(start) = (oldest..self.published).find(|at| self.slot(*at).bid == first) else {
-            return Vec::new();
-        };
+    fn is_full(&self) -> bool {
+        self.out == self.slots.len() as u64
+    }
+
+    /// The newest of the published buffers that are out and have an id.
+    fn find(&mut self, bid: u16) -> Option<u64> {
+        let oldest = self.added - self.out;
+        (oldest..self.published).rev().find(|at| self.slot(*at).bid == bid)
+    }
+
+    /// The shares of a bundle.
+    fn bundle(&mut self, first: u16, bytes: u32) -> Vec<(u16, u32)> {
+        let Some(start) = self.find(first) else { return Vec::new() };
         let mut left = bytes;
         let mut shares = Vec::new();
         for at in start..self.published {
@@ -123,7 +131,7 @@ impl Model {
             let Entry { len, bid, .. } = *self.slot(at);
             let share = len.min(left);
             left -= share;
-            shares.push((at + 1, (bid, share)));
+            shares.push((bid, share));
         }
         shares
     }
@@ -132,7 +140,7 @@ impl Model {
 /// A ring of provided buffers, and what is known of it.
 struct World {
     /// Closed before the memory goes that the kernel fills.
-    ring: IoUring,
+    ring: LocalIoUring,
     provided: BufferRing,
     kernel: Kernel,
     model: Model,
@@ -141,8 +149,8 @@ struct World {
     incremental: bool,
     /// Nobody but the program has written to the entries.
     honest: bool,
-    /// Every buffer used was told of by a bundle.
-    in_order: bool,
+    /// Only completions that there were have been reported.
+    truthful: bool,
     entries: Memory,
     buffers: Memory,
     contents: Vec<u8>,
@@ -168,7 +176,7 @@ impl World {
         let kernel = Kernel::new();
         let contents: Vec<u8> = (0..=u8::MAX).collect();
         kernel.put_file(FILE, contents.clone());
-        let ring: IoUring = IoUring::builder().simulated(&kernel).build(4).expect("a ring");
+        let ring = IoUring::builder().simulated(&kernel).build_local(4).expect("a ring");
         let entries = Memory::new(usize::from(count) * ENTRY);
         // Whatever was there before.
         entries.write(0, &vec![bytes.u8(); usize::from(count) * ENTRY]);
@@ -187,12 +195,12 @@ impl World {
                 added: 0,
                 published: 0,
                 head: 0,
-                told: 0,
+                out: 0,
             },
             free: (0..BUFFERS).collect(),
             incremental,
             honest: true,
-            in_order: true,
+            truthful: true,
             entries,
             buffers: Memory::new(usize::from(BUFFERS + 1) * LEN),
             contents,
@@ -204,23 +212,53 @@ impl World {
         world
     }
 
-    /// Goes on by so many positions: buffers that are used up at once.
+    /// Goes on by so many positions: buffers that are used up and reported at once.
     fn spend(&mut self, count: u16) {
-        for _ in 0..count {
-            self.add(SPENT, 1);
+        let mut left = count;
+        while left > 0 {
+            let batch = left.min(self.provided.capacity());
+            for _ in 0..batch {
+                self.add(SPENT, 1);
+            }
+            self.publish(false);
+            let spent = self.kernel.spend_buffers(self.provided.group(), batch);
+            assert_eq!(spent, batch, "buffers used up");
+            self.model.head += u64::from(batch);
+            for _ in 0..batch {
+                self.report(SPENT);
+            }
+            left -= batch;
         }
-        self.publish(false);
-        let spent = self.kernel.spend_buffers(self.provided.group(), count);
-        assert_eq!(spent, count, "buffers used up");
-        self.model.head += u64::from(count);
     }
 
-    fn add(&mut self, bid: u16, len: u32) {
+    /// Adds a buffer, unless the ring is full and says so. Returns whether it was added.
+    fn add(&mut self, bid: u16, len: u32) -> bool {
         let start = self.buffers.at(usize::from(bid) * LEN);
         // SAFETY: memory of the buffer's own, `len` bytes at the least; it is looked at when the
         // kernel is done with it, and by addresses only.
-        unsafe { self.provided.add(start, len, bid) };
-        self.model.add(len, bid);
+        let added = unsafe { self.provided.add(start, len, bid) };
+        let is_full = self.model.is_full();
+        assert_eq!(added, if is_full { Err(BufferRingFull) } else { Ok(()) });
+        if !is_full {
+            self.model.add(len, bid);
+        }
+        !is_full
+    }
+
+    /// Reports a completion that names a buffer and nothing else.
+    fn report(&mut self, bid: u16) {
+        // More completions than buffers are an error that debug builds see.
+        if self.model.out == 0 {
+            return;
+        }
+        let flags = CqeFlags::BUFFER.bits() | u32::from(bid) << IORING_CQE_BUFFER_SHIFT;
+        let flags = CqeFlags::from_bits_retain(flags);
+        let cqe = |flags| Cqe::from_raw(io_uring_cqe { flags, ..io_uring_cqe::ZEROED });
+        // The kernel goes on to use it, or it is nobody's.
+        assert_eq!(self.provided.reclaim(&cqe(flags | CqeFlags::BUF_MORE)), None);
+        assert_eq!(self.provided.reclaim(&cqe(CqeFlags::MORE)), None);
+        assert_eq!(self.provided.reclaim(&cqe(flags)), Some(bid));
+        self.model.out -= 1;
     }
 
     fn publish(&mut self, with_completions: bool) {
@@ -252,8 +290,13 @@ impl World {
                 };
                 self.kernel.post(cqe);
                 let cqe = self.ring.completion().pop().expect("it was posted");
-                if let (Some(id), Ok(len)) = (cqe.buffer_id(), cqe.result()) {
-                    self.ask(id, len, usize::MAX);
+                match (cqe.buffer_id(), cqe.result()) {
+                    (Some(id), Ok(len)) => self.ask(id, len, usize::MAX),
+                    (Some(id), Err(_)) => {
+                        self.truthful = false;
+                        self.report(id);
+                    }
+                    _ => assert_eq!(self.provided.reclaim(&cqe), None),
                 }
             }
             7 => {
@@ -264,38 +307,46 @@ impl World {
                 let held = u16::try_from(self.model.published - self.model.head);
                 let count = u16::from(bytes.below(8)).min(held.expect("few"));
                 assert_eq!(self.kernel.spend_buffers(self.provided.group(), count), count);
+                // The program learns of these in another way, or never: they take up their places.
+                let reported = bytes.bool();
                 for _ in 0..count {
-                    self.use_up();
+                    let bid = self.use_up();
+                    if reported {
+                        self.report(bid);
+                        self.free.push_back(bid);
+                    }
                 }
-                self.in_order &= count == 0;
             }
             9 if bytes.below(4) == 0 => self.scribble(bytes),
             _ => {}
         }
     }
 
-    /// Adds a buffer that the program has, if there is room in the ring.
+    /// Adds a buffer that the program has, if the ring takes it.
     fn add_free(&mut self, nth: u8, len: u32) {
         let held = self.model.added - self.model.head;
-        if self.honest && held >= self.model.slots.len() as u64 {
+        // More room than there is was made by reports that were not true.
+        if self.honest && held >= self.model.slots.len() as u64 && !self.model.is_full() {
             return;
         }
         let nth = usize::from(nth) % self.free.len().max(1);
-        if let Some(id) = self.free.remove(nth) {
-            self.add(id, len);
+        let Some(id) = self.free.get(nth).copied() else { return };
+        // One that seems to be in the ring is an error that debug builds see.
+        if (self.model.is_full() || self.model.find(id).is_none()) && self.add(id, len) {
+            self.free.remove(nth);
         }
     }
 
-    /// The buffer at the kernel's head is used up: the program's again.
-    fn use_up(&mut self) {
+    /// The buffer at the kernel's head is used up. Returns which one that is.
+    fn use_up(&mut self) -> u16 {
         let bid = self.model.slot(self.model.head).bid;
         self.model.head += 1;
-        self.free.push_back(bid);
+        bid
     }
 
-    /// Reads into buffers, whole ones but for the last, and asks what a completion of all those
-    /// reads together would have filled.
-    fn consume(&mut self, reads: u8, last_len: u8, told: u8) {
+    /// Reads into buffers, whole ones but for the last, and reports the completions: one by one, or
+    /// together, as those of a bundle.
+    fn consume(&mut self, reads: u8, last_len: u8, together: u8) {
         if !self.honest {
             return;
         }
@@ -308,15 +359,20 @@ impl World {
             }
         }
         let Some(&(first, _)) = used.first() else { return };
-        if told == 0 || self.incremental {
-            self.in_order = false;
+        if self.incremental {
+            // `read` has reported them.
             return;
         }
-        let bytes = used.iter().map(|(_, len)| len).sum();
-        let shares = self.bundle(first, bytes, usize::MAX);
-        if self.in_order {
-            assert_eq!(shares, used, "what the kernel has used");
+        if together == 0 {
+            used.iter().for_each(|(bid, _)| self.report(*bid));
+        } else {
+            let bytes = used.iter().map(|(_, len)| len).sum();
+            let shares = self.bundle(first, bytes, usize::MAX);
+            if self.truthful {
+                assert_eq!(shares, used, "what the kernel has used");
+            }
         }
+        self.free.extend(used.iter().map(|(bid, _)| *bid));
     }
 
     /// Reads from byte `at` on into the next buffer, up to `len` bytes, or all that fit if that is
@@ -347,14 +403,18 @@ impl World {
         }
         if !more {
             self.use_up();
+            if self.incremental {
+                self.report(slot.bid);
+                self.free.push_back(slot.bid);
+            }
         }
         Some((slot.bid, expected))
     }
 
     /// Asks for a bundle that no read has filled.
     fn ask(&mut self, first: u16, bytes: u32, most: usize) {
-        let told = self.bundle(first, bytes, most);
-        self.in_order &= told.is_empty();
+        let shares = self.bundle(first, bytes, most);
+        self.truthful &= shares.is_empty();
     }
 
     /// Asks for a bundle, goes through `most` of its buffers, and compares. Returns them.
@@ -369,12 +429,10 @@ impl World {
         }
         assert!(told.len() <= capacity);
         assert!(told.iter().map(|(_, len)| u64::from(*len)).sum::<u64>() <= u64::from(bytes));
-        let shares = expected.iter().map(|(_, share)| *share).take(most);
         let place = format!("{unpublished} not published, from {first}, {bytes} bytes");
-        assert!(told.iter().copied().eq(shares), "{told:?}, not {expected:?}: {place}");
-        if let Some((behind, _)) = expected.iter().take(most).next_back() {
-            self.model.told = *behind;
-        }
+        let shares = expected.iter().take(most);
+        assert!(told.iter().eq(shares), "{told:?}, not {expected:?}: {place}");
+        self.model.out -= told.len() as u64;
         told
     }
 
@@ -383,7 +441,7 @@ impl World {
         // The kernel follows no address from now on.
         self.kernel.scribble_sqe(0, &[]);
         self.honest = false;
-        self.in_order = false;
+        self.truthful = false;
         let slot = usize::from(bytes.u8()) % self.model.slots.len();
         let raw: [u8; ENTRY] = bytes.array();
         self.entries.write(slot * ENTRY, &raw);
@@ -396,6 +454,7 @@ impl World {
         let count = |position: u64| u16::try_from(position & 0xffff).expect("sixteen bits");
         assert_eq!(usize::from(self.provided.capacity()), self.model.slots.len());
         assert_eq!(self.provided.tail(), count(self.model.added), "buffers ever added");
+        assert_eq!(u64::from(self.provided.len()), self.model.out, "buffers out");
         if self.honest {
             let head = self.ring.registrar().buffer_ring_head(self.provided.group());
             assert_eq!(head, Ok(count(self.model.head)), "buffers ever used");

@@ -39,7 +39,7 @@ pub(crate) const ALL: &[Check] = &[
     Check { name: "buffers", check: buffers::check, seeds: buffers::seeds },
     Check { name: "encoding", check: encoding::check, seeds: encoding::seeds },
     #[cfg(all(feature = "sim", feature = "owned"))]
-    Check { name: "hostile", check: script::hostile::check, seeds: script::hostile::seeds },
+    Check { name: "hostile", check: script::hostile::check, seeds: script::hostile_seeds::seeds },
     Check { name: "live", check: live::check, seeds: live::seeds },
     Check { name: "message", check: message::check, seeds: message::seeds },
     #[cfg(all(feature = "sim", feature = "owned"))]

@@ -74,10 +74,10 @@ impl Provided {
     /// # Safety
     ///
     /// One ring is built of it, which `self` outlives.
-    pub(crate) unsafe fn give<S: SqEntry, C: CqEntry>(
+    pub(crate) unsafe fn give<'fd, S: SqEntry, C: CqEntry>(
         &self,
-        builder: Builder<S, C>,
-    ) -> Builder<S, C> {
+        builder: Builder<'fd, S, C>,
+    ) -> Builder<'fd, S, C> {
         // SAFETY: mapped for reads and writes while `self` is; the rest is the caller's.
         unsafe { builder.memory(self.memory) }
     }

@@ -73,11 +73,39 @@ pub(crate) fn refuse_call(number: libc::c_long, errno: Errno) {
         step(give, 0, libc::SECCOMP_RET_ERRNO | errno),
         step(give, 0, libc::SECCOMP_RET_ALLOW),
     ];
-    let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+    install(&mut program);
+}
+
+/// Has the kernel answer `errno` to the operation `op` of `io_uring_register(2)`, as
+/// [`refuse_call`] does to a whole call.
+pub(crate) fn refuse_register(op: ringbolt::sys::RegisterOp, errno: Errno) {
+    let number = u32::try_from(libc::SYS_io_uring_register).expect("the number of a system call");
+    let errno = errno.raw_os_error().unsigned_abs();
+    let load = u16::try_from(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS).expect("16 bits");
+    let equal = u16::try_from(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K).expect("16 bits");
+    let give = u16::try_from(libc::BPF_RET | libc::BPF_K).expect("16 bits");
+    let step = |code, jf, k| libc::sock_filter { code, jt: 0, jf, k };
+    // The second argument, of 64 bits: its low half.
+    let second = if cfg!(target_endian = "big") { 28 } else { 24 };
+    let mut program = [
+        step(load, 0, 0),
+        step(equal, 3, number),
+        step(load, 0, second),
+        step(equal, 1, op.as_raw()),
+        step(give, 0, libc::SECCOMP_RET_ERRNO | errno),
+        step(give, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    install(&mut program);
+}
+
+/// Installs a filter on this thread.
+fn install(program: &mut [libc::sock_filter]) {
+    let len = u16::try_from(program.len()).expect("a short filter");
+    let filter = libc::sock_fprog { len, filter: program.as_mut_ptr() };
     // SAFETY: numbers only; the kernel wants this of those without privileges.
     let alone = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     let mode = libc::SECCOMP_MODE_FILTER;
-    // SAFETY: a filter of four steps, which the kernel copies during the call.
+    // SAFETY: a filter of as many steps as said, which the kernel copies during the call.
     let filtered = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter) };
     assert_eq!((alone, filtered), (0, 0), "{}", std::io::Error::last_os_error());
 }

@@ -44,6 +44,8 @@ pub(crate) enum Action {
     IntoHalves,
     /// Gives the ring other sizes; 0 completion slots are the default.
     Resize { entries: u8, cq_entries: u8 },
+    /// The next resize that succeeds returns a layout that cannot be right: which one.
+    BreakResize(u8),
     /// The next call goes wrong.
     Fault(Fault),
     /// Posts a completion that belongs to no entry.
@@ -66,8 +68,11 @@ pub(crate) enum Action {
     AddBuffers { count: u8, len: u8 },
     /// Shows the kernel the buffers added, or does so together with giving slots back.
     PublishBuffers { with_completions: bool },
-    /// Asks which buffers a completion of so many bytes has filled, from the `skip`th on.
-    Bundle { skip: u8, bytes: u16 },
+    /// Reports up to so many completions that name buffers, one by one.
+    Reclaim(u8),
+    /// Reports up to `count` such completions together, as that of a bundle, in two iterations, the
+    /// first of which goes through `part` of the buffers.
+    Bundle { count: u8, part: u8 },
 }
 
 /// What becomes of a reservation.
@@ -171,7 +176,7 @@ const ERRNOS: [(&str, Errno); 6] = [
 
 /// The words for actions. Their order is that of the byte form, simple ones first: a test case
 /// shrinks towards them.
-pub(crate) const NAMES: [&str; 29] = [
+pub(crate) const NAMES: [&str; 31] = [
     "push",
     "call",
     "pop",
@@ -201,6 +206,8 @@ pub(crate) const NAMES: [&str; 29] = [
     "add_buffers",
     "publish_buffers",
     "bundle",
+    "reclaim",
+    "break_resize",
 ];
 
 impl Action {
@@ -246,7 +253,9 @@ impl Action {
                 entries: from.small(MOST_SLOTS)?,
                 cq_entries: from.small(MOST_SLOTS)?,
             },
-            "bundle" => Self::Bundle { skip: from.small(4)?, bytes: from.small(256)?.into() },
+            "bundle" => Self::Bundle { count: from.small(8)?, part: from.small(8)? },
+            "reclaim" => Self::Reclaim(from.small(8)?),
+            "break_resize" => Self::BreakResize(from.small(4)?),
             _ => Self::read_of_kernel(name, from)?,
         })
     }
@@ -303,10 +312,12 @@ impl Action {
                 to.small(*entries, MOST_SLOTS);
                 to.small(*cq_entries, MOST_SLOTS);
             }
-            Self::Bundle { skip, bytes } => {
-                to.small(*skip, 4);
-                to.number(u64::from(*bytes), 256);
+            Self::Bundle { count, part } => {
+                to.small(*count, 8);
+                to.small(*part, 8);
             }
+            Self::Reclaim(count) => to.small(*count, 8),
+            Self::BreakResize(how) => to.small(*how, 4),
             _ => self.write_of_kernel(to),
         }
     }
@@ -370,6 +381,8 @@ impl Action {
             Self::AddBuffers { .. } => "add_buffers",
             Self::PublishBuffers { .. } => "publish_buffers",
             Self::Bundle { .. } => "bundle",
+            Self::Reclaim(_) => "reclaim",
+            Self::BreakResize(_) => "break_resize",
         }
     }
 }

@@ -5,6 +5,7 @@ use ringbolt::sim::{Fault, Word};
 use ringbolt::sys::SqStatus;
 
 use super::action::{Call, CallKind};
+use super::config::Mode;
 use super::kinds::{Completed, Submitted};
 use super::model::Entry;
 use super::op::{Kind, Link, Op};
@@ -14,8 +15,8 @@ use super::run::Runner;
 impl Call {
     /// Hands over what is pushed.
     pub(super) const PLAIN: Self = Self { kind: CallKind::Submit, want: 0, by_half: false };
-    /// Brings completions in.
-    pub(super) const GET_EVENTS: Self = Self { kind: CallKind::GetEvents, want: 0, by_half: false };
+    /// Brings completions in, and enters the kernel even if there seem to be none.
+    pub(super) const BRING_IN: Self = Self { kind: CallKind::Wait, want: 0, by_half: false };
 
     const fn submits(self) -> bool {
         !matches!(self.kind, CallKind::Wait | CallKind::WaitTimeout | CallKind::GetEvents)
@@ -76,8 +77,13 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
             if call.submits() { (self.model.sq.publish(), self.model.sq.len()) } else { (0, 0) };
         let status = SqStatus::from_bits_retain(self.kernel.word(Word::SqFlags));
         let pending = !self.model.cq.overflown.is_empty() || status.contains(SqStatus::TASKRUN);
-        let waits = call.kind == CallKind::SubmitAndWait && !polled && !self.model.sq.rewinds;
-        let asked = !call.submits() || waits || call.kind == CallKind::SubmitAndGetEvents;
+        // Where the kernel shows what it has put off, it is not entered for nothing.
+        let is_shown = polled || self.config.mode == Mode::TaskrunFlag;
+        let asked = match call.kind {
+            CallKind::GetEvents => !is_shown,
+            CallKind::SubmitAndWait | CallKind::SubmitAndGetEvents => true,
+            _ => !call.submits() || call.is_timed(),
+        };
         let gets_events = call.want() > 0 || pending || asked;
         let wakes = polled && self.model.asleep && queued > 0;
         let enters = gets_events || wakes || (!polled && queued > 0);

@@ -133,8 +133,13 @@ impl Config {
         matches!(self.mode, Mode::DeferTaskrun | Mode::TaskrunFlag)
     }
 
+    /// Whether the kernel shows that something waits to be brought in.
+    pub(crate) fn shows_taskrun(&self) -> bool {
+        self.mode == Mode::TaskrunFlag
+    }
+
     /// What asks for such a ring, but for the widths of its entries.
-    pub(crate) fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> Builder<'static> {
         let mut flags = SetupFlags::empty();
         flags.set(SetupFlags::NO_SQARRAY, !self.array);
         flags.set(SetupFlags::SQ_REWIND, self.rewinding());

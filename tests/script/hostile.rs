@@ -10,7 +10,7 @@ use core::time::Duration;
 use std::time::Instant;
 
 use ringbolt::sim::{Kernel, Word};
-use ringbolt::sys::{CqeFlags, Features, SetupFlags, io_uring_cqe, io_uring_params};
+use ringbolt::sys::{Features, SetupFlags, io_uring_cqe, io_uring_params};
 use ringbolt::{Builder, LocalIoUring};
 
 use super::action::{Action, DrainFate, Fate};
@@ -20,6 +20,7 @@ use super::kinds::{Completed, Submitted};
 use super::ledger::Ledger;
 use super::op::Op;
 use super::provided::Provided;
+use super::resize::break_layout;
 use super::rings::{Queues, Rings};
 
 /// A ring, what set-up says of it, and what happens to it.
@@ -38,6 +39,10 @@ enum Step {
     Do(Action),
     /// A shared word gets a value.
     Word(Word, Value),
+    /// The head of the submission queue goes back by so many entries.
+    HeadBack(u8),
+    /// The next resize returns a field of [`FIELDS`] otherwise than it should.
+    Resized(u8, Value),
     /// A slot of the completion queue gets any bytes.
     Completion(u8, [u8; 32]),
     /// The ring of provided buffers does.
@@ -80,7 +85,10 @@ const FLAGS: u8 = 16;
 const FEATURES: u8 = 17;
 
 /// What a [`Step::Do`] starts with.
-const DO: u8 = 7;
+pub(super) const DO: u8 = 7;
+
+/// What a [`Step::HeadBack`] starts with.
+pub(super) const HEAD_BACK: u8 = 8;
 
 /// The most steps.
 const MOST_STEPS: usize = 300;
@@ -93,47 +101,11 @@ pub(crate) fn check(input: &[u8]) {
     Script::from_bytes(input).run();
 }
 
-/// The seed scripts as those of a side that is honest as yet, and one of a side that is not; with
-/// their names.
-pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
-    let seed = |script: &super::Script| {
-        let mut bytes = Vec::new();
-        script.config.write(&mut bytes);
-        // Set-up is answered truly.
-        bytes.push(0);
-        for action in &script.actions {
-            bytes.push(DO);
-            action.write(&mut bytes);
-        }
-        bytes
-    };
-    let honest = super::seeds::scripts().map(|(name, script)| (name.to_owned(), seed(&script)));
-    honest.chain([("a_wide_completion_in_the_last_slot".to_owned(), cut_completion())]).collect()
-}
-
-/// A wide completion that starts in the last slot, and others behind it.
-fn cut_completion() -> Vec<u8> {
-    let (cq, start) = (Width::Mixed, u32::MAX);
-    let config = Config { cq, entries: 2, cq_entries: 2, start, ..super::config(&[]) };
-    let mut bytes = Vec::new();
-    config.write(&mut bytes);
-    bytes.push(0);
-    for slot in 0..2 {
-        bytes.extend([2, slot]);
-        let raw = [[0; 12].as_slice(), &CqeFlags::F_32.bits().to_le_bytes()].concat();
-        bytes.extend([raw.clone(), raw].concat());
-    }
-    // Two more than there are.
-    bytes.extend([0, 5, 0, 130, DO]);
-    Action::Drain { count: 0, fate: DrainFate::End }.write(&mut bytes);
-    bytes
-}
-
 impl Value {
     fn read(bytes: &mut Bytes<'_>) -> Self {
         match bytes.below(6) {
-            0 => Self::MoreBy(i32::from(bytes.u8()) - 128),
-            1 => Self::MoreBy((i32::from(bytes.u8()) - 128) * 4),
+            0 => Self::MoreBy(near(bytes.u8())),
+            1 => Self::MoreBy(near(bytes.u8()) * 4),
             2 => Self::Is(bytes.u8().into()),
             3 => Self::Is(u32::MAX - u32::from(bytes.u8())),
             4 => Self::Is(1 << bytes.below(32)),
@@ -149,12 +121,20 @@ impl Value {
     }
 }
 
+/// A number around 0: the smaller the byte, the nearer. 0, -1, 1, -2, 2 and so on.
+fn near(byte: u8) -> i32 {
+    let half = i32::from(byte / 2);
+    if byte % 2 == 0 { half } else { -1 - half }
+}
+
 impl Step {
     fn read(bytes: &mut Bytes<'_>) -> Self {
-        match bytes.below(8) {
+        match bytes.below(10) {
             0 | 1 => Self::Word(bytes.one_of(&Word::ALL), Value::read(bytes)),
             2 => Self::Completion(bytes.u8(), bytes.array()),
             3 if bytes.below(4) == 0 => Self::Buffers(bytes.u16(), bytes.array()),
+            HEAD_BACK => Self::HeadBack(bytes.below(8) + 1),
+            9 => Self::Resized(bytes.below(FEATURES + 1), Value::read(bytes)),
             _ => Self::Do(Action::read(bytes).expect("any bytes are an action")),
         }
     }
@@ -323,7 +303,7 @@ impl Rest {
                 }
             }
             Action::AddBuffers { count, len } => {
-                self.provided.add(&rings.registrar(), *count, *len);
+                self.provided.add_blindly(&rings.registrar(), *count, *len);
             }
             _ => {}
         }
@@ -338,6 +318,14 @@ impl Rest {
             Step::Word(word, value) => {
                 let value = value.of(self.kernel.word(*word));
                 self.kernel.set_word(*word, value);
+            }
+            Step::HeadBack(count) => {
+                let head = self.kernel.word(Word::SqHead);
+                self.kernel.set_word(Word::SqHead, head.wrapping_sub((*count).into()));
+            }
+            Step::Resized(field, value) => {
+                let answers = [(*field, *value)];
+                self.kernel.answer_resize_with(move |params| answer(params, &answers));
             }
             Step::Completion(slot, bytes) => self.kernel.scribble_cqe((*slot).into(), bytes),
             Step::Buffers(at, bytes) => self.provided.scribble((*at).into(), bytes),
@@ -363,7 +351,9 @@ impl Rest {
             Action::PushAll(ops) => {
                 let entries = self.entries::<S>(ops);
                 // SAFETY: as above.
-                let _ = unsafe { queues.sq.push_all(&entries) };
+                let pushed = unsafe { queues.sq.push_all(&entries) };
+                let slots: u32 = entries.iter().map(S::width).sum();
+                assert!(pushed.is_err() || slots <= queues.sq.capacity(), "{slots} slots");
             }
             Action::Reserve { room, ops, fate } => self.reserve(queues, *room, ops, *fate),
             Action::PopBack => {
@@ -399,15 +389,21 @@ impl Rest {
         fate: Fate,
     ) {
         let entries = self.entries::<S>(ops);
+        let capacity = queues.sq.capacity();
         // SAFETY: what the entries name stays to the end.
-        let _ = unsafe { S::reserve(&mut queues.sq, room, &entries, fate) };
+        let reserved = unsafe { S::reserve(&mut queues.sq, room, &entries, fate) };
+        if let Some(Ok(_)) = reserved {
+            assert!(u32::from(room) <= capacity, "{room} slots set aside of {capacity}");
+        }
     }
 
     /// What is done to completions.
     fn take<S: Submitted, C: Completed>(&mut self, queues: &mut Queues<'_, S, C>, action: &Action) {
         match action {
             Action::Pop => {
-                queues.cq.pop().into_iter().for_each(show);
+                let popped = queues.cq.pop();
+                popped.iter().for_each(|cqe| self.provided.reclaim_blindly(cqe));
+                popped.into_iter().for_each(show);
             }
             Action::Peek => {
                 queues.cq.peek().into_iter().for_each(show);
@@ -444,6 +440,10 @@ impl Rest {
         let kernel = &self.kernel;
         let cqe = io_uring_cqe::ZEROED;
         match action {
+            Action::BreakResize(how) => {
+                let how = *how;
+                kernel.answer_resize_with(move |params| break_layout(params, how));
+            }
             Action::Fault(fault) => kernel.fail_next(*fault),
             Action::Post { .. } => drop(kernel.post(cqe)),
             Action::PostWide { .. } => drop(kernel.post_wide(cqe, [1, 2])),
@@ -456,7 +456,7 @@ impl Rest {
             Action::PublishBuffers { with_completions } => {
                 self.provided.publish(with_completions.then_some(&mut queues.cq));
             }
-            Action::Bundle { skip, bytes } => self.provided.ask((*skip).into(), *bytes),
+            Action::Bundle { count, part } => self.provided.ask((*count).into(), (*part).into()),
             _ => {}
         }
     }

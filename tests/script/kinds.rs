@@ -2,7 +2,7 @@
 
 use ringbolt::ops::Nop128;
 use ringbolt::sim::Taken;
-use ringbolt::sys::NopFlags;
+use ringbolt::sys::{NopFlags, Opcode};
 use ringbolt::{
     CqEntry, Cqe, Cqe32, CqeMixed, OneWidth, PushError, SqEntry, Sqe, Sqe128, SqeMixed,
     SubmissionQueue,
@@ -54,6 +54,7 @@ pub(crate) fn refusal<E>(error: &PushError<E>) -> Refusal {
         PushError::Full(_) => Refusal::Full,
         PushError::OpenChain(_) => Refusal::OpenChain,
         PushError::TooMany(_) => Refusal::TooMany,
+        PushError::Unusable(_) => Refusal::Unusable,
     }
 }
 
@@ -141,26 +142,30 @@ impl Submitted for Sqe128 {
 
 impl Submitted for SqeMixed {
     fn entry(op: Op, user_data: u64, buffer: *mut u8, wide_cq: bool) -> Self {
-        let Kind::Double { result } = op.kind else {
-            return Self::Narrow(op.sqe(user_data, buffer, wide_cq));
-        };
         let mut wide = op.sqe128(user_data, buffer, wide_cq);
+        let result = match op.kind {
+            Kind::Double { result } => result,
+            // Of either width, with an opcode of the other.
+            Kind::Cut { .. } | Kind::Command => return wide.into(),
+            Kind::Stray { .. } => {
+                wide.sqe.set_opcode(Opcode::NOP128);
+                return wide.sqe.into();
+            }
+            _ => return wide.sqe.into(),
+        };
         let flags = wide.sqe.flags();
         wide.sqe = Nop128::new().sqe(user_data).sqe.with_flags(flags);
         wide.sqe.set_len(u32::from_ne_bytes(i32::from(result).to_ne_bytes()));
         wide.sqe.set_op_flags(NopFlags::INJECT_RESULT.bits());
-        Self::Wide(wide)
+        wide.into()
     }
 
     fn image(&self) -> Image {
-        match self {
-            Self::Narrow(sqe) => sqe.image(),
-            Self::Wide(wide) => wide.image(),
-        }
+        if self.is_wide() { self.as_wide().image() } else { self.as_sqe().image() }
     }
 
     fn width(&self) -> u32 {
-        if matches!(self, Self::Wide(_)) { 2 } else { 1 }
+        if self.is_wide() { 2 } else { 1 }
     }
 
     fn pop_back<T>(_: &mut SubmissionQueue<'_, Self, T>) -> Option<Option<Self>> {

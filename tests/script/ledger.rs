@@ -224,7 +224,11 @@ impl Ledger {
 /// The result of an operation that is not cancelled, and whether its chain breaks of it.
 fn own_result(op: Op, told: Option<Outcome>) -> (Outcome, bool) {
     match op.kind {
-        Kind::Nop { result } | Kind::NopWithWords { result } | Kind::Double { result } => {
+        Kind::Nop { result }
+        | Kind::NopWithWords { result }
+        | Kind::Double { result }
+        | Kind::Stray { result }
+        | Kind::Cut { result } => {
             let result = to_outcome(result.into());
             (result, result.is_err())
         }
@@ -239,6 +243,7 @@ fn own_result(op: Op, told: Option<Outcome>) -> (Outcome, bool) {
             (told, told.is_err())
         }
         Kind::Unknown => (Err(INVAL), true),
+        Kind::Command => (Err(-Errno::OPNOTSUPP.raw_os_error()), true),
     }
 }
 

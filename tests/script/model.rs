@@ -55,6 +55,8 @@ pub(crate) enum Refusal {
     Full,
     OpenChain,
     TooMany,
+    /// The ring cannot be used.
+    Unusable,
 }
 
 /// What is posted and not popped.
@@ -101,6 +103,10 @@ pub(crate) struct Model {
     pub(crate) faults: VecDeque<Fault>,
     /// The polling thread sleeps.
     pub(crate) asleep: bool,
+    /// The next resize that succeeds returns a layout that cannot be right.
+    pub(crate) breaks_resize: bool,
+    /// Such a resize has made the ring unusable. Nothing else is known from then on.
+    pub(crate) is_unusable: bool,
 }
 
 impl Model {
@@ -128,7 +134,8 @@ impl Model {
             lost: 0,
             mixed: config.cq == Width::Mixed,
         };
-        Self { sq, cq, faults: VecDeque::new(), asleep: false }
+        let faults = VecDeque::new();
+        Self { sq, cq, faults, asleep: false, breaks_resize: false, is_unusable: false }
     }
 }
 
@@ -337,21 +344,30 @@ impl Completions {
         None
     }
 
-    /// Pops the next completion. Slots are given back when those seen are used up.
+    /// Pops the next completion, and gives its slots back.
     pub(crate) fn pop(&mut self) -> Option<Completion> {
-        self.pop_known().or_else(|| {
-            self.give_back();
+        let before = self.unreturned;
+        let popped = self.pop_known().or_else(|| {
             self.look();
             self.pop_known()
-        })
+        });
+        if self.unreturned != before {
+            self.give_back();
+        }
+        popped
     }
 
     /// The next completion, which stays; what only fills slots before it goes.
     pub(crate) fn peek(&mut self) -> Option<Completion> {
-        self.peek_known().or_else(|| {
+        let before = self.unreturned;
+        let next = self.peek_known().or_else(|| {
             self.look();
             self.peek_known()
-        })
+        });
+        if self.unreturned != before {
+            self.give_back();
+        }
+        next
     }
 
     fn peek_known(&mut self) -> Option<Completion> {

@@ -23,6 +23,13 @@ pub(crate) enum Kind {
     NopWithWords { result: i16 },
     /// An entry of two slots, if the queue has such.
     Double { result: i16 },
+    /// The same, made from one of 64 bytes: its opcode alone makes it wide.
+    Stray { result: i16 },
+    /// An entry of one slot, made from one of 128 bytes in a queue that has both: the opcode alone
+    /// makes it narrow.
+    Cut { result: i16 },
+    /// A command for a driver, made from one of 128 bytes with the narrow opcode, and refused.
+    Command,
     /// A read from the file.
     Read { at: u8, len: u8 },
     /// A write to the other file.
@@ -42,7 +49,8 @@ pub(crate) enum Link {
 }
 
 /// The kinds, without what they carry.
-const KINDS: [&str; 7] = ["nop", "read", "write", "words", "double", "provided", "unknown"];
+const KINDS: [&str; 10] =
+    ["nop", "read", "write", "words", "double", "provided", "unknown", "stray", "cut", "command"];
 const LINKS: [(&str, Link); 3] =
     [("alone", Link::None), ("link", Link::Soft), ("hard", Link::Hard)];
 const FLAGS: [(&str, SqeFlags); 4] = [
@@ -64,6 +72,9 @@ impl Kind {
             Self::Nop { .. } => "nop",
             Self::NopWithWords { .. } => "words",
             Self::Double { .. } => "double",
+            Self::Stray { .. } => "stray",
+            Self::Cut { .. } => "cut",
+            Self::Command => "command",
             Self::Read { .. } => "read",
             Self::Write { .. } => "write",
             Self::ReadProvided { .. } => "provided",
@@ -77,12 +88,21 @@ fn words(user_data: u64) -> [u64; 2] {
     [!user_data, user_data.swap_bytes()]
 }
 
+/// The last 64 bytes of an entry of 128.
+fn payload(user_data: u64) -> [u8; 64] {
+    let bytes = user_data.to_be_bytes();
+    core::array::from_fn(|index| bytes[index % 8].wrapping_add(bytes[index / 8]))
+}
+
 impl Op {
     pub(crate) fn read(from: &mut impl Reader) -> Result<Self> {
         let kind = match KINDS[from.choose(&KINDS)?] {
             "nop" => Kind::Nop { result: from.signed()? },
             "words" => Kind::NopWithWords { result: from.signed()? },
             "double" => Kind::Double { result: from.signed()? },
+            "stray" => Kind::Stray { result: from.signed()? },
+            "cut" => Kind::Cut { result: from.signed()? },
+            "command" => Kind::Command,
             "read" => Kind::Read { at: from.small(256)?, len: from.small(32)? },
             "write" => Kind::Write { at: from.small(256)?, len: from.small(32)? },
             "provided" => Kind::ReadProvided { at: from.small(256)?, len: from.small(32)? },
@@ -95,14 +115,16 @@ impl Op {
         let index = KINDS.iter().position(|name| *name == self.kind.name());
         to.choose(&KINDS, index.expect("a kind has a name"));
         match self.kind {
-            Kind::Nop { result } | Kind::NopWithWords { result } | Kind::Double { result } => {
-                to.signed(result);
-            }
+            Kind::Nop { result }
+            | Kind::NopWithWords { result }
+            | Kind::Double { result }
+            | Kind::Stray { result }
+            | Kind::Cut { result } => to.signed(result),
             Kind::Read { at, len } | Kind::Write { at, len } | Kind::ReadProvided { at, len } => {
                 to.small(at, 256);
                 to.small(len, 32);
             }
-            Kind::Unknown => {}
+            Kind::Unknown | Kind::Command => {}
         }
         to.one_of(&LINKS, self.link);
         to.one_of(&FLAGS, self.flags);
@@ -113,7 +135,12 @@ impl Op {
     /// file does not end.
     pub(crate) fn normal(mut self, has_doubles: bool) -> Self {
         match &mut self.kind {
-            Kind::Double { result } if !has_doubles => self.kind = Kind::Nop { result: *result },
+            Kind::Double { result } | Kind::Stray { result } | Kind::Cut { result }
+                if !has_doubles =>
+            {
+                self.kind = Kind::Nop { result: *result };
+            }
+            Kind::Command if !has_doubles => self.kind = Kind::Nop { result: 0 },
             Kind::ReadProvided { at, .. } => *at /= 2,
             _ => {}
         }
@@ -134,7 +161,11 @@ impl Op {
         let noise = user_data.rotate_left(17);
         let nop = |result: i16| Nop::new().inject_result(i32::from(result));
         let mut sqe: Sqe = match self.kind {
-            Kind::Nop { result } | Kind::Double { result } => nop(result).sqe(user_data).into(),
+            Kind::Nop { result }
+            | Kind::Double { result }
+            | Kind::Stray { result }
+            | Kind::Cut { result } => nop(result).sqe(user_data).into(),
+            Kind::Command => RawOp::new(Opcode::URING_CMD).sqe(user_data),
             Kind::NopWithWords { result } if wide_cq => {
                 nop(result).cqe32(words(user_data)).sqe(user_data).into()
             }
@@ -166,8 +197,15 @@ impl Op {
     /// The same as one of 128 bytes.
     pub(crate) fn sqe128(self, user_data: u64, buffer: *mut u8, wide_cq: bool) -> Sqe128 {
         let sqe = self.sqe(user_data, buffer, wide_cq);
-        let bytes = user_data.to_be_bytes();
-        let payload = core::array::from_fn(|index| bytes[index % 8].wrapping_add(bytes[index / 8]));
-        Sqe128 { sqe, payload }
+        Sqe128 { sqe, payload: payload(user_data) }
+    }
+
+    /// What the kernel is to find in the second slot of the entry in a mixed queue.
+    pub(crate) fn second_slot(self, user_data: u64) -> Option<[u8; 64]> {
+        match self.kind {
+            Kind::Double { .. } | Kind::Command => Some(payload(user_data)),
+            Kind::Stray { .. } => Some([0; 64]),
+            _ => None,
+        }
     }
 }

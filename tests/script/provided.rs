@@ -1,14 +1,15 @@
 //! The ring of provided buffers of a script, and its model.
 
 use core::alloc::Layout;
+use core::mem::offset_of;
 use core::ptr::NonNull;
 use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::{BTreeMap, VecDeque};
 
-use ringbolt::register::{BufferRing, Registrar};
+use ringbolt::register::{BufferRing, BufferRingFull, Registrar};
 use ringbolt::rustix::io::Errno;
-use ringbolt::sys::{BufRingFlags, CqeFlags};
-use ringbolt::{CompletionQueue, CqEntry};
+use ringbolt::sys::{BufRingFlags, CqeFlags, io_uring_buf, io_uring_cqe};
+use ringbolt::{CompletionQueue, CqEntry, Cqe};
 
 use super::config::Config;
 use super::ledger::{outcome, read};
@@ -36,8 +37,12 @@ pub(crate) struct Provided {
     /// Added and not published; published and not used up; oldest first.
     added: VecDeque<Buffer>,
     shown: VecDeque<Buffer>,
-    /// Those of the last [`CAPACITY`] published that no bundle was told of: id and length.
-    untold: VecDeque<(u16, u32)>,
+    /// Completions that were popped and that the ring was not told of, oldest first.
+    unreported: VecDeque<(Cqe, Filled)>,
+    /// Buffers that were added and whose completions were not reported.
+    out: u16,
+    /// A completion was lost: its buffer is never reported, and takes up its place.
+    has_lost: bool,
     /// Buffers used up, ever.
     used_up: u16,
     /// Where the kernel has put what, by the entry.
@@ -59,6 +64,8 @@ struct Filled {
     len: usize,
     /// The buffer is the program's again.
     last: bool,
+    /// All of the buffer is filled.
+    full: bool,
 }
 
 /// A page for the ring, and one for the buffers.
@@ -103,33 +110,59 @@ impl Provided {
             free: (0..BUFFERS).collect(),
             added: VecDeque::new(),
             shown: VecDeque::new(),
-            untold: VecDeque::new(),
+            unreported: VecDeque::new(),
+            out: 0,
+            has_lost: false,
             used_up: 0,
             filled: BTreeMap::new(),
         }
     }
 
-    /// Adds up to `count` buffers of `len` bytes, as far as there are buffers and room.
-    pub(crate) fn add(&mut self, registrar: &Registrar<'_>, count: u8, len: u8) {
-        let len = usize::from(len).clamp(1, LEN);
+    /// The ring, which is registered when it is first asked for.
+    fn ring(&mut self, registrar: &Registrar<'_>) -> &mut BufferRing {
         let flags = if self.incremental { BufRingFlags::INC } else { BufRingFlags::empty() };
-        let ring = self.ring.get_or_insert_with(|| {
-            let memory = self.memory.ring();
+        let memory = self.memory.ring();
+        self.ring.get_or_insert_with(|| {
             // SAFETY: the page stays longer than the ring, which is closed before this is
             // dropped, and nothing else uses it.
             let ring = unsafe { registrar.register_buffer_ring_in(memory, GROUP, CAPACITY, flags) };
             ring.expect("the group is free")
-        });
+        })
+    }
+
+    /// Adds up to `count` buffers of `len` bytes, as far as there are buffers. The ring refuses
+    /// those that it has no place for.
+    pub(crate) fn add(&mut self, registrar: &Registrar<'_>, count: u8, len: u8) {
+        let len = usize::from(len).clamp(1, LEN);
         for _ in 0..count {
-            if self.added.len() + self.shown.len() == usize::from(CAPACITY) {
+            if self.has_lost && self.out < CAPACITY {
+                // Debug builds may take an id for one that is in the ring.
                 return;
             }
-            let Some(id) = self.free.pop_front() else { return };
-            // SAFETY: memory of the buffer's own, which is looked at again when a completion has
-            // told that it is done with.
-            unsafe { ring.add(self.memory.buffer(id), u32::try_from(len).unwrap_or(0), id) };
+            let Some(&id) = self.free.front() else { return };
+            let added = self.add_one(registrar, id, len);
+            if self.out == CAPACITY {
+                assert_eq!(added, Err(BufferRingFull), "no place is left");
+                return;
+            }
+            assert_eq!(added, Ok(()), "{} of {CAPACITY} are out", self.out);
+            self.free.pop_front();
+            self.out += 1;
             self.added.push_back(Buffer { id, len, used: 0 });
         }
+    }
+
+    fn add_one(
+        &mut self,
+        registrar: &Registrar<'_>,
+        id: u16,
+        len: usize,
+    ) -> Result<(), BufferRingFull> {
+        let start = self.memory.buffer(id);
+        let len = u32::try_from(len).expect("a short buffer");
+        // SAFETY: memory of the buffer's own, which is looked at again when a completion has told
+        // that it is done with.
+        unsafe { self.ring(registrar).add(start, len, id) }
     }
 
     /// Publishes what was added, together with the slots of completions taken if it is told to.
@@ -142,14 +175,6 @@ impl Provided {
             ring.publish_with(completions);
         } else {
             assert_eq!(usize::from(ring.publish()), self.added.len(), "buffers new to the kernel");
-        }
-        let new = self
-            .added
-            .iter()
-            .map(|buffer| (buffer.id, u32::try_from(buffer.len).expect("a short buffer")));
-        self.untold.extend(new);
-        while self.untold.len() > usize::from(CAPACITY) {
-            self.untold.pop_front();
         }
         self.shown.append(&mut self.added);
         true
@@ -178,7 +203,8 @@ impl Provided {
         buffer.used += moved;
         let more = self.incremental && buffer.used < buffer.len;
         assert_eq!(completion.flags.contains(CqeFlags::BUF_MORE), more);
-        let filled = Filled { id: buffer.id, start, len: moved, last: !more };
+        let full = moved == buffer.len;
+        let filled = Filled { id: buffer.id, start, len: moved, last: !more, full };
         self.filled.insert(origin.user_data, filled);
         if !more {
             self.shown.pop_front();
@@ -186,53 +212,112 @@ impl Provided {
         }
     }
 
-    /// The program has popped the completion of a read, or it was lost.
-    pub(crate) fn popped(&mut self, origin: Origin) {
+    /// A completion was lost, maybe of a read into a provided buffer.
+    pub(crate) fn lost(&mut self, origin: Origin) {
+        self.has_lost |= self.filled.remove(&origin.user_data).is_some();
+    }
+
+    /// The program has popped a completion, maybe of a read into a provided buffer.
+    pub(crate) fn popped(&mut self, origin: Origin, completion: &Completion) {
         let Kind::ReadProvided { at, .. } = origin.op.kind else { return };
-        let Some(Filled { id, start, len, last }) = self.filled.remove(&origin.user_data) else {
-            return;
-        };
-        let first = self.memory.buffer(id).wrapping_add(start).cast_const();
+        let Some(filled) = self.filled.remove(&origin.user_data) else { return };
+        let first = self.memory.buffer(filled.id).wrapping_add(filled.start).cast_const();
         // SAFETY: inside the buffer, which was zeroed, and of which the kernel does not use this
         // part any more.
-        let bytes = unsafe { core::slice::from_raw_parts(first, len) };
-        assert_eq!(bytes, read(at.into(), len), "what {origin:?} has read");
-        if last {
-            self.free.push_back(id);
+        let bytes = unsafe { core::slice::from_raw_parts(first, filled.len) };
+        assert_eq!(bytes, read(at.into(), filled.len), "what {origin:?} has read");
+        let Completion { user_data, result: res, flags, .. } = *completion;
+        let cqe = Cqe::from_raw(io_uring_cqe { user_data, res, flags, ..io_uring_cqe::ZEROED });
+        self.unreported.push_back((cqe, filled));
+    }
+
+    /// Reports up to `count` completions, one by one.
+    pub(crate) fn reclaim(&mut self, count: u8) {
+        for _ in 0..count {
+            let Some((cqe, Filled { id, last, .. })) = self.unreported.pop_front() else { return };
+            let ring = self.ring.as_mut().expect("a buffer of it was used");
+            assert_eq!(ring.reclaim(&cqe), last.then_some(id), "{cqe:?}");
+            if last {
+                self.give_back(id);
+            }
         }
     }
 
-    /// Asks which buffers a completion of `bytes` bytes has filled that names the `skip`th that
-    /// was not told of, and compares.
-    pub(crate) fn bundle(&mut self, skip: u8, bytes: u16) {
-        let Some(ring) = &mut self.ring else { return };
-        if self.incremental {
-            // Not for such rings.
-            return;
+    /// A buffer is the program's again.
+    fn give_back(&mut self, id: u16) {
+        self.free.push_back(id);
+        self.out -= 1;
+    }
+
+    /// Reports up to `count` completions together, as if they were the one of a bundle, and
+    /// compares the buffers. The first `part` of these are taken from one iteration, which is then
+    /// left, and the others from another.
+    pub(crate) fn bundle(&mut self, count: u8, part: u8) {
+        // Not for incremental rings.
+        let Some(ring) = self.ring.as_mut().filter(|_| !self.incremental) else { return };
+        let shown = self.shown.iter().map(|buffer| buffer.id);
+        let popped = self.unreported.iter().map(|(_, filled)| filled.id);
+        let posted = self.filled.values().map(|filled| filled.id);
+        let in_ring: Vec<_> = shown.chain(popped).chain(posted).collect();
+        for id in (0..=BUFFERS).filter(|id| !self.has_lost && !in_ring.contains(id)) {
+            assert_eq!(ring.bundle(id, 1).next(), None, "buffer {id} is not there");
         }
-        // Entries that were overwritten since are not there, be what is there published or not.
-        let there = usize::from(CAPACITY) - self.added.len();
-        let oldest = self.untold.len().saturating_sub(there);
-        let mut visible = self.untold.iter().enumerate().skip(oldest);
-        let ids = || visible.clone().map(|(_, (id, _))| *id);
-        for id in (0..=BUFFERS).filter(|id| ids().all(|other| other != *id)) {
-            assert_eq!(ring.bundle(id, bytes.into()).next(), None, "buffer {id} is not there");
-        }
-        let Some(first) = ids().nth(skip.into()) else { return };
-        let mut left = u32::from(bytes);
-        let mut expected = Vec::new();
-        let named = visible.position(|(_, (id, _))| *id == first).expect("it is there");
-        for (index, &(id, len)) in self.untold.iter().enumerate().skip(oldest + named) {
-            if left == 0 {
+        let mut shares = Vec::new();
+        while shares.len() < count.into() {
+            let Some((_, Filled { id, len, full, .. })) = self.unreported.pop_front() else {
+                break;
+            };
+            shares.push((id, u32::try_from(len).expect("a short buffer")));
+            if !full {
+                // A bundle ends in such a buffer.
                 break;
             }
-            expected.push((index, (id, len.min(left))));
-            left -= len.min(left);
         }
-        let told: Vec<_> = ring.bundle(first, bytes.into()).collect();
-        assert!(told.iter().eq(expected.iter().map(|(_, share)| share)), "{told:?} {expected:?}");
-        if let Some((last, _)) = expected.last() {
-            self.untold.drain(..=last);
+        let (one, two) = shares.split_at(usize::from(part).min(shares.len()));
+        let bytes = |shares: &[(u16, u32)]| shares.iter().map(|(_, len)| len).sum::<u32>();
+        if let Some((first, _)) = one.first() {
+            let told: Vec<_> = ring.bundle(*first, bytes(&shares)).take(one.len()).collect();
+            assert_eq!(told, one, "the first part of {shares:?}");
+        }
+        if let Some((first, _)) = two.first() {
+            let told: Vec<_> = ring.bundle(*first, bytes(two)).collect();
+            assert_eq!(told, two, "the rest of {shares:?}");
+        }
+        shares.into_iter().for_each(|(id, _)| self.give_back(id));
+    }
+
+    /// Adds buffers to the ring of a hostile other side. Nothing is compared.
+    pub(crate) fn add_blindly(&mut self, registrar: &Registrar<'_>, count: u8, len: u8) {
+        let len = usize::from(len).clamp(1, LEN);
+        for _ in 0..count {
+            // Not one that is in the ring, by what the other side has written there.
+            let ids = self.ids();
+            let id =
+                (0..BUFFERS).find(|id| !ids.contains(id)).expect("more than there are entries");
+            if self.add_one(registrar, id, len).is_ok() {
+                self.added.push_back(Buffer { id, len, used: 0 });
+            }
+        }
+    }
+
+    /// The ids in the entries of the ring.
+    fn ids(&self) -> Vec<u16> {
+        let id = |entry: usize| {
+            let at = entry * size_of::<io_uring_buf>() + offset_of!(io_uring_buf, bid);
+            let bid = self.memory.0.as_ptr().wrapping_add(at).cast::<u16>();
+            // SAFETY: inside the page of the ring, which was zeroed, and aligned in an entry.
+            unsafe { bid.read() }
+        };
+        (0..usize::from(CAPACITY)).map(id).collect()
+    }
+
+    /// Reports a completion of a hostile other side, which may name any buffer.
+    pub(crate) fn reclaim_blindly(&mut self, cqe: &impl CqEntry) {
+        // More completions than buffers are an error that debug builds see.
+        if let Some(ring) = self.ring.as_mut().filter(|ring| !ring.is_empty()) {
+            let left = ring.len() - 1;
+            let reclaimed = ring.reclaim(cqe);
+            assert_eq!(ring.len() == left, reclaimed.is_some());
         }
     }
 
@@ -259,6 +344,7 @@ impl Provided {
         assert_eq!((ring.capacity(), ring.group()), (CAPACITY, GROUP));
         let held = u16::try_from(self.shown.len() + self.added.len()).expect("few buffers");
         assert_eq!(ring.tail(), self.used_up.wrapping_add(held), "buffers ever added");
+        assert_eq!((ring.len(), ring.is_empty()), (self.out, self.out == 0), "buffers out");
     }
 
     /// Compares the kernel's count. Nothing is on its way.

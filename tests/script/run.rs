@@ -8,7 +8,7 @@ use core::mem::MaybeUninit;
 
 use ringbolt::sim::{Fault, Kernel, Pace, Word};
 use ringbolt::sys::{Opcode, SqStatus, io_uring_cqe};
-use ringbolt::{Builder, OneThread, PushError, ResizeError, Sqe, SubmissionQueue};
+use ringbolt::{Builder, OneThread, PushError, Sqe, SubmissionQueue};
 
 use super::Script;
 use super::action::{Action, Call, DrainFate, Fate};
@@ -18,6 +18,7 @@ use super::ledger::{Ledger, file};
 use super::model::{Completion, Entry, Model, Origin, Refusal};
 use super::op::{Op, READ_FROM, WRITE_TO};
 use super::provided::Provided;
+use super::resize::check_unusable;
 use super::rings::{Queues, Rings};
 
 /// A ring and all that is known of it.
@@ -116,6 +117,9 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
 
     /// What takes the whole ring.
     fn step_of_ring(&mut self, rings: &mut Rings<S, C>, action: &Action) {
+        if self.model.is_unusable {
+            return self.try_out_ring(rings, action);
+        }
         match action {
             Action::Call(call) => self.call_ring(rings, *call),
             Action::IntoHalves => rings.take_apart(),
@@ -128,6 +132,9 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
     }
 
     fn step(&mut self, queues: &mut Queues<'_, S, C>, action: &Action) {
+        if self.model.is_unusable {
+            return self.try_out(queues, action);
+        }
         match action {
             Action::Push(op) => self.push(&mut queues.sq, *op),
             Action::PushAll(ops) => self.push_all(queues, ops),
@@ -159,6 +166,7 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
     /// What the kernel does, and buffers.
     fn step_of_kernel(&mut self, queues: &mut Queues<'_, S, C>, action: &Action) {
         match action {
+            Action::BreakResize(how) => self.break_resize(*how),
             Action::Fault(fault) => self.fault(*fault),
             Action::Post { result } => self.post(*result, false),
             Action::PostWide { result } => self.post(*result, true),
@@ -188,7 +196,8 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
                     self.model.cq.give_back();
                 }
             }
-            Action::Bundle { skip, bytes } => self.provided.bundle(*skip, *bytes),
+            Action::Reclaim(count) => self.provided.reclaim(*count),
+            Action::Bundle { count, part } => self.provided.bundle(*count, *part),
             _ => {}
         }
         self.absorb_posted();
@@ -200,10 +209,15 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
         let (origin, buffer) = self.ledger.open(op);
         let entry = S::entry(op, origin.user_data, buffer, self.config.cq != Width::Narrow);
         let (image, slots) = (entry.image(), entry.width());
+        if self.config.sq == Width::Mixed {
+            let second = op.second_slot(origin.user_data);
+            let expected = if second.is_some() { 2 } else { 1 };
+            assert_eq!((slots, image.payload), (expected, second), "{op:?}");
+        }
         (entry, Entry { image, slots, origin: Some(origin) })
     }
 
-    fn make_all(&mut self, ops: &[Op]) -> (Vec<S>, Vec<Entry>) {
+    pub(super) fn make_all(&mut self, ops: &[Op]) -> (Vec<S>, Vec<Entry>) {
         ops.iter().map(|op| self.make(*op)).unzip()
     }
 
@@ -294,7 +308,7 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
     pub(super) fn receive(&mut self, completions: impl IntoIterator<Item = Completion>) {
         for completion in completions {
             let origin = self.ledger.popped(&completion);
-            origin.into_iter().for_each(|origin| self.provided.popped(origin));
+            origin.into_iter().for_each(|origin| self.provided.popped(origin, &completion));
         }
     }
 
@@ -347,44 +361,6 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
         self.receive(expected);
     }
 
-    fn resize(&mut self, rings: &mut Rings<S, C>, entries: u8, cq_entries: u8) {
-        let Rings::Whole(ring) = rings else { return };
-        let (entries, cq) = (u32::from(entries), u32::from(cq_entries));
-        let resized = ring.resize(entries, (cq > 0).then_some(cq));
-        let sq_room = entries.next_power_of_two();
-        let cq_room = if cq > 0 { cq.next_power_of_two() } else { 2 * sq_room };
-        if entries == 0 || cq_room < sq_room {
-            assert!(matches!(resized, Err(ResizeError::Sizes(_))), "{resized:?}");
-            return;
-        }
-        if self.config.array {
-            assert_eq!(resized, Err(ResizeError::IndexArray));
-            return;
-        }
-        let Model { sq, cq, .. } = &mut self.model;
-        sq.publish();
-        cq.give_back();
-        let (queued, ready) = (sq.len(), cq.len());
-        let takes = |room, capacity, width| match width {
-            Width::Mixed if room < capacity => 0,
-            _ => room,
-        };
-        // Entries of two slots need two.
-        let single = (sq_room == 1 && self.config.sq == Width::Mixed)
-            || (cq_room == 1 && self.config.cq == Width::Mixed);
-        if queued > takes(sq_room, sq.capacity, self.config.sq)
-            || ready > takes(cq_room, cq.capacity, self.config.cq)
-        {
-            assert_eq!(resized, Err(ResizeError::TooSmall { queued, ready }));
-        } else if self.config.is_deferred() && !single {
-            assert_eq!(resized, Ok(()));
-            sq.capacity = sq_room;
-            cq.resize(cq_room);
-        } else {
-            assert!(matches!(resized, Err(ResizeError::Refused(_))), "{resized:?}");
-        }
-    }
-
     /// Where completions of what was in flight are put off, nothing completes inline: it would
     /// overtake others that have picked their buffers before.
     fn set_pace(&mut self, pace: Pace) {
@@ -434,7 +410,7 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
                 self.ledger.posted(origin, completion, posted.lost);
                 self.provided.posted(origin, &completion);
                 if posted.lost {
-                    self.provided.popped(origin);
+                    self.provided.lost(origin);
                 }
             } else if posted.lost {
                 self.ledger.lost(&completion);
@@ -443,7 +419,11 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
     }
 
     /// Compares all that can be asked without changing anything.
-    fn check(&mut self, Queues { sq, cq }: &mut Queues<'_, S, C>) {
+    fn check(&mut self, queues: &mut Queues<'_, S, C>) {
+        if self.model.is_unusable {
+            return check_unusable(queues);
+        }
+        let Queues { sq, cq } = queues;
         let Self { kernel, model: Model { sq: m, cq: n, asleep, .. }, .. } = self;
         assert_eq!((sq.len(), sq.is_empty()), (m.len(), m.len() == 0), "entries queued");
         assert_eq!((sq.room(), sq.is_full()), (m.room(), m.room() == 0), "room for entries");
@@ -464,6 +444,10 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
 
     /// Brings everything to an end, and settles the accounts.
     fn finish(&mut self, rings: &mut Rings<S, C>) {
+        if self.model.is_unusable {
+            // What is in flight keeps its memory until the ring is closed.
+            return;
+        }
         self.set_pace(Pace::Inline);
         // Each round takes entries up to a bad one, or uses up a fault, or empties the queue.
         for _ in 0..1000 {
@@ -475,7 +459,7 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
             self.kernel.poll();
             self.absorb_taken();
             self.absorb_posted();
-            self.call_ring(rings, Call::GET_EVENTS);
+            self.call_ring(rings, Call::BRING_IN);
             self.drain_to_the_end(&mut rings.queues());
             let idle = self.kernel.in_flight() == 0;
             if sound && idle && self.model.sq.len() == 0 && self.model.cq.is_idle() {

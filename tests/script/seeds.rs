@@ -17,6 +17,10 @@ const SEEDS: &[(&str, &str)] = &[
         include_str!("../data/scripts/a_buffer_is_used_up_bit_by_bit.script"),
     ),
     (
+        "a_bundle_is_found_after_other_completions",
+        include_str!("../data/scripts/a_bundle_is_found_after_other_completions.script"),
+    ),
+    (
         "a_bundle_tells_which_buffers_were_filled",
         include_str!("../data/scripts/a_bundle_tells_which_buffers_were_filled.script"),
     ),
@@ -35,6 +39,10 @@ const SEEDS: &[(&str, &str)] = &[
     (
         "a_forgotten_iteration_delivers_nothing_twice",
         include_str!("../data/scripts/a_forgotten_iteration_delivers_nothing_twice.script"),
+    ),
+    (
+        "a_full_buffer_ring_refuses",
+        include_str!("../data/scripts/a_full_buffer_ring_refuses.script"),
     ),
     (
         "a_full_queue_waits_for_a_polling_thread",
@@ -70,6 +78,12 @@ const SEEDS: &[(&str, &str)] = &[
     (
         "a_resize_that_is_refused_leaves_the_ring_as_it_was",
         include_str!("../data/scripts/a_resize_that_is_refused_leaves_the_ring_as_it_was.script"),
+    ),
+    (
+        "a_resize_with_a_wrong_layout_leaves_a_ring_that_says_so",
+        include_str!(
+            "../data/scripts/a_resize_with_a_wrong_layout_leaves_a_ring_that_says_so.script"
+        ),
     ),
     (
         "a_short_submission_keeps_the_rest",
@@ -135,6 +149,10 @@ const SEEDS: &[(&str, &str)] = &[
     (
         "slots_are_given_back_by_a_call_of_the_ring",
         include_str!("../data/scripts/slots_are_given_back_by_a_call_of_the_ring.script"),
+    ),
+    (
+        "the_opcode_alone_makes_an_entry_wide",
+        include_str!("../data/scripts/the_opcode_alone_makes_an_entry_wide.script"),
     ),
     (
         "the_slot_of_an_entry_is_not_reused_before_it_is_taken",

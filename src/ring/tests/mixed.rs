@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::{Kernel, SIZE, entry};
-use crate::entry::{Cqe, CqeMixed, Sqe128, SqeMixed};
+use crate::entry::{Cqe, CqeMixed, SqEntry, Sqe128, SqeMixed};
 use crate::ring::push_error::PushError;
 use crate::sys::{CqeFlags, Opcode, SqeFlags, io_uring_cqe};
 
@@ -20,7 +20,7 @@ fn cqe(user_data: u64, flags: CqeFlags) -> Cqe {
 fn wide(user_data: u64) -> SqeMixed {
     let mut sqe = entry(user_data);
     sqe.set_opcode(Opcode::NOP128);
-    SqeMixed::Wide(Sqe128 { sqe, payload: [0xa5; 64] })
+    Sqe128 { sqe, payload: [0xa5; 64] }.into()
 }
 
 fn narrow(user_data: u64) -> SqeMixed {
@@ -78,7 +78,7 @@ fn filler_stands_before_a_chain_and_never_in_it() {
     for start in 0..SIZE {
         let kernel = kernel(start);
         let mut sq = kernel.sq();
-        let SqeMixed::Narrow(first) = narrow(1) else { unreachable!() };
+        let first = *narrow(1).as_sqe();
         match sq.push_list(&[first.link().into(), wide(2)]) {
             Ok(()) => assert_eq!(sq.publish(), if start == SIZE - 2 { 4 } else { 3 }),
             Err(error) => panic!("{error}"),
@@ -94,7 +94,7 @@ fn an_entry_that_finds_no_room_with_its_filler_comes_back() {
     (1..4).for_each(|n| sq.push(narrow(n)).unwrap());
     sq.publish();
     // One slot is free, and it is the last.
-    assert!(matches!(sq.push(wide(9)), Err(PushError::Full(SqeMixed::Wide(_)))));
+    assert!(matches!(sq.push(wide(9)), Err(PushError::Full(entry)) if entry.is_wide()));
     assert_eq!(take_all(&kernel), [1, 2, 3]);
     sq.push(wide(9)).unwrap();
     sq.publish();

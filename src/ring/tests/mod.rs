@@ -110,6 +110,7 @@ impl<S: SqEntry, C: CqEntry> Kernel<S, C> {
             tail: theirs(at!(self, cq_tail)),
             flags: Some(ours(at!(self, cq_flags))),
             overflow: theirs(at!(self, cq_overflow)),
+            status: theirs(at!(self, cq_overflow)),
             slots: at!(self, cqes).cast(),
             mask: SIZE - 1,
         };

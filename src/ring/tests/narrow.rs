@@ -207,19 +207,81 @@ fn completions_come_once_and_in_order_across_the_wrap() {
 }
 
 #[test]
-fn a_slot_is_given_back_when_the_batch_is_used_up() {
+fn a_slot_is_given_back_with_each_entry_that_is_popped() {
     let kernel = Kernel::new(START);
     let mut cq = kernel.cq();
     assert!(kernel.post(0) && kernel.post(1) && kernel.post(2) && kernel.post(3));
     assert!(!kernel.post(4));
     assert_eq!(cq.pop().unwrap().user_data(), 0);
-    assert_eq!(get!(kernel, cq_head), START);
-    cq.publish();
     assert_eq!(get!(kernel, cq_head), START + 1);
     assert!(kernel.post(4));
     let rest: Vec<_> = core::iter::from_fn(|| cq.pop()).map(|c| c.user_data()).collect();
     assert_eq!(rest, [1, 2, 3, 4]);
     assert_eq!(get!(kernel, cq_head), START.wrapping_add(5));
+}
+
+#[test]
+fn a_queue_that_was_abandoned_leaves_the_memory_alone() {
+    let kernel = Kernel::new(START);
+    let (mut sq, mut cq) = (kernel.sq(), kernel.cq());
+    push_many(&mut sq, 0..2);
+    assert!(kernel.post(7) && kernel.post(8));
+    assert_eq!(cq.pop().unwrap().user_data(), 7);
+    let slots = get!(kernel, sqes).map(|sqe| sqe.user_data());
+    for _ in 0..2 {
+        sq.abandon();
+        cq.abandon();
+        assert!(matches!(sq.push(entry(9)), Err(PushError::Unusable(_))));
+        assert!(matches!(sq.push_list(&[entry(9); 3]), Err(PushError::Unusable(()))));
+        assert_eq!(sq.push_list(&[]), Ok(()));
+        assert_eq!((sq.publish(), sq.queued(), sq.room(), sq.rollback(false)), (0, 0, 0, 0));
+        assert!(sq.pop_back(false).is_none() && sq.status(true).is_empty());
+        sq.take_unsent(false, |_| unreachable!("nothing is there"));
+        assert!(cq.pop().is_none() && cq.peek().is_none() && !cq.set_flags(CqFlags::all()));
+        assert_eq!((cq.ready(), cq.overflow()), (0, 0));
+    }
+    assert_eq!(slots, get!(kernel, sqes).map(|sqe| sqe.user_data()));
+    assert_eq!((get!(kernel, sq_tail), get!(kernel, cq_head)), (START, START + 1));
+}
+
+#[test]
+fn a_head_that_goes_backwards_frees_no_more_slots_than_there_are() {
+    for back in 1..=SIZE {
+        let kernel = Kernel::new(START);
+        let mut sq = kernel.sq();
+        push_many(&mut sq, 0..4);
+        sq.publish();
+        kernel.take_all();
+        push_many(&mut sq, 4..6);
+        sq.publish();
+        kernel.take_all();
+        // Looks how far the kernel is.
+        assert_eq!(sq.push_list(&[entry(0); 5]), Err(PushError::TooMany(())));
+        set!(kernel, sq_head, get!(kernel, sq_head).wrapping_sub(back));
+        assert_eq!(sq.rollback(false), back);
+        let refused = sq.push_list(&[entry(9); SIZE as usize + 1]);
+        assert_eq!(refused, Err(PushError::TooMany(())), "{back} back");
+        let mut cursor = sq.cursor();
+        let room = sq.reserve(&mut cursor, SIZE as usize).map(|room| room.left());
+        assert_eq!(room.unwrap_or(0), SIZE, "{back} back");
+    }
+}
+
+#[test]
+fn what_is_unsent_is_handed_back_in_order() {
+    let kernel = Kernel::new(START);
+    let mut sq = kernel.sq();
+    for (polled, expected) in [(false, &[1, 2, 3][..]), (true, &[2, 3][..])] {
+        push_many(&mut sq, 0..2);
+        sq.publish();
+        assert_eq!(kernel.take(), Some(0));
+        push_many(&mut sq, 2..4);
+        let mut unsent = Vec::new();
+        sq.take_unsent(polled, |entry| unsent.push(entry.user_data()));
+        assert_eq!(unsent, expected);
+        kernel.take_all();
+        assert_eq!((sq.queued(), sq.room()), (0, SIZE));
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Memory {
     fn add(&self, buffers: &mut BufferRing, index: usize, bid: u16) {
         let start = self.buffers.cast::<u8>().as_ptr().wrapping_add(16 * index);
         // SAFETY: the memory stays until the test is over, and is not looked at meanwhile.
-        unsafe { buffers.add(start, 16, bid) };
+        unsafe { buffers.add(start, 16, bid) }.unwrap();
         buffers.publish();
     }
 
@@ -88,8 +88,9 @@ fn a_read_picks_the_next_buffer() {
     memory.add(&mut buffers, 0, 9);
     let cqe = read(&mut ring, 0);
     assert_eq!((cqe.result(), cqe.buffer_id(), cqe.has_more_of_buffer()), (Ok(16), Some(7), false));
+    assert_eq!(buffers.reclaim(&cqe), Some(7));
     let cqe = read(&mut ring, 5);
-    assert_eq!((cqe.result(), cqe.buffer_id()), (Ok(5), Some(9)));
+    assert_eq!((cqe.result(), buffers.reclaim(&cqe)), (Ok(5), Some(9)));
     assert_eq!(read(&mut ring, 5).result(), Err(Errno::NOBUFS));
     assert_eq!(ring.registrar().buffer_ring_head(1), Ok(2));
     let expected: Vec<u8> = (0..16).collect();
@@ -100,7 +101,8 @@ fn a_read_picks_the_next_buffer() {
     // Its entries are used again, around the end of the ring.
     for bid in 0..9 {
         memory.add(&mut buffers, 1, bid);
-        assert_eq!(read(&mut ring, 1).buffer_id(), Some(bid));
+        let cqe = read(&mut ring, 1);
+        assert_eq!(buffers.reclaim(&cqe), Some(bid));
     }
 }
 
@@ -163,9 +165,11 @@ fn registrations_that_cannot_be_are_refused() {
     assert_eq!(ring.registrar().buffer_ring_head(1), Err(Errno::NOENT));
     let unknown = Read::new(Fixed(0), core::ptr::null_mut(), 4).sqe(1).buffer_group(1);
     assert_eq!(run(&mut ring, &[unknown], 1), [(1, err(Errno::BADF))]);
-    memory.register(&ring, BufRingFlags::empty()).unwrap();
+    let buffers = memory.register(&ring, BufRingFlags::empty()).unwrap();
     let again = memory.register(&ring, BufRingFlags::empty());
     assert_eq!(again.unwrap_err(), Errno::EXIST);
-    assert_eq!(ring.registrar().unregister_buffer_ring(1), Ok(()));
-    assert_eq!(ring.registrar().unregister_buffer_ring(1), Err(Errno::NOENT));
+    assert!(ring.registrar().unregister_buffer_ring(buffers).is_ok());
+    // SAFETY: no value of the group is left.
+    let again = unsafe { ring.registrar().unregister_buffer_group(1) };
+    assert_eq!(again, Err(Errno::NOENT));
 }

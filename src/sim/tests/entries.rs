@@ -79,15 +79,28 @@ fn a_wide_entry_of_a_mixed_queue_takes_two_slots() {
 }
 
 #[test]
-fn a_wide_entry_in_the_last_slot_is_refused() {
+fn the_opcode_alone_makes_an_entry_of_a_mixed_queue_wide() {
     let kernel = Kernel::starting_at(3);
+    kernel.record_entries(true);
     let builder = IoUring::builder().simulated(&kernel).sqe_mixed().submit_all();
     let mut ring = builder.build(4).unwrap();
-    // A narrow entry with the opcode of a wide one, and no second slot.
+    // A narrow entry with the opcode of a wide one takes two slots.
     let stray: Sqe = Sqe::new(Opcode::NOP128).with_user_data(1);
-    assert_eq!(run(&mut ring, &[stray.into(), nop(2).into()], 2), [(1, err(Errno::INVAL)), (2, 0)]);
-    // The same where there is a slot behind it, and no entry to take from it.
-    assert_eq!(run(&mut ring, &[stray.into()], 1), [(1, err(Errno::INVAL))]);
+    assert_eq!(run(&mut ring, &[stray.into(), nop(2).into()], 2), [(1, 0), (2, 0)]);
+    // The payload of a narrow opcode is not carried out as an entry.
+    let wide = |opcode| {
+        let mut payload = [0; 64];
+        payload.copy_from_slice(&nop(9).to_bytes());
+        Sqe128 { sqe: Sqe::new(opcode).with_user_data(3), payload }
+    };
+    assert_eq!(run(&mut ring, &[wide(Opcode::NOP).into(), nop(4).into()], 2), [(3, 0), (4, 0)]);
+    // A command keeps its payload, by the opcode that it has in such a queue.
+    kernel.taken();
+    let command = wide(Opcode::URING_CMD).into();
+    assert_eq!(run(&mut ring, &[command], 1), [(3, err(Errno::OPNOTSUPP))]);
+    let taken = kernel.taken();
+    let last = taken.last().unwrap();
+    assert_eq!((last.sqe.opcode, last.payload.is_some()), (Opcode::URING_CMD128, true));
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::vec;
 
 use rustix::io::Errno;
 
-use super::{err, nop, push, read, reap, run, simulated};
+use super::{err, nop, push, read, reap, run, simulated, simulated_here};
 use crate::ops::Fixed;
-use crate::sim::{Kernel, Word};
-use crate::sys::{Features, SetupFlags, SqStatus};
-use crate::{BuildError, IoUring};
+use crate::sim::{Kernel, Pace, Word};
+use crate::sys::{Features, SetupFlags, SqStatus, io_uring_cqe};
+use crate::{BuildError, Cqe, IoUring, Sqe};
 
 /// Works on, whatever comes of it.
-fn work(kernel: &Kernel, ring: &mut IoUring) {
+fn work<T>(kernel: &Kernel, ring: &mut IoUring<Sqe, Cqe, T>) {
     for id in 0..12 {
         // The queue may look full.
         // SAFETY: the entry names no memory.
@@ -33,12 +33,18 @@ fn no_word_makes_either_side_panic_or_hang() {
             for value in values {
                 let kernel = Kernel::new();
                 let builder = IoUring::builder().simulated(&kernel).flags(flags);
-                let mut ring = builder.build(4).unwrap();
+                let mut ring = builder.build_local(4).unwrap();
                 work(&kernel, &mut ring);
                 kernel.set_word(word, *value);
                 if word != Word::SqTail {
                     assert_eq!(kernel.word(word), *value);
                 }
+                work(&kernel, &mut ring);
+                drop(ring);
+                // A ring that may be used by two threads.
+                let mut ring = builder.build(4).unwrap();
+                work(&kernel, &mut ring);
+                kernel.set_word(word, *value);
                 work(&kernel, &mut ring);
             }
         }
@@ -48,12 +54,17 @@ fn no_word_makes_either_side_panic_or_hang() {
 #[test]
 fn a_ring_that_was_tampered_with_touches_no_memory() {
     let mut buf = [0; 4];
-    let tamper: [fn(&Kernel); 2] = [
-        |kernel| kernel.set_word(Word::SqHead, kernel.word(Word::SqHead)),
-        |kernel| kernel.scribble_sqe(7, &[]),
+    let same = |kernel: &Kernel, word| kernel.set_word(word, kernel.word(word));
+    let tamper: [&dyn Fn(&Kernel); 6] = [
+        &|kernel| same(kernel, Word::SqHead),
+        &|kernel| same(kernel, Word::SqTail),
+        &|kernel| same(kernel, Word::CqHead),
+        &|kernel| same(kernel, Word::CqTail),
+        &|kernel| kernel.scribble_sqe(7, &[]),
+        &|kernel| kernel.scribble_cqe(7, &[]),
     ];
     for tamper in tamper {
-        let (kernel, mut ring) = simulated();
+        let (kernel, mut ring) = simulated_here();
         kernel.put_file(Fixed(0), vec![7; 4]);
         tamper(&kernel);
         assert_eq!(run(&mut ring, &[read(1, &raw mut buf)], 1), [(1, err(Errno::FAULT))]);
@@ -64,7 +75,7 @@ fn a_ring_that_was_tampered_with_touches_no_memory() {
 
 #[test]
 fn scribbled_slots_are_read_as_they_are() {
-    let (kernel, mut ring) = simulated();
+    let (kernel, mut ring) = simulated_here();
     let mut bytes = nop(0x55).to_bytes();
     push(&mut ring, &[nop(1)]);
     kernel.scribble_sqe(u32::MAX - 2, &bytes);
@@ -87,20 +98,20 @@ fn an_answer_of_set_up_can_be_anything() {
     let kernel = Kernel::new();
     let builder = IoUring::builder().simulated(&kernel);
     kernel.answer_setup_with(|params| params.sq_entries = 3);
-    assert!(matches!(builder.build(4).unwrap_err(), BuildError::Layout(_)));
+    assert!(matches!(builder.build_local(4).unwrap_err(), BuildError::Layout(_)));
     kernel.answer_setup_with(|params| params.cq_entries = 1 << 20);
-    assert!(matches!(builder.build(4).unwrap_err(), BuildError::Map(Errno::INVAL)));
+    assert!(matches!(builder.build_local(4).unwrap_err(), BuildError::Map(Errno::INVAL)));
     kernel.answer_setup_with(|params| {
         params.features = Features::empty();
         params.sq_entries = 64;
         params.sq_off.array = 16;
         params.sq_off.head = params.cq_off.tail;
     });
-    let mut ring = builder.build(4).unwrap();
+    let mut ring = builder.build_local(4).unwrap();
     work(&kernel, &mut ring);
     drop(ring);
     // It is for one set-up.
-    let mut ring = builder.build(4).unwrap();
+    let mut ring = builder.build_local(4).unwrap();
     assert_eq!(run(&mut ring, &[nop(1)], 1), [(1, 0)]);
 }
 
@@ -112,7 +123,7 @@ fn an_index_that_is_out_of_range_is_dropped() {
         params.sq_entries = 32;
         params.sq_off.array -= 64;
     });
-    let mut ring = IoUring::builder().simulated(&kernel).build(4).unwrap();
+    let mut ring = IoUring::builder().simulated(&kernel).build_local(4).unwrap();
     push(&mut ring, &[nop(1), nop(2)]);
     assert_eq!(ring.submit(), Ok(0));
     assert_eq!((ring.submission().dropped(), ring.submission().len()), (1, 1));
@@ -135,4 +146,34 @@ fn without_a_ring_nothing_happens() {
     kernel.scribble_cqe(0, &[1]);
     assert_eq!((kernel.word(Word::SqTail), kernel.poll(), kernel.in_flight()), (0, 0, 0));
     assert!(!kernel.post_filler() && !kernel.fall_asleep());
+}
+
+#[test]
+fn a_completion_that_was_forged_for_an_operation_ends_all_use_of_memory() {
+    let mut buf = [0; 4];
+    let forged = |user_data| io_uring_cqe { user_data, ..io_uring_cqe::ZEROED };
+    // While it is in flight.
+    let (kernel, mut ring) = simulated();
+    kernel.put_file(Fixed(0), vec![7; 4]);
+    kernel.set_pace(Pace::Held);
+    push(&mut ring, &[read(1, &raw mut buf)]);
+    assert_eq!(ring.submit(), Ok(1));
+    assert!(kernel.post(forged(2)) && kernel.post(forged(1)));
+    assert!(kernel.complete(0));
+    assert_eq!(reap(&mut ring), [(2, 0), (1, 0), (1, err(Errno::FAULT))]);
+    // Before it is submitted.
+    let (kernel, mut ring) = simulated();
+    kernel.put_file(Fixed(0), vec![7; 4]);
+    assert!(kernel.post(forged(1)));
+    push(&mut ring, &[nop(1), read(1, &raw mut buf)]);
+    assert_eq!(ring.submit(), Ok(2));
+    assert_eq!(reap(&mut ring), [(1, 0), (1, 0), (1, err(Errno::FAULT))]);
+    assert_eq!(buf, [0; 4]);
+    // What was taken before is nobody's.
+    let (kernel, mut ring) = simulated();
+    kernel.put_file(Fixed(0), vec![7; 4]);
+    assert!(kernel.post(forged(1)));
+    assert_eq!(reap(&mut ring), [(1, 0)]);
+    assert_eq!(run(&mut ring, &[read(1, &raw mut buf)], 1), [(1, 4)]);
+    assert_eq!(buf, [7; 4]);
 }

@@ -5,6 +5,7 @@
 
 mod buffers;
 mod chains;
+mod closing;
 mod entries;
 mod faults;
 mod hostile;
@@ -14,6 +15,7 @@ mod real;
 mod register;
 mod setup;
 mod sqpoll;
+mod threads;
 mod transfers;
 mod waits;
 
@@ -23,12 +25,19 @@ use rustix::io::Errno;
 
 use crate::ops::{Fixed, Nop, Read};
 use crate::sim::Kernel;
-use crate::{CqEntry, IoUring, SqEntry, Sqe};
+use crate::{CqEntry, IoUring, LocalIoUring, SqEntry, Sqe};
 
 /// A kernel, and a ring of 8 entries in it.
 fn simulated() -> (Kernel, IoUring) {
     let kernel = Kernel::new();
     let ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
+    (kernel, ring)
+}
+
+/// The same, with a ring that stays on this thread: a test may tamper with it.
+fn simulated_here() -> (Kernel, LocalIoUring) {
+    let kernel = Kernel::new();
+    let ring = IoUring::builder().simulated(&kernel).build_local(8).unwrap();
     (kernel, ring)
 }
 

@@ -128,16 +128,3 @@ fn cancelling_by_file_spares_what_is_on_another() {
     assert_eq!(run(&mut ring, &[cancel], 1), [(5, 0)]);
     assert_eq!(kernel.in_flight(), 1);
 }
-
-#[test]
-fn dropping_a_ring_forgets_what_is_in_flight() {
-    let (kernel, mut ring) = simulated();
-    kernel.put_file(Fixed(0), vec![7; 4]);
-    kernel.set_pace(Pace::Held);
-    let mut buf = [0; 4];
-    push(&mut ring, &[read(1, &raw mut buf)]);
-    assert_eq!(ring.submit(), Ok(1));
-    drop(ring);
-    assert_eq!((kernel.in_flight(), kernel.complete(0)), (0, false));
-    assert_eq!(buf, [0; 4]);
-}

@@ -14,7 +14,7 @@ use super::{nop, push, reap};
 use crate::ops::Read;
 use crate::sim::Kernel;
 use crate::sys::{BufRingFlags, CqeFlags, Opcode, SetupFlags, SqeFlags};
-use crate::{Cqe, IoUring, LocalIoUring, Sqe, Timespec};
+use crate::{IoUring, LocalIoUring, Sqe, Timespec};
 
 /// A generator of numbers: xorshift.
 struct Random(u64);
@@ -122,20 +122,25 @@ fn reads(
     let mut memory = vec![0; 64];
     let mut buffers = ring.registrar().register_buffer_ring(1, 4, flags).unwrap();
     let mut told = Vec::new();
+    let mut free = [0, 1, 2, 3].to_vec();
     for round in 0..12 {
-        if random.below(3) > 0 {
-            let bid = u16::try_from(round % 4).unwrap();
+        let bid = if random.below(3) > 0 { free.pop() } else { None };
+        if let Some(bid) = bid {
             let start = memory.as_mut_ptr().wrapping_add(16 * usize::from(bid));
             // SAFETY: the memory stays until the ring is gone, and is looked at between reads.
-            unsafe { buffers.add(start, u32::try_from(random.below(17)).unwrap(), bid) };
+            let added =
+                unsafe { buffers.add(start, u32::try_from(random.below(17)).unwrap(), bid) };
+            added.unwrap();
             buffers.publish();
         }
         let len = u32::try_from(random.below(12)).unwrap();
         let read = Read::new(file, core::ptr::null_mut(), len).offset(random.below(104));
         push(&mut ring, &[read.sqe(round).buffer_group(1).link(), nop(100)]);
         ring.submit_and_wait(2).unwrap();
-        let tell = |cqe: Cqe| (cqe.user_data(), cqe.raw_result(), cqe.flags());
-        told.extend(ring.completion().drain().map(tell));
+        for cqe in ring.completion().drain() {
+            free.extend(buffers.reclaim(&cqe));
+            told.push((cqe.user_data(), cqe.raw_result(), cqe.flags()));
+        }
     }
     told.push((
         memory.iter().fold(0, |sum, byte| u64::wrapping_mul(sum, 31).wrapping_add((*byte).into())),

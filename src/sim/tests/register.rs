@@ -1,5 +1,6 @@
 //! Probing and resizing.
 
+use std::string::ToString as _;
 use std::vec::Vec;
 
 use rustix::io::Errno;
@@ -8,7 +9,7 @@ use super::{nop, push, reap, run, simulated};
 use crate::ops::Nop;
 use crate::sim::{self, Kernel};
 use crate::sys::{Opcode, RegisterOp, io_uring_cqe, io_uring_params};
-use crate::{IoUring, ResizeError};
+use crate::{IoUring, PushError, ResizeError};
 
 #[test]
 fn the_probe_tells_what_is_carried_out() {
@@ -71,6 +72,26 @@ fn a_ring_cannot_be_resized_to_less_than_there_is() {
     assert_eq!(ring.submit(), Ok(4));
     assert_eq!(reap(&mut ring).len(), 4);
     ring.resize(2, None).unwrap();
+}
+
+#[test]
+fn a_resize_with_a_layout_that_cannot_be_right_makes_the_ring_unusable() {
+    let kernel = Kernel::new();
+    let mut ring = deferred(&kernel);
+    push(&mut ring, &[nop(1)]);
+    kernel.post(io_uring_cqe::ZEROED);
+    kernel.answer_resize_with(|params| params.sq_off.tail += 1);
+    // One that fails is not answered in another way.
+    assert_eq!(ring.resize(0, None).map_err(|error| error.to_string().is_empty()), Err(false));
+    assert!(matches!(ring.resize(8, None), Err(ResizeError::Layout(_))));
+    let pushed = ring.submission().push_safe(Nop::new().sqe(2));
+    assert!(matches!(pushed, Err(PushError::Unusable(_))));
+    assert_eq!(ring.submit().map_err(|error| error.errno), Err(Errno::STALE));
+    assert_eq!(ring.wait(1), Err(Errno::STALE));
+    // The kernel has the entry: it does not come back.
+    assert!(ring.submission().pop_back().is_none() && ring.submission().rollback() == 0);
+    assert!(ring.completion().pop().is_none());
+    assert_eq!(ring.resize(8, None), Err(ResizeError::Unusable(Errno::STALE)));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Setting up, closing, and who keeps whom alive.
 
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::io::{Errno, FdFlags};
 
 use super::{nop, push, reap, run, simulated};
 use crate::sim::table::find;
 use crate::sim::{self, Kernel, Word};
-use crate::sys::{EnterFlags, Features, SetupFlags};
+use crate::sys::{EnterFlags, Features};
 use crate::{BuildError, IoUring};
 
 #[test]
@@ -75,8 +77,10 @@ fn a_failed_set_up_is_told_once() {
 fn what_the_kernel_does_not_know_is_einval() {
     let kernel = Kernel::new();
     let builder = IoUring::builder().simulated(&kernel);
-    for flags in [SetupFlags::IOPOLL, SetupFlags::from_bits_retain(1 << 30)] {
-        let error = builder.clone().flags(flags).build(8).unwrap_err();
+    // SAFETY: this kernel, which does not know the bit, makes no ring with it.
+    let unknown = unsafe { builder.clone().unknown_flags(1 << 30) };
+    for builder in [builder.iopoll(), unknown] {
+        let error = builder.build(8).unwrap_err();
         assert!(matches!(error, BuildError::Invalid { .. }), "{error:?}");
     }
 }
@@ -140,4 +144,22 @@ fn debug_tells_how_it_stands() {
     push(&mut ring, &[nop(1)]);
     let text = std::format!("{kernel:?}");
     assert!(text.contains("Kernel") && text.contains("sq_head: 4294967293"), "{text}");
+}
+
+#[test]
+fn a_ring_has_a_descriptor_to_borrow() {
+    let [(_one, ring), (_two, other)] = [simulated(), simulated()];
+    let number = ring.as_raw_fd();
+    assert_eq!(ring.as_fd().as_raw_fd(), number, "the same each time");
+    if cfg!(miri) {
+        return;
+    }
+    assert_ne!(other.as_raw_fd(), number);
+    let flags = rustix::io::fcntl_getfd(&ring).unwrap();
+    assert!(flags.contains(FdFlags::CLOEXEC));
+    let mut poll = [PollFd::new(&ring, PollFlags::IN)];
+    assert_eq!(rustix::event::poll(&mut poll, Some(&Timespec::default())), Ok(0));
+    // It is of the program's rings only; the real kernel does not take it for one.
+    let attached = IoUring::builder().attach_wq(&ring).build(4);
+    assert!(attached.is_err());
 }

@@ -12,7 +12,7 @@ use crate::sim::Kernel;
 use crate::sys::SqStatus;
 use crate::{Builder, IoUring};
 
-fn polled(kernel: &Kernel) -> Builder {
+fn polled(kernel: &Kernel) -> Builder<'static> {
     IoUring::builder().simulated(kernel).sqpoll(0)
 }
 

@@ -141,7 +141,8 @@ bitflags! {
         /// Changes the `user_data` of an earlier poll. Since Linux 5.13.
         #[doc(alias = "IORING_POLL_UPDATE_USER_DATA")]
         const UPDATE_USER_DATA = 1 << 2;
-        /// Level-triggered, as `epoll(7)` is by default. Since Linux 6.0.
+        /// Level-triggered, as `epoll(7)` is by default. It is in the header, and kernels refuse it
+        /// with `EINVAL` (tried: 6.18): polls are edge-triggered. Since Linux 6.0.
         #[doc(alias = "IORING_POLL_ADD_LEVEL")]
         const ADD_LEVEL = 1 << 3;
         const _ = !0;

@@ -74,7 +74,12 @@ bitflags! {
         /// The kernel provides the memory; the program maps it. Since Linux 6.4.
         #[doc(alias = "IOU_PBUF_RING_MMAP")]
         const MMAP = 1 << 0;
-        /// A buffer is used up piece by piece instead of all at once. Since Linux 6.12.
+        /// A buffer is used up piece by piece instead of all at once.
+        ///
+        /// What meets the end of a buffer is cut there. The rest of a stream goes into the next
+        /// buffer; the rest of a datagram is lost, and a receive that is not of messages does not
+        /// report it. `min_left` of [`io_uring_buf_reg`](crate::io_uring_buf_reg) prevents that.
+        /// Since Linux 6.12.
         #[doc(alias = "IOU_PBUF_RING_INC")]
         const INC = 1 << 1;
         const _ = !0;

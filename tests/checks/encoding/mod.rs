@@ -61,7 +61,7 @@ pub(crate) fn check(input: &[u8]) {
     let sqe = entries::with_common(entry.sqe, &mut expected, &mut bytes);
     assert_eq!(sqe.to_bytes()[..], expected[..64], "{printed} and its common fields");
     let wide = Sqe128 { sqe, payload: entry.payload };
-    for shape in [&sqe as &dyn Debug, &wide, &SqeMixed::Narrow(sqe), &SqeMixed::Wide(wide)] {
+    for shape in [&sqe as &dyn Debug, &wide, &SqeMixed::from(sqe), &SqeMixed::from(wide)] {
         assert!(format!("{shape:?}").contains(&format!("{:?}", sqe.opcode())), "{shape:?}");
     }
     entries::fields(&mut bytes);

@@ -160,19 +160,17 @@ pub(super) const WAITING: &[Make] = &[
 
 pub(super) const TABLES: &[Make] = &[
     |b, tag| {
-        let (which, other, slot, opcode) = (b.below(5), b.u64(), b.u32(), b.u8());
+        let (which, other, slot, opcode) = (b.below(4), b.u64(), b.u32(), b.u8());
         let (flags, all, also) = (b.u32(), b.bool(), b.bool());
-        let file = &files::opened()[0];
         let code = u32::from(opcode);
         let none = on_none(Opcode::ASYNC_CANCEL, tag);
         let (op, want, said) = match which {
             0 => (AsyncCancel::of_user_data(other), none.addr(other), 0),
-            1 => (AsyncCancel::of_file(file), none.fd(file.as_raw_fd()), 1 << 1),
-            2 => {
+            1 => {
                 let want = none.put(4, slot.to_ne_bytes());
                 (AsyncCancel::of_fixed(Fixed(slot)), want, 1 << 1 | 1 << 3)
             }
-            3 => (AsyncCancel::of_opcode(Opcode::from_raw(opcode)), none.len(code), 1 << 5),
+            2 => (AsyncCancel::of_opcode(Opcode::from_raw(opcode)), none.len(code), 1 << 5),
             _ => (AsyncCancel::any(), none, 1 << 2),
         };
         let (mut op, mut want) = (op.flags(CancelFlags::from_bits_retain(flags)), want);
@@ -185,6 +183,21 @@ pub(super) const TABLES: &[Make] = &[
             (want, said) = (want.len(code), said | 1 << 5);
         }
         Made::new(&op, widened(op.sqe(tag)), want.op_flags(said))
+    },
+    |b, tag| {
+        let (flags, opcode, all, also) = (b.u32(), b.u8(), b.bool(), b.bool());
+        let file = &files::opened()[0];
+        let mut op = AsyncCancel::of_file(file).flags(CancelFlags::from_bits_retain(flags));
+        let mut want = on_none(Opcode::ASYNC_CANCEL, tag).fd(file.as_raw_fd());
+        let mut said = flags | 1 << 1;
+        if all {
+            (op, said) = (op.all(), said | 1);
+        }
+        if also {
+            op = op.opcode(Opcode::from_raw(opcode));
+            (want, said) = (want.len(u32::from(opcode)), said | 1 << 5);
+        }
+        Made::new(&op, op.sqe(tag), want.op_flags(said))
     },
     |b, tag| {
         let (start, len, count, group, id) = (pointer(b), b.u32(), b.u16(), b.u16(), b.u16());

@@ -220,7 +220,7 @@ fn cancel(m: &mut Maker<'_>) -> (Sqe, Kind) {
     let op = match m.arguments.below(5) {
         0 => AsyncCancel::any(),
         1 => AsyncCancel::any().all(),
-        2 => AsyncCancel::of_file(&m.world.pipe.0).all(),
+        2 => return plain(AsyncCancel::of_file(&m.world.pipe.0).all().sqe(m.id)),
         3 => AsyncCancel::of_opcode(m.arguments.one_of(&[Opcode::READ, Opcode::POLL_ADD])),
         _ => AsyncCancel::of_user_data(m.other),
     };

@@ -122,7 +122,7 @@ fn serve(
             let (mut submission, mut completion) = ring.split();
             for cqe in completion.drain() {
                 let (index, len) = received(&cqe);
-                let Some(id) = cqe.buffer_id().filter(|_| cqe.has_more()) else {
+                let Some(id) = buffers.reclaim(&cqe).filter(|_| cqe.has_more()) else {
                     failed(cqe.raw_result())
                 };
                 let message = room.get(usize::from(id)).expect("one of them").as_ptr();

@@ -89,5 +89,5 @@ const fn reply_flags() -> SendFlags {
 unsafe fn provide(buffers: &mut BufferRing, room: &'static [Cell<Message>], id: u16) {
     let start = room.get(usize::from(id)).expect("one of them").as_ptr().cast();
     // SAFETY: so long, and there for ever; the rest is the caller's promise.
-    unsafe { buffers.add(start, LEN, id) };
+    unsafe { buffers.add(start, LEN, id) }.expect("a place in the ring");
 }

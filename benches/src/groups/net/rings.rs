@@ -135,7 +135,7 @@ pub(super) fn enter_multishot(case: &mut Case<'_>, channels: Channels) -> Result
                     wait_ours(&mut ring, left);
                     let mut completion = ring.completion();
                     for cqe in completion.drain() {
-                        let Some(id) = cqe.buffer_id().filter(|_| cqe.has_more()) else {
+                        let Some(id) = buffers.reclaim(&cqe).filter(|_| cqe.has_more()) else {
                             failed(cqe.raw_result())
                         };
                         numbers.complete(cqe.raw_result(), incoming, u64::from(id));

@@ -12,10 +12,10 @@ use std::time::Instant;
 use ringbolt::ops::{Nop, Send};
 use ringbolt::register::BufferRingOptions;
 use ringbolt::sys::{
-    Opcode, SetupFlags, SharedPtr, SqStatus, SqeFlags, buf_ring_head, io_uring_buf, io_uring_cqe,
-    io_uring_sqe, sqe_addr,
+    CqeFlags, Opcode, SetupFlags, SharedPtr, SqStatus, SqeFlags, buf_ring_head, io_uring_buf,
+    io_uring_cqe, io_uring_sqe, sqe_addr,
 };
-use ringbolt::{IoUring, Sqe, SubmissionQueue};
+use ringbolt::{Cqe, IoUring, Sqe, SubmissionQueue};
 use rustix::stdio::stdin;
 
 use crate::contest::{Case, Contest, Who};
@@ -253,15 +253,19 @@ fn add_buffers(case: &mut Case<'_>) {
     let ring = IoUring::new(1).expect("a ring");
     let options = BufferRingOptions::default();
     let mut bufs = ring.registrar().register_buffer_ring(1, count, options).expect("a group");
+    // As the kernel names a buffer.
+    let flags = CqeFlags::BUFFER;
+    let named = Cqe::from_raw(io_uring_cqe { flags, ..io_uring_cqe::ZEROED });
     case.enter(Who::Ringbolt, move |turns| {
         // The group goes with the ring.
         let _ring = &ring;
         for _ in 0..turns {
             for bid in 0..count {
                 // SAFETY: nothing on the ring picks a buffer.
-                unsafe { bufs.add(nowhere(), LEN, bid) };
+                unsafe { bufs.add(nowhere(), LEN, bid) }.expect("room");
             }
             bufs.publish();
+            (0..count).for_each(|_| assert!(bufs.reclaim(&named).is_some()));
         }
     });
     case.enter(Who::Floor, raw_buffers(count));

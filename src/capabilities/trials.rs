@@ -1,0 +1,290 @@
+//! What the kernel answers to calls that have no effect, where it has no answer of its own.
+
+use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
+use rustix::io::Errno;
+
+use crate::build_error::{BuildError, SystemCall, policy};
+use crate::entry::Sqe;
+use crate::errno::errno_of_call;
+use crate::register::{Probe, Registrar};
+use crate::submit::EnterArg;
+use crate::sys::{
+    self, BufRingFlags, EnterFlags, Features, Opcode, RegisterOp, SetupFlags, SqeFlags,
+    io_uring_params,
+};
+use crate::uring::LocalIoUring;
+
+use super::{NOWHERE, Variant};
+
+/// The set-up flags with which a ring can be made, each together with what it needs.
+pub(super) fn try_setup_flags() -> SetupFlags {
+    type F = SetupFlags;
+    let mut known = F::empty();
+    for flag in F::all().iter() {
+        let companions = match flag {
+            F::SQ_AFF => F::SQPOLL,
+            F::TASKRUN_FLAG => F::COOP_TASKRUN,
+            F::DEFER_TASKRUN => F::SINGLE_ISSUER,
+            F::REGISTERED_FD_ONLY => F::NO_MMAP,
+            F::HYBRID_IOPOLL => F::IOPOLL,
+            F::SQ_REWIND => F::NO_SQARRAY,
+            _ => F::empty(),
+        };
+        if can_set_up(flag.union(companions)) {
+            known |= flag;
+        }
+    }
+    known
+}
+
+/// The flags with which the kernel can be entered to no purpose.
+pub(super) fn try_enter_flags(ring: &mut LocalIoUring) -> Result<EnterFlags, BuildError> {
+    type F = EnterFlags;
+    let mut known = F::GETEVENTS | F::SQ_WAKEUP | F::SQ_WAIT;
+    let features = ring.features();
+    known.set(F::EXT_ARG, features.contains(Features::EXT_ARG));
+    known.set(F::NO_IOWAIT, features.contains(Features::NO_IOWAIT));
+    known.set(F::REGISTERED_RING, ring.is_fd_registered());
+    let mut completion = ring.completion();
+    let mut knows = |flags, arg| knows(SystemCall::Enter, completion.wait_with(0, flags, arg));
+    known.set(F::ABS_TIMER, knows(F::ABS_TIMER, EnterArg::None)?);
+    // Without a region registered, this is a bad address where the flag is known.
+    let registered = EnterArg::Registered { offset: 0 };
+    known.set(F::EXT_ARG_REG, knows(F::empty(), registered)?);
+    Ok(known)
+}
+
+/// The flags that entries can have, by what came with them.
+pub(super) fn try_sqe_flags(features: Features, ops: Option<&Probe>) -> SqeFlags {
+    type F = SqeFlags;
+    let has = |opcode| ops.is_some_and(|probe| probe.supports(opcode));
+    let mut known = F::FIXED_FILE | F::IO_DRAIN | F::IO_LINK | F::IO_HARDLINK;
+    known.set(F::ASYNC, has(Opcode::READ));
+    known.set(F::BUFFER_SELECT, has(Opcode::PROVIDE_BUFFERS));
+    known.set(F::CQE_SKIP_SUCCESS, features.contains(Features::CQE_SKIP));
+    known
+}
+
+/// How many arguments a register operation says it has, so that it gets as far as its memory.
+fn arguments(op: RegisterOp) -> u32 {
+    match op {
+        RegisterOp::REGISTER_FILES2
+        | RegisterOp::REGISTER_FILES_UPDATE2
+        | RegisterOp::REGISTER_BUFFERS2
+        | RegisterOp::REGISTER_BUFFERS_UPDATE => 32,
+        RegisterOp::REGISTER_IOWQ_AFF => 8,
+        RegisterOp::REGISTER_IOWQ_MAX_WORKERS => 2,
+        RegisterOp::REGISTER_FILE_ALLOC_RANGE
+        | RegisterOp::REGISTER_CLOCK
+        | RegisterOp::REGISTER_QUERY
+        | RegisterOp::REGISTER_ZCRX_CTRL => 0,
+        _ => 1,
+    }
+}
+
+/// The register operations that are not `EINVAL`.
+pub(super) fn try_register_ops(
+    ring: Registrar<'_>,
+    ops: Option<&Probe>,
+) -> Result<u64, BuildError> {
+    let is_known = |answer| knows(SystemCall::Register, answer);
+    let mut known = 0;
+    for (_, op) in RegisterOp::ALL {
+        let has_op = match *op {
+            // As old as rings are.
+            RegisterOp::REGISTER_BUFFERS
+            | RegisterOp::UNREGISTER_BUFFERS
+            | RegisterOp::REGISTER_FILES
+            | RegisterOp::UNREGISTER_FILES => true,
+            RegisterOp::REGISTER_PROBE => ops.is_some(),
+            RegisterOp::REGISTER_PERSONALITY | RegisterOp::UNREGISTER_PERSONALITY => {
+                // Came with the probe, and takes no memory.
+                ops.is_some()
+            }
+            // What takes no argument answers that there is nothing to undo.
+            RegisterOp::UNREGISTER_EVENTFD | RegisterOp::REGISTER_ENABLE_RINGS => {
+                is_known(ring.try_at(*op, 0, 0))?
+            }
+            // A trial would reset which CPUs the workers of the thread run on, and succeed. It came
+            // with its counterpart, which a bad address keeps from having an effect.
+            RegisterOp::UNREGISTER_IOWQ_AFF => {
+                let set = RegisterOp::REGISTER_IOWQ_AFF;
+                is_known(ring.try_at(set, NOWHERE, arguments(set)))?
+            }
+            RegisterOp::REGISTER_SEND_MSG_RING => {
+                is_known(Registrar::try_without_ring(*op, NOWHERE, 1))?
+            }
+            // Looks at the card, the ring and the caller first. It came with its operation.
+            RegisterOp::REGISTER_ZCRX_IFQ => {
+                ops.is_some_and(|probe| probe.supports(Opcode::RECV_ZC))
+            }
+            other => is_known(ring.try_at(other, NOWHERE, arguments(other)))?,
+        };
+        known |= u64::from(has_op) << op.as_raw();
+    }
+    Ok(known)
+}
+
+/// The variants that the kernel knows.
+pub(super) fn try_variants(ring: &mut LocalIoUring, features: Features) -> Result<u32, BuildError> {
+    let mut known = 0;
+    for variant in Variant::ALL {
+        let is_known = match variant.trial() {
+            Some(sqe) => {
+                let result =
+                    carry_out(ring, sqe).or_else(|errno| refused(SystemCall::Enter, Err(errno)))?;
+                !matches!(result, Err(Errno::INVAL | Errno::PERM | Errno::ACCESS))
+            }
+            None => match variant {
+                Variant::Bundles => features.contains(Features::RECVSEND_BUNDLE),
+                Variant::MinWait => features.contains(Features::MIN_TIMEOUT),
+                _ => has_incremental_buffers(ring.registrar())?,
+            },
+        };
+        if is_known {
+            known |= variant.bit();
+        }
+    }
+    Ok(known)
+}
+
+/// Whether a buffer ring can be made whose buffers are used up bit by bit.
+fn has_incremental_buffers(ring: Registrar<'_>) -> Result<bool, BuildError> {
+    let made = ring.register_buffer_ring(0, 1, BufRingFlags::INC);
+    match made {
+        Ok(buffers) => {
+            let ended = ring.unregister_buffer_ring(buffers).map_err(|error| error.errno);
+            knows(SystemCall::Register, ended.map(|()| 0))
+        }
+        Err(errno) => knows(SystemCall::Register, Err::<u32, _>(errno)).map(|_| false),
+    }
+}
+
+/// Whether `io_uring_enter(2)` is let through at all.
+pub(super) fn can_enter(ring: &LocalIoUring) -> Result<(), BuildError> {
+    let (fd, null) = (ring.as_raw_fd(), core::ptr::null());
+    // SAFETY: nothing is submitted, and there is no argument.
+    let entered = unsafe { sys::io_uring_enter(fd, 0, 0, EnterFlags::empty(), null, 0) };
+    refused(SystemCall::Enter, entered.map(drop).map_err(errno_of_call))
+}
+
+/// Whether the kernel knows what it answered: not if that is `EINVAL`. An error if the answer is
+/// not the kernel's own.
+fn knows<T>(call: SystemCall, answer: Result<T, Errno>) -> Result<bool, BuildError> {
+    match answer {
+        Err(errno) if policy(errno) => Err(BuildError::CallRefused { call, errno }),
+        answer => Ok(answer.err() != Some(Errno::INVAL)),
+    }
+}
+
+/// The answer of a register operation, or `None` if the error is one of `unknown`, which older
+/// kernels give.
+pub(super) fn unless_unknown<T>(
+    answer: Result<T, Errno>,
+    unknown: &[Errno],
+) -> Result<Option<T>, BuildError> {
+    match answer {
+        Err(errno) if unknown.contains(&errno) => Ok(None),
+        answer => refused(SystemCall::Register, answer).map(Some),
+    }
+}
+
+/// The answer of a call that does not fail.
+pub(super) fn refused<T>(call: SystemCall, answer: Result<T, Errno>) -> Result<T, BuildError> {
+    answer.map_err(|errno| BuildError::CallRefused { call, errno })
+}
+
+/// What a trial came to.
+fn carry_out(ring: &mut LocalIoUring, sqe: Sqe) -> Result<Result<u32, Errno>, Errno> {
+    // SAFETY: an entry of `Variant::trial`, which names no memory that there is, and no descriptor.
+    unsafe { ring.submission().push(sqe) }.map_err(|_| Errno::AGAIN)?;
+    let mut outcome = None;
+    loop {
+        match ring.submit_and_wait(1) {
+            Err(error) if error.errno != Errno::INTR => return Err(error.errno),
+            _ => {}
+        }
+        // A signal ends the wait before there is one.
+        let Some(cqe) = ring.completion().pop() else { continue };
+        // A zero-copy send has a second one, which tells nothing.
+        let outcome = *outcome.get_or_insert(cqe.result());
+        if !cqe.has_more() {
+            return Ok(outcome);
+        }
+    }
+}
+
+/// Whether a ring can be made with `flags`, or fails for another reason than their being unknown.
+fn can_set_up(flags: SetupFlags) -> bool {
+    let mut params = io_uring_params { flags, ..io_uring_params::ZEROED };
+    // With CQSIZE, and ignored otherwise.
+    params.cq_entries = 2;
+    // With ATTACH_WQ: a descriptor that is not open, and not one that is no ring.
+    params.wq_fd = u32::MAX;
+    // SAFETY: `params` is valid for reads and writes. Memory of ours, NO_MMAP is told to find at
+    // address 0, where there is none.
+    match unsafe { sys::io_uring_setup(1, &mut params) } {
+        Ok(fd) => {
+            // SAFETY: set-up just made the descriptor, and nobody else knows it. An index instead
+            // is returned only with memory of ours, and there is none.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            true
+        }
+        Err(errno) => errno_of_call(errno) != Errno::INVAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::println;
+
+    use crate::capabilities::{first_bits, low};
+    use crate::sys::io_uring_query_opcode;
+    use crate::{IoUring, register};
+
+    /// Goal: trials come to what the kernel says. Method: both, on a kernel that can be asked.
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri makes no system calls")]
+    fn trials_agree_with_the_kernels_own_word() {
+        let Ok(answer) = register::query::<io_uring_query_opcode>() else {
+            println!("skipped: kernel lacks IORING_REGISTER_QUERY (needs 6.18)");
+            return;
+        };
+        let mut ring = IoUring::local(1).unwrap();
+        let ops = ring.registrar().probe().ok();
+        let says = SetupFlags::from_bits_retain(low(answer.ring_setup_flags));
+        assert_eq!(try_setup_flags(), says);
+        let says = EnterFlags::from_bits_retain(low(answer.enter_flags));
+        assert_eq!(try_enter_flags(&mut ring), Ok(says));
+        let features = ring.features();
+        assert_eq!(u64::from(features.bits()), answer.feature_flags);
+        let says = u64::from(try_sqe_flags(features, ops.as_ref()).bits());
+        assert_eq!(says, answer.sqe_flags);
+
+        let says = first_bits(answer.nr_register_opcodes);
+        let tried = try_register_ops(ring.registrar(), ops.as_ref()).unwrap();
+        for (name, op) in RegisterOp::ALL {
+            let bit = 1 << op.as_raw();
+            assert_eq!(tried & bit, says & bit, "{name}");
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri makes no system calls")]
+    fn trials_leave_the_ring_as_it_was() {
+        let Ok(mut ring) = IoUring::local(1) else {
+            println!("skipped: this process cannot make a ring");
+            return;
+        };
+        let ops = ring.registrar().probe().ok();
+        let features = ring.features();
+        let first = try_variants(&mut ring, features);
+        try_register_ops(ring.registrar(), ops.as_ref()).unwrap();
+        assert_eq!(try_variants(&mut ring, features), first);
+        assert!(ring.completion().is_empty() && ring.submission().is_empty());
+        assert_eq!(ring.registrar().unregister_files(), Err(Errno::NXIO));
+        assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO));
+        assert_eq!(ring.registrar().unregister_eventfd(), Err(Errno::NXIO));
+    }
+}

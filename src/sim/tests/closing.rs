@@ -1,0 +1,126 @@
+//! What is in flight when a ring is closed.
+
+use core::time::Duration;
+use std::vec;
+
+use super::{nop, push, read, reap, run, simulated};
+use crate::IoUring;
+use crate::ops::{Fixed, Read, Timeout};
+use crate::register::BufferRingOptions;
+use crate::sim::{Kernel, Pace};
+use crate::time::Timespec;
+
+/// A kernel whose operations are held, with a file of sevens.
+fn holding() -> Kernel {
+    let kernel = Kernel::new();
+    kernel.put_file(Fixed(0), vec![7; 4]);
+    kernel.set_pace(Pace::Held);
+    kernel
+}
+
+#[test]
+fn closing_a_ring_does_not_end_what_is_in_flight() {
+    let kernel = holding();
+    let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
+    let mut bufs = [[0; 4]; 3];
+    let [one, two, three] = &mut bufs;
+    push(&mut ring, &[read(1, one), read(2, two).link(), read(3, three)]);
+    assert_eq!(ring.submit(), Ok(3));
+    drop(ring);
+    assert_eq!(kernel.in_flight(), 2);
+    assert!(kernel.complete(1));
+    // What was linked to it does not start any more.
+    assert_eq!(kernel.in_flight(), 1);
+    assert!(kernel.complete(0) && !kernel.complete(0));
+    assert_eq!((kernel.in_flight(), kernel.finish_closing()), (0, 0));
+    assert_eq!(bufs, [[7; 4], [7; 4], [0; 4]]);
+}
+
+#[test]
+fn what_a_closed_ring_has_in_flight_is_cancelled_in_the_end() {
+    let kernel = holding();
+    let mut buf = [0; 4];
+    for rings in 1..3 {
+        for _ in 0..rings {
+            let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
+            push(&mut ring, &[read(1, &raw mut buf), nop(2)]);
+            assert_eq!(ring.submit(), Ok(2));
+        }
+        assert_eq!((kernel.in_flight(), kernel.finish_closing()), (rings, rings));
+        assert_eq!((kernel.in_flight(), kernel.complete(0)), (0, false));
+    }
+    assert_eq!(buf, [0; 4]);
+}
+
+#[test]
+fn the_next_ring_works_while_another_one_is_closing() {
+    let kernel = holding();
+    let (mut old, mut new) = ([0; 4], [0; 4]);
+    let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
+    push(&mut ring, &[read(1, &raw mut old)]);
+    assert_eq!(ring.submit(), Ok(1));
+    drop(ring);
+    let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
+    push(&mut ring, &[read(1, &raw mut new)]);
+    assert_eq!((ring.submit(), kernel.in_flight()), (Ok(1), 2));
+    // The older first; it is not reported to the new ring.
+    assert!(kernel.complete(0));
+    assert_eq!((reap(&mut ring), old, new), (vec![], [7; 4], [0; 4]));
+    kernel.set_pace(Pace::WhenWaited);
+    assert_eq!(run(&mut ring, &[], 1), [(1, 4)]);
+}
+
+#[test]
+fn timeouts_end_with_their_ring() {
+    let (kernel, mut ring) = simulated();
+    let time = Timespec::new(1, 0);
+    push(&mut ring, &[Timeout::new(&raw const time).sqe(1)]);
+    assert_eq!((ring.submit(), kernel.in_flight()), (Ok(1), 1));
+    drop(ring);
+    assert_eq!(kernel.in_flight(), 0);
+    kernel.advance(Duration::from_secs(2));
+}
+
+#[test]
+fn a_kernel_without_handles_lets_go_of_everything() {
+    let kernel = holding();
+    let mut buf = [0; 4];
+    let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
+    push(&mut ring, &[read(1, &raw mut buf)]);
+    assert_eq!(ring.submit(), Ok(1));
+    drop(kernel);
+    drop(ring);
+    assert_eq!(buf, [0; 4]);
+}
+
+#[test]
+fn the_memory_of_a_buffer_ring_stays_while_either_side_has_it() {
+    let (kernel, ring) = simulated();
+    let options = BufferRingOptions::default();
+    let dropped = ring.registrar().register_buffer_ring(0, 8, options).unwrap();
+    drop(dropped);
+    assert_eq!(kernel.spend_buffers(0, 1), 0);
+    assert_eq!(ring.registrar().buffer_ring_head(0), Ok(0));
+    let mut kept = ring.registrar().register_buffer_ring(1, 8, options).unwrap();
+    drop(ring);
+    drop(kernel);
+    assert_eq!(kept.publish(), 0);
+}
+
+#[test]
+fn a_group_that_was_not_unregistered_hands_out_buffers_after_closing() {
+    let kernel = holding();
+    let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
+    let mut buf = [0_u8; 4];
+    let options = BufferRingOptions::default();
+    let mut buffers = ring.registrar().register_buffer_ring(0, 8, options).unwrap();
+    // SAFETY: the buffer stays until the test is over, when the kernel has let go of it.
+    unsafe { buffers.add((&raw mut buf).cast(), 4, 3) }.unwrap();
+    buffers.publish();
+    let picks = Read::new(Fixed(0), core::ptr::null_mut(), 4).sqe(1).buffer_group(0);
+    push(&mut ring, &[picks]);
+    assert_eq!(ring.submit(), Ok(1));
+    drop((ring, buffers));
+    assert!(kernel.complete(0));
+    assert_eq!((buf, kernel.finish_closing()), ([7; 4], 0));
+}
