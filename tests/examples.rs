@@ -13,6 +13,10 @@ mod cat;
 mod cp;
 #[path = "examples/echo.rs"]
 mod echo;
+#[path = "examples/event_loop.rs"]
+mod event_loop;
+#[path = "examples/read.rs"]
+mod read;
 
 use core::time::Duration;
 use std::fs::File;

@@ -153,7 +153,7 @@ fn a_tail_that_is_none_moves_no_more_entries_than_there_are() {
     let kernel = Kernel::new();
     kernel.answer_setup_with(|params| params.flags |= SetupFlags::SQ_REWIND);
     let builder = IoUring::builder().no_sqarray().simulated(&kernel);
-    let mut ring = builder.build(4).expect("offsets that fit");
+    let mut ring = builder.build_local(4).expect("offsets that fit");
     // There seems to be no room.
     assert!(ring.submission().push_safe(Nop::new().sqe(1)).is_err());
     assert!(ring.submit_and_wait(0).is_ok());
