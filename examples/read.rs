@@ -1,5 +1,11 @@
 //! The program of the README: one read.
 
+#![allow(
+    clippy::std_instead_of_core,
+    clippy::indexing_slicing,
+    reason = "what a reader of the README would write first"
+)]
+
 use ringbolt::ops::Read;
 use ringbolt::{Advice, IoUring};
 
