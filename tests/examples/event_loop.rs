@@ -15,7 +15,8 @@ fn numbers(args: &[&str]) -> [u64; 3] {
 }
 
 /// Goal: with a thread's own ring and an eventfd no completion is missed, and the loop is woken for
-/// completions alone. Method: 10,000 messages at an uneven pace; a loop that spins wakes more often.
+/// completions alone. Method: 10,000 messages at an uneven pace; a loop that spins wakes more
+/// often.
 #[test]
 fn an_eventfd_wakes_the_loop_for_every_completion_and_for_nothing_else() {
     require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
