@@ -7,7 +7,8 @@ use core::time::Duration;
 use rustix::event::{Timespec as Interval, poll};
 use rustix::io::Errno;
 
-use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
+use crate::entry::{CqEntry, Cqe, SafeSqe, SqEntry, Sqe};
+use crate::ops::AsyncCancel;
 use crate::register::CancelWhat;
 use crate::thread::AnyThread;
 use crate::uring::IoUring;
@@ -65,6 +66,9 @@ impl<S: SqEntry, C: CqEntry, T: fmt::Debug> core::error::Error for StillInFlight
 /// The first pause between two cancellations, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 
+/// The `user_data` of the cancellations that are entries.
+const CANCELLATION: u64 = u64::MAX;
+
 impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// Ends everything in flight, then closes the ring.
     ///
@@ -99,6 +103,10 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// Cancelling needs Linux 6.0 (`IORING_REGISTER_SYNC_CANCEL`). On older kernels, and where
     /// restrictions forbid it, this waits for what ends by itself.
     ///
+    /// On a ring with SQPOLL the cancellations are entries ([`AsyncCancel`]) with the `user_data`
+    /// [`u64::MAX`], as the worker threads belong to the polling thread. They are not handed to
+    /// `ended`, and neither is a completion of the program's own that has this `user_data`.
+    ///
     /// # Errors
     ///
     /// [`StillInFlight`] when `timeout` is over and operations are still out, with the ring and
@@ -113,7 +121,10 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
         mut in_flight: u32,
         timeout: Duration,
         mut ended: impl FnMut(Leftover<S, C>) -> bool,
-    ) -> Result<(), StillInFlight<S, C, T>> {
+    ) -> Result<(), StillInFlight<S, C, T>>
+    where
+        S: From<SafeSqe>,
+    {
         let deadline = now().saturating_add(timeout);
         let (mut pause, longest) = PAUSES;
         if let Err(errno) = self.usable() {
@@ -132,8 +143,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
             if left.is_zero() {
                 return Err(StillInFlight { ring: self, in_flight, errno: Errno::TIME });
             }
-            // Whatever this returns, what has ended is seen by its completion.
-            let _ = self.registrar().cancel(CancelWhat::any(), Some(Duration::ZERO.into()));
+            self.cancel_all();
             if self.completion().is_empty() {
                 self.pause(pause.min(left));
             }
@@ -147,9 +157,27 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
         self.enter.usable()
     }
 
+    /// Cancels what is in flight. Whatever comes of it, what has ended is seen by its completion.
+    fn cancel_all(&mut self)
+    where
+        S: From<SafeSqe>,
+    {
+        if !self.enter.is_polled() {
+            let _ = self.registrar().cancel(CancelWhat::any(), Some(Duration::ZERO.into()));
+            return;
+        }
+        // The call finds the workers of the thread that calls. Those of this ring were started by
+        // the polling thread, which carries out entries.
+        let cancel = AsyncCancel::any().sqe(CANCELLATION).skip_success();
+        // A queue that is full has such an entry in it already, or gets one with a later turn.
+        let _ = self.submission().push_safe(cancel);
+        let _ = self.submit();
+    }
+
     /// Hands over every completion that is there. Returns how many operations ended.
     fn reap(&mut self, ended: &mut impl FnMut(Leftover<S, C>) -> bool) -> u32 {
         let mut count = 0;
+        let polled = self.enter.is_polled();
         loop {
             // What cannot be brought in now is brought in by a later turn.
             let _ = self.get_events();
@@ -158,6 +186,9 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
                 return count;
             }
             for cqe in completion.drain() {
+                if polled && cqe.as_cqe().user_data() == CANCELLATION {
+                    continue;
+                }
                 count += u32::from(ended(Leftover::Completed(cqe)));
             }
         }
