@@ -45,7 +45,7 @@ struct Counts {
     completions: u64,
     wake_ups: u64,
     /// Sleeps that ended early, as by a signal: a ring with default flags does that to the thread
-    /// when an operation becomes ready.
+    /// when an operation becomes ready, and the start of a worker thread does it on any ring.
     interruptions: u64,
 }
 

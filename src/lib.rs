@@ -10,7 +10,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut ring = IoUring::new(8)?;
 //! ring.submission().push_safe(Nop::new().sqe(42))?;
-//! ring.submit_and_wait(1)?;
+//! ring.wait_for(1)?;
 //! let cqe = ring.completion().pop().ok_or("no completion")?;
 //! assert_eq!((cqe.user_data(), cqe.result()?), (42, 0));
 //! # Ok(())

@@ -97,8 +97,10 @@ impl IoUring {
     /// calls in which that thread sleeps may then end with `EINTR`: `epoll_wait(2)`, and reads
     /// and writes of sockets with `SO_RCVTIMEO` or `SO_SNDTIMEO` do; `poll(2)` and
     /// `clock_nanosleep(2)` are resumed by the kernel. Call those again, or make the ring by
-    /// [`local`](Self::local): its work waits until the thread enters the ring. Closing a ring of
-    /// any kind may interrupt the thread that made it once.
+    /// [`local`](Self::local): its work waits until the thread enters the ring. On a ring of any
+    /// kind the start of a worker thread interrupts the thread too, and so may closing the ring.
+    /// Some operations always go to workers, and a read that finds its pipe empty again and again,
+    /// as others were quicker, does after 128 attempts.
     ///
     /// # Errors
     ///
@@ -416,7 +418,12 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
 }
 
 impl<S: SqEntry, C: CqEntry, T: HasFd> AsFd for IoUring<S, C, T> {
-    /// The ring's descriptor: readable while completions wait.
+    /// The ring's descriptor: readable while completions wait to be popped.
+    ///
+    /// With DEFER_TASKRUN, as on a ring by [`local`](Self::local), completions are posted when the
+    /// thread enters the ring, and not before: the descriptor does not wake a thread that sleeps in
+    /// `epoll_wait(2)` or `poll(2)`. Watch an eventfd instead, see
+    /// [`Registrar::register_eventfd`].
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self.handle.fd() {
             Some(fd) => fd,

@@ -15,9 +15,10 @@
 //! let mut buf = [0; 64];
 //!
 //! let read = Read::new(&file, buf.as_mut_ptr(), 64).offset(0).sqe(1);
-//! // SAFETY: `file` and `buf` stay, and `buf` is not touched, until the completion is popped.
+//! // SAFETY: `file` and `buf` stay, and `buf` is not touched, until the completion is popped:
+//! // the loop below does not end before that.
 //! unsafe { ring.submission().push(read) }?;
-//! ring.submit_and_wait(1)?;
+//! while ring.wait_for(1).is_err() {}
 //! let cqe = ring.completion().pop().ok_or("no completion")?;
 //! assert_eq!(cqe.user_data(), 1);
 //! assert!(cqe.result()? > 0);

@@ -11,6 +11,7 @@ use std::time::Instant;
 use ringbolt::sys::Opcode;
 
 use crate::common::{PATIENCE, require};
+use crate::read::signal;
 use crate::{assert_fails, command, noise, path_of, run};
 
 /// An echo server, killed when dropped.
@@ -222,4 +223,28 @@ fn reports_an_address_that_is_taken() {
     let server = Echo::start(&[]);
     let address = server.address.to_string();
     assert_fails(&run("echo", &["--listen", &address]), 1, &format!("echo: {address}: Address"));
+}
+
+/// Goal: a server that is stopped and continued (Ctrl-Z, fg) serves on.
+/// Method: while it waits for a connection, and while it waits for data of one.
+#[test]
+fn a_server_that_is_stopped_and_continued_serves_on() {
+    require!(op: Opcode::SOCKET);
+    let echo = Echo::start(&[]);
+    let stop_and_continue = || {
+        for _ in 0..5 {
+            signal(&echo.child, libc::SIGSTOP);
+            thread::sleep(Duration::from_millis(5));
+            signal(&echo.child, libc::SIGCONT);
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    stop_and_continue();
+    let mut stream = echo.connect();
+    stop_and_continue();
+    assert_echoes(&mut stream, &noise(100_000));
+    stop_and_continue();
+    assert_echoes(&mut stream, b"more");
+    drop(stream);
+    assert_eq!(echo.stop(), "");
 }

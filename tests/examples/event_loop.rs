@@ -3,7 +3,8 @@
 use common::require;
 use ringbolt::sys::SetupFlags;
 
-use super::{common, run};
+use super::read::signal;
+use super::{command, common, finish, run};
 
 /// The numbers that it prints: completions, wake-ups and interruptions.
 fn numbers(args: &[&str]) -> [u64; 3] {
@@ -21,8 +22,11 @@ fn numbers(args: &[&str]) -> [u64; 3] {
 fn an_eventfd_wakes_the_loop_for_every_completion_and_for_nothing_else() {
     require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
     let [completions, wake_ups, interruptions] = numbers(&["10000"]);
-    assert_eq!((completions, interruptions), (10_000, 0));
+    assert_eq!(completions, 10_000);
     assert!((1..=completions).contains(&wake_ups), "{wake_ups} wake-ups");
+    // Eight reads wait on one pipe. One that others forestall too often goes to a worker thread,
+    // whose start interrupts the loop: seldom, on a busy machine.
+    assert!(interruptions <= 100, "{interruptions} interruptions");
 }
 
 #[test]
@@ -38,4 +42,23 @@ fn help_and_wrong_arguments_are_told_apart() {
     let help = run("event_loop", &["--help"]);
     assert!(help.status.success() && help.stdout.starts_with(b"Usage: event_loop"));
     assert_eq!(run("event_loop", &["--nonsense"]).status.code(), Some(2));
+}
+
+/// Goal: a loop that is stopped and continued (Ctrl-Z, fg) misses nothing.
+#[test]
+fn a_loop_that_is_stopped_and_continued_misses_nothing() {
+    require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
+    for kind in [&["20000"][..], &["--descriptor", "20000"]] {
+        let child = command("event_loop", kind).spawn().expect("the example starts");
+        for _ in 0..10 {
+            signal(&child, libc::SIGSTOP);
+            std::thread::sleep(core::time::Duration::from_millis(2));
+            signal(&child, libc::SIGCONT);
+            std::thread::sleep(core::time::Duration::from_millis(2));
+        }
+        let output = finish(child);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}");
+        assert!(text.starts_with("20000 completions"), "{text}");
+    }
 }

@@ -23,7 +23,7 @@ fn the_program_of_the_readme_is_the_example() {
 }
 
 /// Sends a signal to a child.
-fn signal(child: &Child, signal: libc::c_int) {
+pub(crate) fn signal(child: &Child, signal: libc::c_int) {
     let pid = libc::pid_t::try_from(child.id()).expect("a number");
     // SAFETY: a child of ours, which has not been waited for.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
