@@ -12,13 +12,14 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::time::Instant;
 
-use common::process::{Copy, in_child, limit};
+use common::process::{Copy, in_child, limit, refuse_call};
 use common::{PATIENCE, TempDir, complete, reap, require};
 use fault_common::{Ledger, take};
 use op_common::{assert_quiet, complete_safe, leaked, listener, pipe, reap_sorted, start_all};
 use ringbolt::ops::{
     Accept, FutexWait, IoVec, Nop, PollAdd, Read, ReadFixed, Timeout, Write, WriteFixed,
 };
+use ringbolt::register::BufferRingOptions;
 use ringbolt::rustix::event::epoll::EventFlags;
 use ringbolt::rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 use ringbolt::sys::{Futex2Flags, Opcode, SetupFlags, TimeoutFlags};
@@ -285,5 +286,30 @@ fn updates_refused_for_lack_of_lockable_memory_leave_nothing_behind() {
         // SAFETY: as above.
         let registered = unsafe { ring.registrar().register_buffers(&whole) };
         assert_eq!(registered, Ok(()));
+    });
+}
+
+/// Goal: a ring is dropped without a panic where the kernel refuses to unmap its memory, as it does
+/// at the limit of mappings when it would have to split one. Method: a filter that refuses it.
+#[test]
+fn a_ring_can_be_dropped_where_nothing_can_be_unmapped() {
+    in_child("a_ring_can_be_dropped_where_nothing_can_be_unmapped", || {
+        let dropped = std::thread::spawn(|| {
+            let rings = builders().map(|builder| builder.build_local(8).expect("a ring"));
+            let options = BufferRingOptions::default();
+            let buffers =
+                rings[0].registrar().register_buffer_ring(1, 8, options).expect("a group");
+            // A filter is of a thread: this one, which does nothing else.
+            refuse_call(libc::SYS_munmap, Errno::NOMEM);
+            // SAFETY: no page is unmapped, for it is refused, and so none is used.
+            assert_eq!(unsafe { libc::munmap(core::ptr::null_mut(), 4096) }, -1);
+            drop(buffers);
+            drop(rings);
+        });
+        assert!(dropped.join().is_ok(), "a panic");
+        assert_eq!(
+            complete_safe(&mut IoUring::new(8).expect("a ring"), Nop::new().sqe(1)).result(),
+            Ok(0)
+        );
     });
 }
