@@ -31,6 +31,9 @@ pub enum ResizeError {
         /// Slots of the completion queue that are filled.
         ready: u32,
     },
+    /// A chain is open in the submission queue: see
+    /// [`push_chained`](crate::SubmissionQueue::push_chained). The kernel was not asked.
+    OpenChain,
     /// The ring lies in memory of the caller's. The kernel was not asked.
     ProvidedMemory,
     /// The ring has an index array, and the kernel does not tell where that comes to lie: set it
@@ -66,6 +69,9 @@ impl fmt::Display for ResizeError {
                 "{queued} entries and {ready} completions wait, more than there would be room for: \
                  submit and reap first"
             ),
+            Self::OpenChain => {
+                f.write_str("a chain is open in the submission queue: close it or take it back")
+            }
             Self::ProvidedMemory => {
                 f.write_str("a ring in memory of the caller's cannot be resized")
             }
@@ -111,6 +117,9 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
         let needed = sizes.memory_needed(entries).map_err(ResizeError::Sizes)?;
         if self.setup_flags().contains(SetupFlags::NO_MMAP) {
             return Err(ResizeError::ProvidedMemory);
+        }
+        if self.sq.chained() > 0 {
+            return Err(ResizeError::OpenChain);
         }
         // Linux 6.18 returns 0 for the offset of the array, where the queues' words are.
         if !self.setup_flags().contains(SetupFlags::NO_SQARRAY) {

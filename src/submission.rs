@@ -73,7 +73,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     ///
     /// The entry itself may be reused at once. An entry that is linked to the next one is
     /// refused: chains are pushed whole, by [`push_all`](Self::push_all) or
-    /// [`reserve`](Self::reserve).
+    /// [`reserve`](Self::reserve), or one by one, by [`push_chained`](Self::push_chained).
     ///
     /// # Errors
     ///
@@ -176,6 +176,74 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         S: OneWidth,
     {
         self.sq.reserve(&mut self.cursor, count).map(|room| Reserved { room })
+    }
+
+    /// Adds `entry` to the open chain of the queue, or begins one: for those who link an entry to
+    /// whatever comes next.
+    ///
+    /// An entry with a [link](Sqe::link) leaves the chain open. An entry without one ends the
+    /// chain, and so does [`close_chain`](Self::close_chain). Until then the chain lies in its
+    /// slots and is not queued: the kernel does not see it, [`len`](Self::len) does not count it,
+    /// and submitting submits what was pushed before it. Nothing else can be pushed in the
+    /// meantime.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, ops::Nop};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut ring = IoUring::new(8)?;
+    /// let mut submission = ring.submission();
+    /// // SAFETY: a NOP refers to no memory.
+    /// unsafe { submission.push_chained(Nop::new().sqe(1).link()) }?;
+    /// assert_eq!((submission.chain_len(), submission.len()), (1, 0));
+    /// // SAFETY: as above.
+    /// unsafe { submission.push_chained(Nop::new().sqe(2)) }?;
+    /// assert_eq!((submission.chain_len(), submission.len()), (0, 2));
+    /// ring.wait_for(2)?;
+    /// assert_eq!(ring.completion().drain().count(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The entry is returned in the error, and the chain stays as it was.
+    ///
+    /// - [`PushError::Full`]: submit what was pushed before the chain, then add the entry.
+    /// - [`PushError::TooMany`]: the chain fills all slots of the queue.
+    /// - [`PushError::Unusable`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`push`](Self::push). [`pop_back`](Self::pop_back) and [`rollback`](Self::rollback)
+    /// take back entries of the open chain first.
+    #[inline]
+    pub unsafe fn push_chained(&mut self, entry: impl Into<S>) -> Result<(), PushError<S>>
+    where
+        S: OneWidth,
+    {
+        let entry = entry.into();
+        let pushed = self.sq.push_chained(entry);
+        self.cursor = self.sq.cursor();
+        pushed.map_err(|error| error.map(|()| entry))
+    }
+
+    /// Ends the open chain with the entry added last, whose link flag is removed, and queues it.
+    /// Returns its number of entries, 0 if no chain is open.
+    #[inline]
+    pub fn close_chain(&mut self) -> u32
+    where
+        S: OneWidth,
+    {
+        let count = self.sq.close_chain();
+        self.cursor = self.sq.cursor();
+        count
+    }
+
+    /// How many entries the open chain has: 0 if none is open.
+    #[inline]
+    pub fn chain_len(&self) -> u32 {
+        self.sq.chained()
     }
 
     /// Takes the entry pushed last back, if the kernel cannot have it: with SQPOLL one that

@@ -369,3 +369,42 @@ fn addresses_may_be_reused_right_after_submit() {
     assert_eq!(reap_told(&mut ring, 1), [(1, Ok(0))]);
     drop(accept(&listener));
 }
+
+/// Goal: a chain that is pushed one by one runs as one, whatever is submitted in the meantime.
+/// Method: rings of each kind; reads into one buffer, which end in order only if they are linked.
+#[test]
+fn a_chain_that_is_pushed_one_by_one_runs_as_one() {
+    let builders = [
+        IoUring::builder(),
+        IoUring::builder().sqpoll(1),
+        IoUring::builder().flags(SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN),
+    ];
+    for builder in builders {
+        let mut ring = builder.build_local(4).expect("a ring");
+        for round in 0..20 {
+            ring.submission().push_safe(Nop::new().sqe(0)).expect("room");
+            for id in 1..4 {
+                // SAFETY: a NOP refers to no memory.
+                unsafe { ring.submission().push_chained(nop(id).link()) }.expect("room");
+            }
+            // SAFETY: as above.
+            let error = unsafe { ring.submission().push_chained(nop(4)) }.expect_err("no room");
+            assert!(matches!(error, PushError::Full(_)), "{error:?}");
+            assert_eq!(ring.wait_for(1), Ok(()));
+            assert_eq!(ring.completion().drain().map(|c| c.user_data()).collect::<Vec<_>>(), [0]);
+            assert_eq!(ring.submit(), Ok(0), "the chain is not queued");
+            let error = ring.submission().push_safe(Nop::new().sqe(9)).expect_err("an open chain");
+            assert!(error.to_string().contains("push_chained"), "{error}");
+            if round % 2 == 0 {
+                // SAFETY: a NOP refers to no memory.
+                unsafe { ring.submission().push_chained(failing(4)) }.expect("room");
+                assert_eq!(ring.wait_for(4), Ok(()));
+            } else {
+                assert_eq!(ring.submission().close_chain(), 3);
+                assert_eq!(ring.wait_for(3), Ok(()));
+            }
+            let ids: Vec<_> = ring.completion().drain().map(|c| c.user_data()).collect();
+            assert_eq!(ids, [1, 2, 3, 4][..ids.len()]);
+        }
+    }
+}

@@ -172,7 +172,7 @@ fn a_multishot_accept_ends_when_there_are_no_descriptors_left() {
         let peers: Vec<TcpStream> = (0..3).map(|_| connect(address)).collect();
         let mut ring = ring();
         let next = listener.try_clone().expect("a descriptor").as_raw_fd();
-        let room = u64::try_from(next).expect("not negative") + 2;
+        let room = libc::rlim_t::try_from(next).expect("not negative") + 2;
         // The limit that counts is the one at the submission: this one, not the next.
         limit(libc::RLIMIT_NOFILE, room);
         // SAFETY: no memory is named, and the listener stays.

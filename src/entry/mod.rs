@@ -13,6 +13,7 @@ use core::fmt;
 use crate::sys::{Opcode, SetupFlags};
 
 pub use cqe::Cqe;
+pub(crate) use sqe::LINKS;
 pub use sqe::{SafeSqe, Sqe};
 
 use slot::{CqSlots, SqSlots};

@@ -37,7 +37,7 @@ pub struct Sqe(io_uring_sqe);
 pub struct SafeSqe(Sqe);
 
 /// Flags that tie an entry to the next one.
-const LINKS: SqeFlags = SqeFlags::IO_LINK.union(SqeFlags::IO_HARDLINK);
+pub(crate) const LINKS: SqeFlags = SqeFlags::IO_LINK.union(SqeFlags::IO_HARDLINK);
 
 impl Sqe {
     /// An entry for `opcode` with every other byte zero.

@@ -11,8 +11,14 @@ pub enum PushError<E> {
     /// The queue has no room now; it will have when the kernel has taken what is queued.
     Full(E),
     /// The last entry is linked to a next one that is not here. A link that is left open
-    /// would tie to whatever is pushed next, or be cut by a submit.
+    /// would tie to whatever is pushed next, or be cut by a submit. Push the chain at once, or its
+    /// entries one by one with [`push_chained`](crate::SubmissionQueue::push_chained).
     OpenChain(E),
+    /// A chain is open in the queue, and any other entry would become a part of it. Add to it by
+    /// [`push_chained`](crate::SubmissionQueue::push_chained), end it by
+    /// [`close_chain`](crate::SubmissionQueue::close_chain), or take it back by
+    /// [`pop_back`](crate::SubmissionQueue::pop_back).
+    InChain(E),
     /// More entries than the queue has slots: these can never go in together.
     TooMany(E),
     /// The ring cannot be used: it was made by another process, of which this one is a child, or a
@@ -26,6 +32,7 @@ impl<E> PushError<E> {
         match self {
             Self::Full(entries)
             | Self::OpenChain(entries)
+            | Self::InChain(entries)
             | Self::TooMany(entries)
             | Self::Unusable(entries) => entries,
         }
@@ -36,6 +43,7 @@ impl<E> PushError<E> {
         match self {
             Self::Full(e) => PushError::Full(f(e)),
             Self::OpenChain(e) => PushError::OpenChain(f(e)),
+            Self::InChain(e) => PushError::InChain(f(e)),
             Self::TooMany(e) => PushError::TooMany(f(e)),
             Self::Unusable(e) => PushError::Unusable(f(e)),
         }
@@ -47,8 +55,12 @@ impl<E> fmt::Display for PushError<E> {
         f.write_str(match self {
             Self::Full(_) => "the submission queue is full: submit, then push again",
             Self::OpenChain(_) => {
-                "the last entry is linked to an entry that is not here: push the whole chain \
-                 at once, its last entry without a link"
+                "the last entry is linked to an entry that is not here: push the whole chain at \
+                 once with `push_all` or `reserve`, or one by one with `push_chained`"
+            }
+            Self::InChain(_) => {
+                "a chain is open in the submission queue: add to it with `push_chained`, end it \
+                 with `close_chain`, or take it back with `pop_back`"
             }
             Self::TooMany(_) => "more entries at once than the submission queue has slots",
             Self::Unusable(_) => {

@@ -5,6 +5,7 @@
 //! side's is never read back from shared memory. An entry is copied into its slot when pushed.
 
 mod back;
+mod chain;
 
 use core::ptr::NonNull;
 
@@ -43,6 +44,8 @@ pub(crate) struct Sq<S: SqEntry> {
     limit: Position,
     /// Up to where the kernel has been shown entries.
     shown: Position,
+    /// Entries of the open chain, in the slots from the tail on: see [`chain`].
+    chained: u32,
     /// The queue has no memory any more: see [`Sq::abandon`].
     abandoned: bool,
 }
@@ -63,7 +66,15 @@ impl<S: SqEntry> Sq<S> {
         debug_assert!(parts.mask.wrapping_add(1).is_power_of_two());
         let tail = Position(parts.tail.get());
         let cursor = Cursor { next: parts.slots, stop: parts.slots };
-        let mut sq = Self { parts, cursor, origin: 0, limit: tail, shown: tail, abandoned: false };
+        let mut sq = Self {
+            parts,
+            cursor,
+            origin: 0,
+            limit: tail,
+            shown: tail,
+            chained: 0,
+            abandoned: false,
+        };
         // How much room there is, the first push finds out.
         sq.go_on_from(tail, tail);
         sq
@@ -91,6 +102,7 @@ impl<S: SqEntry> Sq<S> {
         self.origin = self.parts.slots.addr().get() as u64;
         self.limit = Position(0);
         self.shown = Position(0);
+        self.chained = 0;
     }
 
     /// How many entries the queue has room for in all.
@@ -208,6 +220,9 @@ impl<S: SqEntry> Sq<S> {
         if self.abandoned {
             return Err(PushError::Unusable(()));
         }
+        if self.chained > 0 {
+            return Err(PushError::InChain(()));
+        }
         let tail = self.tail();
         // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
         if self.limit.since(tail) as usize >= count {
@@ -235,6 +250,7 @@ impl<S: SqEntry> Sq<S> {
         let slot = tail.slot(self.parts.mask);
         // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
         let free = (limit.since(tail) as usize).min(self.capacity() as usize - slot);
+        let free = if self.chained > 0 { 0 } else { free };
         let lap = tail.back(tail.0 & self.parts.mask);
         let before = u64::from(lap.0) * size_of::<S::Slot>() as u64;
         self.origin = (self.parts.slots.addr().get() as u64).wrapping_sub(before);
@@ -268,7 +284,8 @@ impl<S: SqEntry> Sq<S> {
 
     /// Entries that can be pushed now.
     pub(crate) fn room(&self) -> u32 {
-        if self.abandoned { 0 } else { self.capacity().saturating_sub(self.queued()) }
+        let filled = self.queued().saturating_add(self.chained);
+        if self.abandoned { 0 } else { self.capacity().saturating_sub(filled) }
     }
 
     /// Entries that are pushed and not yet taken by the kernel.
@@ -321,7 +338,7 @@ impl<S: SqEntry> Sq<S> {
         // The tail counts from 0, unless the other side had written to it before this one took it
         // over.
         let left = self.tail().0.saturating_sub(count).min(self.capacity());
-        for slot in 0..left {
+        for slot in 0..left.saturating_add(self.chained).min(self.capacity()) {
             let from = self.slot(Position(slot.saturating_add(count)));
             let to = self.slot(Position(slot));
             // SAFETY: both are slots of ours, which the kernel does not look at between two

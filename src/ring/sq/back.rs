@@ -14,6 +14,9 @@ impl<S: SqEntry> Sq<S> {
     where
         S: OneWidth + SqSlots<Slot = S>,
     {
+        if self.chained() > 0 {
+            return self.pop_chained();
+        }
         if self.ours(polled) == 0 {
             return None;
         }
@@ -24,17 +27,18 @@ impl<S: SqEntry> Sq<S> {
 
     /// Takes all entries back that the kernel cannot have yet. Returns how many slots.
     pub(crate) fn rollback(&mut self, polled: bool) -> u32 {
+        let chained = self.drop_chain();
         let ours = self.ours(polled);
         self.take_back(ours);
-        ours
+        ours + chained
     }
 
     /// Takes all entries back that the kernel cannot have yet, and hands each to `each`, in order.
     pub(crate) fn take_unsent(&mut self, polled: bool, mut each: impl FnMut(S)) {
         let ours = self.ours(polled);
         let mut at = self.tail().back(ours);
+        let mut left = ours + self.drop_chain();
         self.take_back(ours);
-        let mut left = ours;
         while left > 0 {
             let here = at.slot(self.parts.mask);
             let in_row = left.min(self.capacity() - (at.0 & self.parts.mask));

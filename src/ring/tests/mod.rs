@@ -63,6 +63,7 @@ macro_rules! set {
 }
 
 mod bufs;
+mod chain;
 // Behind the macros, which are known from where they stand on.
 mod mixed;
 mod model;
