@@ -404,7 +404,8 @@ fn a_chain_that_is_pushed_one_by_one_runs_as_one() {
                 assert_eq!(ring.wait_for(3), Ok(()));
             }
             let ids: Vec<_> = ring.completion().drain().map(|c| c.user_data()).collect();
-            assert_eq!(ids, [1, 2, 3, 4][..ids.len()]);
+            let last = if round % 2 == 0 { 4 } else { 3 };
+            assert_eq!(ids, (1..=last).collect::<Vec<_>>());
         }
     }
 }

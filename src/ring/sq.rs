@@ -239,7 +239,7 @@ impl<S: SqEntry> Sq<S> {
     fn refresh(&mut self) -> u32 {
         // A head that names more entries than there are slots is the other side's error: the
         // queue then looks full, and no slot is overwritten on its word.
-        let (tail, room) = (self.tail(), self.room());
+        let (tail, room) = (self.tail(), self.free());
         self.go_on_from(tail, tail.advance(room));
         room
     }
@@ -250,7 +250,6 @@ impl<S: SqEntry> Sq<S> {
         let slot = tail.slot(self.parts.mask);
         // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
         let free = (limit.since(tail) as usize).min(self.capacity() as usize - slot);
-        let free = if self.chained > 0 { 0 } else { free };
         let lap = tail.back(tail.0 & self.parts.mask);
         let before = u64::from(lap.0) * size_of::<S::Slot>() as u64;
         self.origin = (self.parts.slots.addr().get() as u64).wrapping_sub(before);
@@ -282,10 +281,15 @@ impl<S: SqEntry> Sq<S> {
         self.parts.head.observe()
     }
 
+    /// Slots that are not queued.
+    #[inline(always)]
+    fn free(&self) -> u32 {
+        if self.abandoned { 0 } else { self.capacity().saturating_sub(self.queued()) }
+    }
+
     /// Entries that can be pushed now.
     pub(crate) fn room(&self) -> u32 {
-        let filled = self.queued().saturating_add(self.chained);
-        if self.abandoned { 0 } else { self.capacity().saturating_sub(filled) }
+        self.free().saturating_sub(self.chained)
     }
 
     /// Entries that are pushed and not yet taken by the kernel.
@@ -346,6 +350,9 @@ impl<S: SqEntry> Sq<S> {
             unsafe { core::ptr::copy(from, to, 1) };
         }
         self.go_on_from(Position(left), Position(self.capacity()));
+        if self.chained > 0 {
+            self.cursor.stop = self.cursor.next;
+        }
         self.publish();
     }
 

@@ -53,6 +53,7 @@ pub(crate) fn refusal<E>(error: &PushError<E>) -> Refusal {
     match error {
         PushError::Full(_) => Refusal::Full,
         PushError::OpenChain(_) => Refusal::OpenChain,
+        PushError::InChain(_) => unreachable!("scripts push chains whole"),
         PushError::TooMany(_) => Refusal::TooMany,
         PushError::Unusable(_) => Refusal::Unusable,
     }

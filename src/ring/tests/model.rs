@@ -2,6 +2,7 @@
 
 use core::mem::MaybeUninit;
 use std::collections::VecDeque;
+use std::vec;
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -15,6 +16,8 @@ enum Step {
     PushAll(usize),
     Publish,
     PopBack,
+    Chain(bool),
+    CloseChain,
     Take,
     Post,
     Pop,
@@ -29,6 +32,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0usize..6).prop_map(Step::PushAll),
         2 => Just(Step::Publish),
         1 => Just(Step::PopBack),
+        2 => any::<bool>().prop_map(Step::Chain),
+        1 => Just(Step::CloseChain),
         4 => Just(Step::Take),
         4 => Just(Step::Post),
         4 => Just(Step::Pop),
@@ -53,17 +58,18 @@ proptest! {
         let kernel = Kernel::new(start);
         let (mut sq, mut cq) = (kernel.sq(), kernel.cq());
         let (mut pushed, mut posted) = (VecDeque::new(), VecDeque::new());
-        let (mut shown, mut number) = (0usize, 0u64);
+        let (mut shown, mut number, mut chain) = (0usize, 0u64, Vec::new());
         for step in steps {
             number += 1;
             match step {
                 Step::Push => {
-                    let fits = pushed.len() < SIZE as usize;
+                    let fits = chain.is_empty() && pushed.len() < SIZE as usize;
                     prop_assert_eq!(sq.push(entry(number)).is_ok(), fits);
                     if fits { pushed.push_back(number); }
                 }
                 Step::PushAll(count) => {
                     let fits = pushed.len() + count <= SIZE as usize;
+                    let fits = count == 0 || chain.is_empty() && fits;
                     let entries: Vec<_> = (0..count).map(|_| entry(number)).collect();
                     prop_assert_eq!(sq.push_list(&entries).is_ok(), fits);
                     if fits { pushed.extend(core::iter::repeat_n(number, count)); }
@@ -74,8 +80,19 @@ proptest! {
                 }
                 Step::PopBack => {
                     let back = sq.pop_back(false).map(|entry| entry.user_data());
-                    prop_assert_eq!(back, pushed.pop_back());
+                    prop_assert_eq!(back, chain.pop().or_else(|| pushed.pop_back()));
                     shown = shown.min(pushed.len());
+                }
+                Step::Chain(goes_on) => {
+                    let linked = if goes_on { entry(number).link() } else { entry(number) };
+                    let fits = pushed.len() + chain.len() < SIZE as usize;
+                    prop_assert_eq!(sq.push_chained(linked).is_ok(), fits);
+                    if fits { chain.push(number); }
+                    if fits && !goes_on { pushed.extend(chain.drain(..)); }
+                }
+                Step::CloseChain => {
+                    prop_assert_eq!(sq.close_chain() as usize, chain.len());
+                    pushed.extend(chain.drain(..));
                 }
                 Step::Take => {
                     let taken = if shown > 0 { pushed.pop_front() } else { None };
@@ -90,7 +107,7 @@ proptest! {
                     prop_assert_eq!(cq.peek().map(|c| c.user_data()), posted.front().copied());
                 }
                 Step::PopInto(room) => {
-                    let mut out = std::vec![MaybeUninit::uninit(); room];
+                    let mut out = vec![MaybeUninit::uninit(); room];
                     let count = cq.pop_into(&mut cq.span(), &mut out);
                     prop_assert_eq!(count, room.min(posted.len()));
                     for cqe in &out[..count] {
@@ -102,7 +119,8 @@ proptest! {
                 Step::Sync => cq.publish(),
             }
             prop_assert_eq!(sq.queued() as usize, pushed.len());
-            prop_assert_eq!(sq.room() as usize, SIZE as usize - pushed.len());
+            prop_assert_eq!(sq.chained() as usize, chain.len());
+            prop_assert_eq!(sq.room() as usize, SIZE as usize - pushed.len() - chain.len());
             prop_assert_eq!(cq.ready() as usize, posted.len());
         }
     }
