@@ -21,8 +21,8 @@ use crate::entry::Sqe;
 use crate::ops::{Accept, AsyncCancel, Nop, PollAdd, Recv, Send, SendZc, Target, Timeout};
 use crate::register::{self, Probe};
 use crate::sys::{
-    CancelFlags, EnterFlags, Features, KernelVersion, Opcode, RecvSendFlags, RegisterOp,
-    SetupFlags, SqeFlags, TimeoutFlags, io_uring_query_opcode,
+    AcceptFlags, CancelFlags, EnterFlags, Features, KernelVersion, Opcode, RecvSendFlags,
+    RegisterOp, SetupFlags, SqeFlags, TimeoutFlags, io_uring_query_opcode,
 };
 use crate::time::Timespec;
 use crate::uring::IoUring;
@@ -43,6 +43,9 @@ pub enum Variant {
     /// Cancelling [all](AsyncCancel::all), by [file](AsyncCancel::of_file), or
     /// [everything](AsyncCancel::any). Since Linux 5.19.
     CancelByFile,
+    /// Receives and sends that wait before their first attempt ([`Recv::poll_first`]). Since Linux
+    /// 5.19.
+    PollFirst,
     /// [`Recv::multishot`]. Since Linux 6.0.
     MultishotRecv,
     /// Zero-copy sends that report whether they were
@@ -56,6 +59,9 @@ pub enum Variant {
     NopResult,
     /// [`Recv::bundle`] and [`Send::bundle`]. Since Linux 6.10.
     Bundles,
+    /// Accepts that wait before their first attempt ([`AcceptFlags::POLL_FIRST`]), or do not wait
+    /// at all. Since Linux 6.10.
+    AcceptPollFirst,
     /// Buffer rings with [`BufRingFlags::INC`](crate::sys::BufRingFlags::INC). Since Linux 6.12.
     IncrementalBuffers,
     /// Waits that gather completions for a while. Since Linux 6.12.
@@ -66,16 +72,18 @@ pub enum Variant {
 
 impl Variant {
     /// All of them, the oldest first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::MultishotPoll,
         Self::MultishotAccept,
         Self::CancelByFile,
+        Self::PollFirst,
         Self::MultishotRecv,
         Self::ZeroCopyUsage,
         Self::MultishotTimeout,
         Self::CancelByOpcode,
         Self::NopResult,
         Self::Bundles,
+        Self::AcceptPollFirst,
         Self::IncrementalBuffers,
         Self::MinWait,
         Self::VectoredSend,
@@ -85,12 +93,12 @@ impl Variant {
     pub const fn since(self) -> KernelVersion {
         let (major, minor) = match self {
             Self::MultishotPoll => (5, 13),
-            Self::MultishotAccept | Self::CancelByFile => (5, 19),
+            Self::MultishotAccept | Self::CancelByFile | Self::PollFirst => (5, 19),
             Self::MultishotRecv => (6, 0),
             Self::ZeroCopyUsage => (6, 2),
             Self::MultishotTimeout => (6, 4),
             Self::CancelByOpcode => (6, 6),
-            Self::NopResult | Self::Bundles => (6, 10),
+            Self::NopResult | Self::Bundles | Self::AcceptPollFirst => (6, 10),
             Self::IncrementalBuffers | Self::MinWait => (6, 12),
             Self::VectoredSend => (6, 17),
         };
@@ -122,6 +130,12 @@ impl Variant {
                 cancel.flags(CancelFlags::USERDATA).sqe(number).into()
             }
             Self::NopResult => Nop::new().inject_result(1).sqe(number).into(),
+            Self::PollFirst => Recv::new(closed, nowhere, 1).poll_first().sqe(number),
+            Self::AcceptPollFirst => {
+                let mut entry = Accept::new(closed).sqe(number);
+                entry.set_ioprio(AcceptFlags::POLL_FIRST.bits());
+                entry
+            }
             Self::VectoredSend => Send::vectored(closed, nowhere.cast(), 1).sqe(number),
             Self::Bundles | Self::IncrementalBuffers | Self::MinWait => return None,
         })

@@ -12,9 +12,9 @@ use crate::sys::{
     self, BufRingFlags, EnterFlags, Features, Opcode, RegisterOp, SetupFlags, SqeFlags,
     io_uring_params,
 };
-use crate::uring::LocalIoUring;
+use crate::uring::{IoUring, LocalIoUring};
 
-use super::{NOWHERE, Variant};
+use super::{Capabilities, NOWHERE, Variant};
 
 /// The set-up flags with which a ring can be made, each together with what it needs.
 pub(super) fn try_setup_flags() -> SetupFlags {
@@ -130,11 +130,8 @@ pub(super) fn try_variants(ring: &mut LocalIoUring, features: Features) -> Resul
     let mut known = 0;
     for variant in Variant::ALL {
         let is_known = match variant.trial() {
-            Some(sqe) => {
-                let result =
-                    carry_out(ring, sqe).or_else(|errno| refused(SystemCall::Enter, Err(errno)))?;
-                !matches!(result, Err(Errno::INVAL | Errno::PERM | Errno::ACCESS))
-            }
+            // SAFETY: the entry names no memory that there is, and no open descriptor.
+            Some(sqe) => unsafe { try_entry(ring, sqe) }?,
             None => match variant {
                 Variant::Bundles => features.contains(Features::RECVSEND_BUNDLE),
                 Variant::MinWait => features.contains(Features::MIN_TIMEOUT),
@@ -146,6 +143,59 @@ pub(super) fn try_variants(ring: &mut LocalIoUring, features: Features) -> Resul
         }
     }
     Ok(known)
+}
+
+/// Whether the kernel knows an entry.
+///
+/// # Safety
+///
+/// As for [`SubmissionQueue::push`](crate::SubmissionQueue::push).
+pub(super) unsafe fn try_entry(ring: &mut LocalIoUring, sqe: Sqe) -> Result<bool, BuildError> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { carry_out(ring, sqe) };
+    let result = result.or_else(|errno| refused(SystemCall::Enter, Err(errno)))?;
+    // The last two are the answers of restrictions.
+    Ok(!matches!(result, Err(Errno::INVAL | Errno::PERM | Errno::ACCESS)))
+}
+
+impl Capabilities {
+    /// Whether the running kernel knows an entry, by trying it: for flags and fields for which
+    /// there is no [`Variant`].
+    ///
+    /// The entry is carried out on a ring of its own, which is closed again. `EINVAL` means that
+    /// the kernel does not know it; any other result means that it does. Make the entry so that it
+    /// has no effect: on a descriptor that is not open ([`Target::Fd`](crate::ops::Target::Fd) of
+    /// -1), or with an address at which there is no memory. The kernel looks at flags before it
+    /// looks at these.
+    ///
+    /// ```
+    /// use ringbolt::Capabilities;
+    /// use ringbolt::ops::{Recv, Target};
+    ///
+    /// # fn main() -> Result<(), ringbolt::BuildError> {
+    /// let entry = Recv::provided(Target::Fd(-1), 0).multishot().sqe(0);
+    /// // SAFETY: no such descriptor is open, so that nothing is received.
+    /// let has_multishot_receives = unsafe { Capabilities::knows(entry) }?;
+    /// # let _ = has_multishot_receives;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`of_kernel`](Self::of_kernel).
+    ///
+    /// # Safety
+    ///
+    /// As for [`SubmissionQueue::push`](crate::SubmissionQueue::push), until this returns. It
+    /// returns when the last completion of the entry has come: an entry that waits for something
+    /// makes this wait, too.
+    pub unsafe fn knows(entry: Sqe) -> Result<bool, BuildError> {
+        let mut ring = IoUring::local(1)?;
+        can_enter(&ring)?;
+        // SAFETY: the caller's promise.
+        unsafe { try_entry(&mut ring, entry) }
+    }
 }
 
 /// Whether a buffer ring can be made whose buffers are used up bit by bit.
@@ -194,9 +244,13 @@ pub(super) fn refused<T>(call: SystemCall, answer: Result<T, Errno>) -> Result<T
     answer.map_err(|errno| BuildError::CallRefused { call, errno })
 }
 
-/// What a trial came to.
-fn carry_out(ring: &mut LocalIoUring, sqe: Sqe) -> Result<Result<u32, Errno>, Errno> {
-    // SAFETY: an entry of `Variant::trial`, which names no memory that there is, and no descriptor.
+/// The result of an entry.
+///
+/// # Safety
+///
+/// As for [`SubmissionQueue::push`](crate::SubmissionQueue::push).
+unsafe fn carry_out(ring: &mut LocalIoUring, sqe: Sqe) -> Result<Result<u32, Errno>, Errno> {
+    // SAFETY: the caller's promise; this returns after the last completion, or when the ring fails.
     unsafe { ring.submission().push(sqe) }.map_err(|_| Errno::AGAIN)?;
     let mut outcome = None;
     loop {
@@ -240,8 +294,9 @@ mod tests {
     use std::println;
 
     use crate::capabilities::{first_bits, low};
+    use crate::ops::{RawOp, Recv, Target};
+    use crate::register;
     use crate::sys::io_uring_query_opcode;
-    use crate::{IoUring, register};
 
     /// Goal: trials come to what the kernel says. Method: both, on a kernel that can be asked.
     #[test]
@@ -286,5 +341,21 @@ mod tests {
         assert_eq!(ring.registrar().unregister_files(), Err(Errno::NXIO));
         assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO));
         assert_eq!(ring.registrar().unregister_eventfd(), Err(Errno::NXIO));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri makes no system calls")]
+    fn any_entry_can_be_tried() {
+        let Ok(kernel) = Capabilities::of_kernel() else {
+            println!("skipped: this process cannot make a ring");
+            return;
+        };
+        let receive = Recv::provided(Target::Fd(-1), 0).multishot().sqe(0);
+        // SAFETY: no such descriptor is open.
+        let known = unsafe { Capabilities::knows(receive) };
+        assert_eq!(known, Ok(kernel.has(Variant::MultishotRecv)));
+        let unheard_of = RawOp::new(Opcode::from_raw(u8::MAX)).sqe(0);
+        // SAFETY: no kernel has this operation.
+        assert_eq!(unsafe { Capabilities::knows(unheard_of) }, Ok(false));
     }
 }
