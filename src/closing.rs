@@ -8,6 +8,7 @@ use rustix::event::{Timespec as Interval, poll};
 use rustix::io::Errno;
 
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
+use crate::explain::ErrnoText;
 use crate::register::CancelWhat;
 use crate::thread::AnyThread;
 use crate::uring::IoUring;
@@ -56,6 +57,7 @@ pub struct StillInFlight<S: SqEntry = Sqe, C: CqEntry = Cqe, T = AnyThread> {
 impl<S: SqEntry, C: CqEntry, T> fmt::Display for StillInFlight<S, C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { in_flight, errno, .. } = self;
+        let errno = ErrnoText(*errno);
         write!(f, "the ring was not closed: {in_flight} operations are still in flight ({errno})")
     }
 }

@@ -86,6 +86,7 @@ mod completion;
 mod disabled;
 mod entry;
 mod errno;
+mod explain;
 mod handle;
 mod message;
 pub mod ops;
@@ -115,6 +116,7 @@ pub use closing::{Leftover, StillInFlight};
 pub use completion::{CompletionQueue, Drain};
 pub use disabled::{DisabledIoUring, EnableError};
 pub use entry::{CqEntry, Cqe, Cqe32, CqeMixed, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed};
+pub use explain::ErrnoText;
 pub use message::{ControlMessage, ControlMessages, MessageError, ReceivedMessage};
 #[cfg(feature = "owned")]
 pub use owned::{OwnedCompletionQueue, OwnedSubmissionQueue};
