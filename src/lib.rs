@@ -113,7 +113,7 @@ pub use build_error::{BuildError, Contradiction, SystemCall};
 pub use builder::{Builder, MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
 pub use capabilities::{Capabilities, Variant};
 pub use closing::{Leftover, StillInFlight};
-pub use completion::{CompletionQueue, Drain};
+pub use completion::{CompletionQueue, Drain, IntoDrain};
 pub use disabled::{DisabledIoUring, EnableError};
 pub use entry::{CqEntry, Cqe, Cqe32, CqeMixed, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed};
 pub use explain::ErrnoText;

@@ -18,7 +18,7 @@ use crate::ring::sq::Sq;
 use crate::submission::SubmissionQueue;
 use crate::submit::{Enter, EnterArg};
 use crate::submit_error::SubmitError;
-use crate::sys::{EnterFlags, Features, SetupFlags, io_uring_params};
+use crate::sys::{EnterFlags, Features, SetupFlags, SqStatus, io_uring_params};
 use crate::thread::{AnyThread, HasFd, OneThread};
 use crate::time::Timespec;
 
@@ -360,6 +360,18 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     #[inline]
     pub const fn setup_flags(&self) -> SetupFlags {
         self.params.flags
+    }
+
+    /// The kernel's flags: `NEED_WAKEUP`, `CQ_OVERFLOW`, `TASKRUN`. No system call is made. See
+    /// [`SubmissionQueue::status`].
+    ///
+    /// In a process that did not make the ring there are none.
+    #[inline]
+    pub fn status(&self) -> SqStatus {
+        if !self.handle.home().is_here() {
+            return SqStatus::empty();
+        }
+        self.sq.status(self.enter.is_polled())
     }
 
     /// Whether system calls name the ring by a registered index, not by its descriptor.
