@@ -1,6 +1,7 @@
 //! From wishes to a ring: [`Builder`].
 
 mod check;
+mod local;
 
 pub use check::MemoryNeeded;
 
@@ -38,18 +39,15 @@ pub const MAX_CQ_ENTRIES: u32 = 2 * MAX_ENTRIES;
 /// builds; [`unknown_flags`](Self::unknown_flags) adds those that are newer than this crate. Flags
 /// that contradict each other are named before the kernel is asked.
 ///
-/// ```no_run
+/// ```
 /// use ringbolt::IoUring;
 ///
 /// # fn main() -> Result<(), ringbolt::BuildError> {
-/// let builder = IoUring::builder().single_issuer().defer_taskrun().no_sqarray();
-/// let ring = match builder.build_local(256) {
-///     Ok(ring) => ring,
-///     // An older kernel: without the newer flags.
-///     Err(ringbolt::BuildError::Invalid { .. }) => IoUring::builder().build_local(256)?,
-///     Err(error) => return Err(error),
-/// };
-/// # drop(ring);
+/// // For one thread, with the newest flags that the kernel has.
+/// let ring = IoUring::builder().cq_entries(4096).local(256)?;
+/// // These flags and no others, or an error.
+/// let exact = IoUring::builder().coop_taskrun().taskrun_flag().build(256);
+/// # drop((ring, exact));
 /// # Ok(())
 /// # }
 /// ```

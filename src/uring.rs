@@ -112,7 +112,7 @@ impl IoUring {
     /// NO_SQARRAY, SUBMIT_ALL and a registered descriptor.
     ///
     /// See [`setup_flags`](Self::setup_flags) and [`is_fd_registered`](Self::is_fd_registered) for
-    /// what the kernel granted.
+    /// what the kernel granted. [`Builder::local`] makes such a ring with other sizes and options.
     ///
     /// With DEFER_TASKRUN, an operation that did not complete at once completes when the thread
     /// submits, waits or calls [`get_events`](Self::get_events), and not before. With TASKRUN_FLAG,
@@ -133,29 +133,7 @@ impl IoUring {
     ///
     /// See [`BuildError`]: those that no other flags would mend.
     pub fn local(entries: u32) -> Result<LocalIoUring, BuildError> {
-        let mut flags = SetupFlags::SINGLE_ISSUER
-            | SetupFlags::DEFER_TASKRUN
-            | SetupFlags::TASKRUN_FLAG
-            | SetupFlags::NO_SQARRAY
-            | SetupFlags::SUBMIT_ALL;
-        loop {
-            match Self::builder().flags(flags).build_local(entries) {
-                Ok(mut ring) => {
-                    // An older kernel, or 16 rings on this thread: its descriptor will do.
-                    let _ = ring.register_ring_fd();
-                    return Ok(ring);
-                }
-                Err(BuildError::Invalid { .. }) if !flags.is_empty() => {
-                    let newest = flags.newest().map_or(flags, |(newest, _)| newest);
-                    flags.remove(newest);
-                    if newest.contains(SetupFlags::DEFER_TASKRUN) {
-                        // Of no use without it.
-                        flags.remove(SetupFlags::TASKRUN_FLAG);
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        Self::builder().local(entries)
     }
 
     /// Default settings, to be changed.
