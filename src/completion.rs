@@ -11,9 +11,10 @@ use core::mem::MaybeUninit;
 
 use rustix::io::Errno;
 
+use crate::enter_arg::{EnterArg, WaitArg};
 use crate::entry::{CqEntry, Cqe, OneWidth};
 use crate::ring::cq::{Cq, Span};
-use crate::submit::{Enter, EnterArg, WaitArg};
+use crate::submit::Enter;
 use crate::sys::{CqFlags, EnterFlags, SetupFlags, SqStatus};
 use crate::thread::AnyThread;
 use crate::time::Timespec;
@@ -178,14 +179,14 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
         self.enter.wait(want, EnterFlags::empty(), EnterArg::None)
     }
 
-    /// Like [`wait`](Self::wait), for `timeout` at the most. Since Linux 5.11.
+    /// Like [`wait`](Self::wait), for at most `timeout`. Since Linux 5.11.
     ///
     /// # Errors
     ///
     /// As [`wait`](Self::wait); `ETIME` when the time was up and no completion at all is there
     /// (with fewer than asked for this returns well); `EOPNOTSUPP` where the kernel lacks
     /// [`Features::EXT_ARG`](crate::sys::Features::EXT_ARG).
-    #[inline]
+    #[inline(always)]
     pub fn wait_timeout(&mut self, want: u32, timeout: Timespec) -> Result<(), Errno> {
         let wait = WaitArg { timeout: Some(&timeout), ..WaitArg::default() };
         self.wait_with(want, EnterFlags::empty(), EnterArg::Wait(wait))
@@ -197,7 +198,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// # Errors
     ///
     /// As [`wait_timeout`](Self::wait_timeout).
-    #[inline]
+    #[inline(always)]
     pub fn wait_with(
         &mut self,
         want: u32,

@@ -8,12 +8,13 @@ use core::marker::PhantomData;
 
 use rustix::io::Errno;
 
+use crate::enter_arg::{EnterArg, WaitArg};
 use crate::entry::slot::SqSlots;
 use crate::entry::{OneWidth, SafeSqe, SqEntry, Sqe};
 use crate::ring::cursor::Cursor;
 use crate::ring::push_error::PushError;
 use crate::ring::sq::{Room, Sq};
-use crate::submit::{Enter, EnterArg, WaitArg};
+use crate::submit::Enter;
 use crate::submit_error::SubmitError;
 use crate::sys::{EnterFlags, SqStatus};
 use crate::thread::AnyThread;
@@ -285,7 +286,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         taken
     }
 
-    /// Like [`submit_and_wait`](Self::submit_and_wait), for `timeout` at the most. Since
+    /// Like [`submit_and_wait`](Self::submit_and_wait), for at most `timeout`. Since
     /// Linux 5.11 ([`Features::EXT_ARG`](crate::sys::Features::EXT_ARG)).
     ///
     /// # Errors
@@ -293,7 +294,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// As [`submit`](Self::submit); `ETIME` when the time was up, no entry was taken and no
     /// completion at all is there (with fewer than asked for this returns well);
     /// `EOPNOTSUPP` where the kernel lacks the feature.
-    #[inline]
+    #[inline(always)]
     pub fn submit_and_wait_timeout(
         &mut self,
         want: u32,
@@ -310,7 +311,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// # Errors
     ///
     /// As [`submit_and_wait_timeout`](Self::submit_and_wait_timeout).
-    #[inline]
+    #[inline(always)]
     pub fn submit_and_wait_min_timeout(
         &mut self,
         want: u32,
@@ -329,16 +330,13 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// # Errors
     ///
     /// As [`submit`](Self::submit); `ETIME` and `EOPNOTSUPP` as for the timed waits.
-    #[inline]
+    #[inline(always)]
     pub fn submit_with(
         &mut self,
         want: u32,
         flags: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, SubmitError> {
-        if let Err(errno) = self.enter.check(&arg) {
-            return Err(SubmitError { errno, taken: 0, queued: self.sq.queued() });
-        }
         let taken = self.enter.submit_with(self.sq, want, flags, arg);
         self.cursor = self.sq.cursor();
         taken

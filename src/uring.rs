@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use crate::build_error::BuildError;
 use crate::builder::Builder;
 use crate::completion::CompletionQueue;
+use crate::enter_arg::EnterArg;
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
 use crate::handle::Handle;
 use crate::register::Registrar;
@@ -16,7 +17,7 @@ use crate::ring::cq::Cq;
 use crate::ring::map::Memory;
 use crate::ring::sq::Sq;
 use crate::submission::SubmissionQueue;
-use crate::submit::{Enter, EnterArg};
+use crate::submit::Enter;
 use crate::submit_error::SubmitError;
 use crate::sys::{EnterFlags, Features, SetupFlags, SqStatus, io_uring_params};
 use crate::thread::{AnyThread, HasFd, OneThread};
@@ -232,36 +233,34 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
         self.enter.submit_and_wait(&mut self.sq, want)
     }
 
-    /// Submits, then waits for `want` completions, for `timeout` at the most.
+    /// Submits, then waits for `want` completions, for at most `timeout`.
     ///
     /// # Errors
     ///
     /// As [`SubmissionQueue::submit_and_wait_timeout`].
-    #[inline]
+    #[inline(always)]
     pub fn submit_and_wait_timeout(
         &mut self,
         want: u32,
         timeout: Timespec,
     ) -> Result<u32, SubmitError> {
-        self.completion().sync();
-        self.submission().submit_and_wait_timeout(want, timeout)
+        self.publish().submit_and_wait_timeout(want, timeout)
     }
 
     /// Submits, then waits for `want` completions, for one after `min_wait_usec`
-    /// microseconds, and for `timeout` at the most.
+    /// microseconds, and for at most `timeout`.
     ///
     /// # Errors
     ///
     /// As [`SubmissionQueue::submit_and_wait_min_timeout`].
-    #[inline]
+    #[inline(always)]
     pub fn submit_and_wait_min_timeout(
         &mut self,
         want: u32,
         timeout: Timespec,
         min_wait_usec: u32,
     ) -> Result<u32, SubmitError> {
-        self.completion().sync();
-        self.submission().submit_and_wait_min_timeout(want, timeout, min_wait_usec)
+        self.publish().submit_and_wait_min_timeout(want, timeout, min_wait_usec)
     }
 
     /// Submits and waits with flags and arguments of the caller's choice.
@@ -269,15 +268,22 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// # Errors
     ///
     /// As [`SubmissionQueue::submit_with`].
-    #[inline]
+    #[inline(always)]
     pub fn submit_with(
         &mut self,
         want: u32,
         flags: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, SubmitError> {
-        self.completion().sync();
-        self.submission().submit_with(want, flags, arg)
+        self.publish().submit_with(want, flags, arg)
+    }
+
+    /// The submission half, after giving taken completions back to the kernel.
+    #[inline(always)]
+    fn publish(&mut self) -> SubmissionQueue<'_, S, T> {
+        self.look_where_we_are();
+        self.cq.publish();
+        SubmissionQueue::new(&mut self.sq, &self.enter)
     }
 
     /// Waits until `want` completions are there, submitting nothing.
