@@ -167,7 +167,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
 
     /// Waits for a completion, or for `time`.
     fn pause(&mut self, time: Duration) {
-        let waited = self.completion().wait_timeout(1, time.into());
+        let waited = self.completion().wait_timeout(1, time);
         if !matches!(waited, Ok(()) | Err(Errno::TIME | Errno::INTR)) {
             // A kernel without timed waits, or a ring that cannot wait now.
             let time = Interval::try_from(time).ok();

@@ -179,7 +179,8 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
         self.enter.wait(want, EnterFlags::empty(), EnterArg::None)
     }
 
-    /// Like [`wait`](Self::wait), for at most `timeout`. Since Linux 5.11.
+    /// Like [`wait`](Self::wait), for at most `timeout`, a [`Duration`](core::time::Duration) or
+    /// a [`Timespec`]. Since Linux 5.11.
     ///
     /// # Errors
     ///
@@ -187,7 +188,8 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// (with fewer than asked for this returns well); `EOPNOTSUPP` where the kernel lacks
     /// [`Features::EXT_ARG`](crate::sys::Features::EXT_ARG).
     #[inline(always)]
-    pub fn wait_timeout(&mut self, want: u32, timeout: Timespec) -> Result<(), Errno> {
+    pub fn wait_timeout(&mut self, want: u32, timeout: impl Into<Timespec>) -> Result<(), Errno> {
+        let timeout = timeout.into();
         let wait = WaitArg { timeout: Some(&timeout), ..WaitArg::default() };
         self.wait_with(want, EnterFlags::empty(), EnterArg::Wait(wait))
     }

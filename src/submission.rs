@@ -286,8 +286,9 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         taken
     }
 
-    /// Like [`submit_and_wait`](Self::submit_and_wait), for at most `timeout`. Since
-    /// Linux 5.11 ([`Features::EXT_ARG`](crate::sys::Features::EXT_ARG)).
+    /// Like [`submit_and_wait`](Self::submit_and_wait), for at most `timeout`, a
+    /// [`Duration`](core::time::Duration) or a [`Timespec`]. Since Linux 5.11
+    /// ([`Features::EXT_ARG`](crate::sys::Features::EXT_ARG)).
     ///
     /// # Errors
     ///
@@ -298,8 +299,9 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     pub fn submit_and_wait_timeout(
         &mut self,
         want: u32,
-        timeout: Timespec,
+        timeout: impl Into<Timespec>,
     ) -> Result<u32, SubmitError> {
+        let timeout = timeout.into();
         let wait = WaitArg { timeout: Some(&timeout), ..WaitArg::default() };
         self.submit_with(want, EnterFlags::GETEVENTS, EnterArg::Wait(wait))
     }
@@ -315,9 +317,10 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     pub fn submit_and_wait_min_timeout(
         &mut self,
         want: u32,
-        timeout: Timespec,
+        timeout: impl Into<Timespec>,
         min_wait_usec: u32,
     ) -> Result<u32, SubmitError> {
+        let timeout = timeout.into();
         let wait = WaitArg { timeout: Some(&timeout), min_wait_usec, sigmask: None };
         self.submit_with(want, EnterFlags::GETEVENTS, EnterArg::Wait(wait))
     }

@@ -242,7 +242,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     pub fn submit_and_wait_timeout(
         &mut self,
         want: u32,
-        timeout: Timespec,
+        timeout: impl Into<Timespec>,
     ) -> Result<u32, SubmitError> {
         self.publish().submit_and_wait_timeout(want, timeout)
     }
@@ -257,7 +257,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     pub fn submit_and_wait_min_timeout(
         &mut self,
         want: u32,
-        timeout: Timespec,
+        timeout: impl Into<Timespec>,
         min_wait_usec: u32,
     ) -> Result<u32, SubmitError> {
         self.publish().submit_and_wait_min_timeout(want, timeout, min_wait_usec)

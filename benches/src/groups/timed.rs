@@ -44,7 +44,7 @@ const LIMIT: Duration = Duration::from_secs(3600);
 pub fn enter(case: &mut Case<'_>, call: Call, batch: u32) {
     match call {
         Call::Timeout => enter_ours(case, batch, |queue, want| {
-            queue.submit_and_wait_timeout(want, Timespec::from(LIMIT)).expect("completions");
+            queue.submit_and_wait_timeout(want, LIMIT).expect("completions");
         }),
         Call::With => enter_ours(case, batch, |queue, want| {
             let limit = Timespec::from(LIMIT);
