@@ -345,6 +345,36 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         taken
     }
 
+    /// Hands everything pushed to the kernel, with `flags` and no other ones: `io_uring_enter(2)`
+    /// as it is. Returns how many entries it took; with SQPOLL, how many were published.
+    ///
+    /// [`submit_with`](Self::submit_with) adds flags where there is a reason to, and makes no
+    /// system call where there is none. This adds none and always makes one:
+    ///
+    /// - Without [`GETEVENTS`](EnterFlags::GETEVENTS) the kernel ignores `want`, does not bring in
+    ///   overflown completions, and on a ring with DEFER_TASKRUN runs no work that was put off.
+    ///   The completions of that work come later, which suits a program that is not ready for
+    ///   them. On a ring with IOPOLL none are polled for.
+    /// - Without [`SQ_WAKEUP`](EnterFlags::SQ_WAKEUP) a polling thread that sleeps stays asleep.
+    ///
+    /// `EXT_ARG`, `EXT_ARG_REG` and `REGISTERED_RING` follow from `arg` and the ring, and are
+    /// ignored here.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit_with`](Self::submit_with).
+    #[doc(alias = "io_uring_enter")]
+    pub fn enter(
+        &mut self,
+        want: u32,
+        flags: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<u32, SubmitError> {
+        let taken = self.enter.exactly(self.sq, want, flags, arg);
+        self.cursor = self.sq.cursor();
+        taken
+    }
+
     /// Waits until the polling thread has taken an entry, if the queue is full: shows it what
     /// is pushed, and wakes it if it sleeps. Returns at once without SQPOLL. Since Linux 5.10.
     ///

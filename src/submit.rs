@@ -287,10 +287,40 @@ impl Enter {
             None if flags.difference(DECIDED).is_empty() => return Ok(fresh),
             None => flags,
         };
-        match self.enter(queued, want, flags.union(self.base), arg, size) {
+        let entered = self.enter(queued, want, flags.union(self.base), arg, size);
+        self.entered(sq, fresh, queued, entered)
+    }
+
+    /// Publishes what is pushed, and enters the kernel with `flags` and no others.
+    pub(crate) fn exactly<S: SqEntry>(
+        &self,
+        sq: &mut Sq<S>,
+        want: u32,
+        flags: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<u32, SubmitError> {
+        if let Err(errno) = self.usable().and_then(|()| self.check(&arg)) {
+            return Err(failed(sq, errno, 0));
+        }
+        let fresh = sq.publish();
+        let queued = sq.queued();
+        let entered = self.call(queued, want, flags, arg);
+        self.entered(sq, fresh, queued, entered)
+    }
+
+    /// Keeps the books of any queue after a call with `queued` entries, `fresh` of them new.
+    #[inline(always)]
+    fn entered<S: SqEntry>(
+        &self,
+        sq: &mut Sq<S>,
+        fresh: u32,
+        queued: u32,
+        entered: Result<u32, Errno>,
+    ) -> Result<u32, SubmitError> {
+        match entered {
             Ok(taken) => {
                 sq.taken(taken);
-                Ok(if polled { fresh } else { taken })
+                Ok(if self.is_polled() { fresh } else { taken })
             }
             Err(errno) => Err(failed(sq, errno, queued)),
         }

@@ -278,6 +278,22 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
         self.publish().submit_with(want, flags, arg)
     }
 
+    /// Enters the kernel with `flags` and no other ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`SubmissionQueue::enter`].
+    #[doc(alias = "io_uring_enter")]
+    #[inline]
+    pub fn enter(
+        &mut self,
+        want: u32,
+        flags: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<u32, SubmitError> {
+        self.publish().enter(want, flags, arg)
+    }
+
     /// The submission half, after giving taken completions back to the kernel.
     #[inline(always)]
     fn publish(&mut self) -> SubmissionQueue<'_, S, T> {
