@@ -6,6 +6,7 @@ use core::fmt;
 use rustix::io::Errno;
 
 use crate::builder::{MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
+use crate::explain::ErrnoText;
 use crate::ring::layout::LayoutError;
 use crate::sys::{SetupFlags, io_uring_params};
 
@@ -220,16 +221,11 @@ impl fmt::Display for BuildError {
             Self::Contradiction(contradiction) => {
                 write!(f, "contradictory set-up flags: {contradiction}")
             }
-            Self::Entries { entries } => write!(
-                f,
-                "{entries} submission entries: a ring has 1 to {MAX_ENTRIES}; `clamp` cuts more \
-                 down to that"
-            ),
-            Self::CqEntries { entries, cq_entries } => write!(
-                f,
-                "{cq_entries} completion entries for {entries} submission entries: a ring has at \
-                 least as many, and at most {MAX_CQ_ENTRIES}; `clamp` cuts more down to that"
-            ),
+            Self::Entries { .. } | Self::CqEntries { .. } => {
+                self.fmt_sizes(f)?;
+                let hint = "; `Builder::clamp` cuts more down to that";
+                f.write_str(if self.is_too_many() { hint } else { "" })
+            }
             Self::NeedsMethod { flags } => write!(
                 f,
                 "{} cannot be asked for by raw bits: use the methods of `Builder` that take \
@@ -265,6 +261,30 @@ impl fmt::Display for BuildError {
 }
 
 impl BuildError {
+    /// Sizes that no ring can have, without advice.
+    pub(crate) fn fmt_sizes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entries { entries } => {
+                write!(f, "{entries} submission entries: a ring has 1 to {MAX_ENTRIES}")
+            }
+            Self::CqEntries { entries, cq_entries } => write!(
+                f,
+                "{cq_entries} completion entries for {entries} submission entries: a ring has at \
+                 least as many, and at most {MAX_CQ_ENTRIES}"
+            ),
+            other => fmt::Display::fmt(other, f),
+        }
+    }
+
+    /// Whether [`Builder::clamp`](crate::Builder::clamp) would help.
+    const fn is_too_many(&self) -> bool {
+        match self {
+            Self::Entries { entries } => *entries > MAX_ENTRIES,
+            Self::CqEntries { cq_entries, .. } => *cq_entries > MAX_CQ_ENTRIES,
+            _ => false,
+        }
+    }
+
     /// What the kernel answered, and who may be behind it.
     fn fmt_answer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -285,30 +305,36 @@ impl BuildError {
             ),
             Self::CallRefused { call, errno } if policy(*errno) => write!(
                 f,
-                "{call} was refused ({errno}), though a ring can be made: the seccomp filter of a \
-                 container or sandbox, or a security module, forbids the call"
+                "{call} was refused ({}), though a ring can be made: the seccomp filter of a \
+                 container or sandbox, or a security module, forbids the call",
+                ErrnoText(*errno)
             ),
-            Self::CallRefused { call, errno } => write!(f, "{call} failed: {errno}"),
+            Self::CallRefused { call, errno } => write!(f, "{call} failed: {}", ErrnoText(*errno)),
             Self::OutOfMemory => f.write_str(
                 "no memory for the ring (ENOMEM): raise the limit on locked memory (ulimit -l), \
                  grant CAP_IPC_LOCK, or ask for fewer entries",
             ),
             Self::Invalid { flags } => refused(f, *flags),
             Self::TooManyFiles(errno) => {
+                let errno = ErrnoText(*errno);
                 write!(f, "no descriptor left for the ring ({errno}): raise ulimit -n")
             }
             Self::AttachWq(errno) => {
+                let errno = ErrnoText(*errno);
                 write!(f, "the descriptor of the ring to attach to is not open ({errno})")
             }
-            Self::Setup(errno) => write!(f, "io_uring_setup failed: {errno}"),
-            Self::Map(errno) => write!(f, "the rings could not be mapped: {errno}"),
+            Self::Setup(errno) => write!(f, "io_uring_setup failed: {}", ErrnoText(*errno)),
+            Self::Map(errno) => {
+                write!(f, "the rings could not be mapped: {}", ErrnoText(*errno))
+            }
             Self::Layout(error) => fmt::Display::fmt(error, f),
             Self::RegisterRingFd(Errno::BUSY) => f.write_str(
                 "this thread has registered 16 ring descriptors already, which is the most (EBUSY)",
             ),
             Self::RegisterRingFd(errno) => write!(
                 f,
-                "the ring's descriptor could not be registered, which needs Linux 5.18: {errno}"
+                "the ring's descriptor could not be registered, which needs Linux 5.18: {}",
+                ErrnoText(*errno)
             ),
             _ => f.write_str("the ring could not be made"),
         }
@@ -323,8 +349,16 @@ pub(crate) fn policy(errno: Errno) -> bool {
 /// What may be behind an `EINVAL`.
 fn refused(f: &mut fmt::Formatter<'_>, flags: SetupFlags) -> fmt::Result {
     f.write_str("the kernel refuses the set-up (EINVAL)")?;
+    let mut named = flags.iter_names();
+    named.by_ref().for_each(drop);
+    let unknown = named.remaining().bits();
+    if unknown != 0 {
+        // The kernel is likelier to lack what this crate does not know either.
+        write!(f, ": it may not know {unknown:#x}, which has no name in this version of ringbolt")?;
+    }
     if let Some((newest, since)) = flags.newest() {
-        write!(f, ": of the flags, {} came last, in Linux {since}", Names(newest))?;
+        let start = if unknown == 0 { ": of the flags" } else { "; of the other flags" };
+        write!(f, "{start}, {} came last, in Linux {since}", Names(newest))?;
     }
     if flags.contains(SetupFlags::SQ_AFF) {
         f.write_str("; or there is no such CPU for the polling thread")?;
@@ -349,12 +383,19 @@ impl core::error::Error for BuildError {}
 
 #[cfg(feature = "std")]
 impl From<BuildError> for std::io::Error {
+    /// Keeps the errno where the kernel gave one, so that
+    /// [`raw_os_error`](std::io::Error::raw_os_error) returns it, `ENOSYS` or `EPERM` for example.
+    /// A `std::io::Error` holds either an errno or another error. The text of `BuildError`, which
+    /// says more about the cause, is therefore lost in this case: print it before converting, or
+    /// keep it and lose the errno by [`std::io::Error::other`].
+    ///
+    /// An error without an errno becomes one of the kind `InvalidInput`, which holds the
+    /// `BuildError`.
     fn from(error: BuildError) -> Self {
-        let kind = match error.errno() {
-            Some(errno) => Self::from(errno).kind(),
-            None => std::io::ErrorKind::InvalidInput,
-        };
-        Self::new(kind, error)
+        match error.errno() {
+            Some(errno) => errno.into(),
+            None => Self::new(std::io::ErrorKind::InvalidInput, error),
+        }
     }
 }
 

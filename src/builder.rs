@@ -1,6 +1,7 @@
 //! From wishes to a ring: [`Builder`].
 
 mod check;
+mod local;
 
 pub use check::MemoryNeeded;
 
@@ -38,23 +39,21 @@ pub const MAX_CQ_ENTRIES: u32 = 2 * MAX_ENTRIES;
 /// builds; [`unknown_flags`](Self::unknown_flags) adds those that are newer than this crate. Flags
 /// that contradict each other are named before the kernel is asked.
 ///
-/// ```no_run
+/// ```
 /// use ringbolt::IoUring;
 ///
 /// # fn main() -> Result<(), ringbolt::BuildError> {
-/// let builder = IoUring::builder().single_issuer().defer_taskrun().no_sqarray();
-/// let ring = match builder.build_local(256) {
-///     Ok(ring) => ring,
-///     // An older kernel: without the newer flags.
-///     Err(ringbolt::BuildError::Invalid { .. }) => IoUring::builder().build_local(256)?,
-///     Err(error) => return Err(error),
-/// };
-/// # drop(ring);
+/// // For one thread, with the newest flags that the kernel has.
+/// let ring = IoUring::builder().cq_entries(4096).local(256)?;
+/// // These flags and no others, or an error.
+/// let exact = IoUring::builder().coop_taskrun().taskrun_flag().build(256);
+/// # drop((ring, exact));
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// See [`io_uring_setup(2)`](https://man7.org/linux/man-pages/man2/io_uring_setup.2.html).
+#[must_use = "a builder makes no ring before one of its `build` methods is called"]
 #[derive(Debug)]
 pub struct Builder<'fd, S: SqEntry = Sqe, C: CqEntry = Cqe> {
     flags: SetupFlags,
@@ -108,14 +107,12 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// [`AsyncCancel`](crate::ops::AsyncCancel). A read or write completes with `EOPNOTSUPP` if the
     /// file is not open with O_DIRECT, or lies on something that cannot be polled (a pipe, a
     /// socket, most file systems over a network). Use a second ring for the rest.
-    #[must_use]
     pub const fn iopoll(self) -> Self {
         self.flags(SetupFlags::IOPOLL)
     }
 
     /// With [`iopoll`](Self::iopoll), sleeps for part of the expected time before it polls.
     /// `IORING_SETUP_HYBRID_IOPOLL`, since Linux 6.13.
-    #[must_use]
     pub const fn hybrid_iopoll(self) -> Self {
         self.flags(SetupFlags::HYBRID_IOPOLL)
     }
@@ -136,14 +133,12 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// [`SubmissionQueue::push`](crate::SubmissionQueue::push) on what has to be kept from when on.
     ///
     /// The thread keeps a CPU busy. On a machine with few of them it costs more than it gives.
-    #[must_use]
     pub const fn sqpoll(mut self, idle_ms: u32) -> Self {
         self.sq_thread_idle = idle_ms;
         self.flags(SetupFlags::SQPOLL)
     }
 
     /// Keeps the SQPOLL thread on CPU number `cpu`. `IORING_SETUP_SQ_AFF`, since Linux 5.1.
-    #[must_use]
     pub const fn sqpoll_cpu(mut self, cpu: u32) -> Self {
         self.sq_thread_cpu = cpu;
         self.flags(SetupFlags::SQ_AFF)
@@ -151,7 +146,6 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
 
     /// Gives the completion queue `entries` slots, rounded up to a power of two, instead of
     /// twice those of the submission queue. `IORING_SETUP_CQSIZE`, since Linux 5.5.
-    #[must_use]
     pub const fn cq_entries(mut self, entries: u32) -> Self {
         self.cq_entries = Some(entries);
         self
@@ -159,7 +153,6 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
 
     /// Cuts sizes down to [`MAX_ENTRIES`] and [`MAX_CQ_ENTRIES`] instead of refusing them.
     /// `IORING_SETUP_CLAMP`, since Linux 5.6.
-    #[must_use]
     pub const fn clamp(self) -> Self {
         self.flags(SetupFlags::CLAMP)
     }
@@ -181,14 +174,12 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     ///
     /// If rings share a polling thread, it takes at most 8 entries of a ring at a time, and that
     /// cuts chains: see [`Sqe::link`].
-    #[must_use]
     pub fn attach_wq<'ring>(self, ring: &'ring impl AsFd) -> Builder<'ring, S, C> {
         Builder { wq_fd: Some(ring.as_fd()), ..self }
     }
 
     /// Goes on submitting after an entry that is refused at once; its completion tells the
     /// error. `IORING_SETUP_SUBMIT_ALL`, since Linux 5.18.
-    #[must_use]
     pub const fn submit_all(self) -> Self {
         self.flags(SetupFlags::SUBMIT_ALL)
     }
@@ -199,21 +190,18 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// Other calls in which the thread sleeps still end with `EINTR`, see
     /// [`IoUring::new`](crate::IoUring::new): only
     /// [`defer_taskrun`](Self::defer_taskrun) prevents that.
-    #[must_use]
     pub const fn coop_taskrun(self) -> Self {
         self.flags(SetupFlags::COOP_TASKRUN)
     }
 
     /// Shows by [`SqStatus::TASKRUN`](crate::sys::SqStatus::TASKRUN) that deferred work waits.
     /// `IORING_SETUP_TASKRUN_FLAG`, since Linux 5.19.
-    #[must_use]
     pub const fn taskrun_flag(self) -> Self {
         self.flags(SetupFlags::TASKRUN_FLAG)
     }
 
     /// Promises that one thread alone submits, for [`build_local`](Self::build_local).
     /// `IORING_SETUP_SINGLE_ISSUER`, since Linux 6.0.
-    #[must_use]
     pub const fn single_issuer(self) -> Self {
         self.flags(SetupFlags::SINGLE_ISSUER)
     }
@@ -225,21 +213,18 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// and a loop of `submit` and `pop` never gets the completion of what did not complete at once.
     /// The descriptor of such a ring does not wake an event loop; an eventfd does: see
     /// [`IoUring::local`](crate::IoUring::local).
-    #[must_use]
     pub const fn defer_taskrun(self) -> Self {
         self.flags(SetupFlags::DEFER_TASKRUN)
     }
 
     /// Does without the index array, which this crate has no use for.
     /// `IORING_SETUP_NO_SQARRAY`, since Linux 6.6.
-    #[must_use]
     pub const fn no_sqarray(self) -> Self {
         self.flags(SetupFlags::NO_SQARRAY)
     }
 
     /// Starts over at the first slot with each submission, which keeps few cache lines hot.
     /// `IORING_SETUP_SQ_REWIND`, since Linux 7.0.
-    #[must_use]
     pub const fn sq_rewind(self) -> Self {
         self.flags(SetupFlags::SQ_REWIND)
     }
@@ -250,7 +235,6 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// `REGISTERED_FD_ONLY`) are refused when building: [`BuildError::NeedsMethod`]. So are bits
     /// that this crate does not know, as they might change where things are in the ring's memory:
     /// [`BuildError::UnknownFlags`]. [`unknown_flags`](Self::unknown_flags) takes those.
-    #[must_use]
     pub const fn flags(mut self, flags: SetupFlags) -> Self {
         self.flags = self.flags.union(flags);
         self
@@ -271,7 +255,6 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// - what set-up returns: a descriptor, which the caller owns.
     ///
     /// Otherwise the queues may read and write memory that is not theirs.
-    #[must_use]
     pub const unsafe fn unknown_flags(mut self, bits: u32) -> Self {
         self.unknown |= bits;
         self.flags(SetupFlags::from_bits_retain(bits))
@@ -281,32 +264,27 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// for [`build_local`](Self::build_local). `IORING_REGISTER_RING_FDS`, since Linux 5.18.
     ///
     /// A thread can register 16 rings. The slot is freed when the ring is closed.
-    #[must_use]
     pub const fn register_ring_fd(mut self) -> Self {
         self.register_ring_fd = true;
         self
     }
 
     /// Widens submission entries to 128 bytes. `IORING_SETUP_SQE128`, since Linux 5.19.
-    #[must_use]
     pub const fn sqe128(self) -> Builder<'fd, Sqe128, C> {
         self.with_widths()
     }
 
     /// Widens completion entries to 32 bytes. `IORING_SETUP_CQE32`, since Linux 5.19.
-    #[must_use]
     pub const fn cqe32(self) -> Builder<'fd, S, Cqe32> {
         self.with_widths()
     }
 
     /// Takes submission entries of both widths. `IORING_SETUP_SQE_MIXED`, since Linux 6.19.
-    #[must_use]
     pub const fn sqe_mixed(self) -> Builder<'fd, SqeMixed, C> {
         self.with_widths()
     }
 
     /// Gives completion entries of both widths. `IORING_SETUP_CQE_MIXED`, since Linux 6.18.
-    #[must_use]
     pub const fn cqe_mixed(self) -> Builder<'fd, S, CqeMixed> {
         self.with_widths()
     }
@@ -340,7 +318,6 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// of it. When the ring is closed, or when building it has failed, the memory may be unmapped,
     /// but not put to another use nor given to a second attempt: the kernel may go on for a while
     /// to write the completions of what it cancels.
-    #[must_use]
     pub const unsafe fn memory(mut self, memory: RingMemory) -> Self {
         self.memory = Some(memory);
         self
@@ -348,7 +325,6 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
 
     /// Makes the ring in `kernel`, a simulated one, and makes no system call.
     #[cfg(feature = "sim")]
-    #[must_use]
     pub fn simulated(mut self, kernel: &sim::Kernel) -> Self {
         self.simulated = Some(kernel.number());
         self

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use crate::entry::{CqEntry, Cqe, SafeSqe, SqEntry, Sqe};
 use crate::ops::AsyncCancel;
+use crate::explain::ErrnoText;
 use crate::register::CancelWhat;
 use crate::thread::AnyThread;
 use crate::uring::IoUring;
@@ -57,6 +58,7 @@ pub struct StillInFlight<S: SqEntry = Sqe, C: CqEntry = Cqe, T = AnyThread> {
 impl<S: SqEntry, C: CqEntry, T> fmt::Display for StillInFlight<S, C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { in_flight, errno, .. } = self;
+        let errno = ErrnoText(*errno);
         write!(f, "the ring was not closed: {in_flight} operations are still in flight ({errno})")
     }
 }
@@ -196,7 +198,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
 
     /// Waits for a completion, or for `time`.
     fn pause(&mut self, time: Duration) {
-        let waited = self.completion().wait_timeout(1, time.into());
+        let waited = self.completion().wait_timeout(1, time);
         if !matches!(waited, Ok(()) | Err(Errno::TIME | Errno::INTR)) {
             // A kernel without timed waits, or a ring that cannot wait now.
             let time = Interval::try_from(time).ok();

@@ -11,10 +11,11 @@ use core::mem::MaybeUninit;
 
 use rustix::io::Errno;
 
+use crate::enter_arg::{EnterArg, WaitArg};
 use crate::entry::{CqEntry, Cqe, OneWidth};
 use crate::ring::cq::{Cq, Span};
-use crate::submit::{Enter, EnterArg, WaitArg};
-use crate::sys::{CqFlags, EnterFlags, SetupFlags};
+use crate::submit::Enter;
+use crate::sys::{CqFlags, EnterFlags, SetupFlags, SqStatus};
 use crate::thread::AnyThread;
 use crate::time::Timespec;
 
@@ -22,6 +23,24 @@ use crate::time::Timespec;
 ///
 /// From [`IoUring::completion`](crate::IoUring::completion),
 /// [`IoUring::split`](crate::IoUring::split) or an owned half.
+///
+/// A loop over it takes the completions that are there, as [`drain`](Self::drain) does:
+///
+/// ```
+/// use ringbolt::{IoUring, ops::Nop};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::local(8)?;
+/// ring.submission().push_safe(Nop::new().sqe(1))?;
+/// ring.submission().push_safe(Nop::new().sqe(2))?;
+/// ring.submit_and_wait(2)?;
+/// for cqe in ring.completion() {
+///     println!("{cqe}");
+/// }
+/// assert!(ring.completion().is_empty());
+/// # Ok(())
+/// # }
+/// ```
 pub struct CompletionQueue<'r, C: CqEntry = Cqe, T = AnyThread> {
     cq: &'r mut Cq<C>,
     /// A copy of the queue's own.
@@ -55,13 +74,32 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
         self.len() == 0
     }
 
+    /// Whether every slot is filled. No system call is made.
+    ///
+    /// The kernel keeps completions that come now until there is room. Before Linux 5.5, without
+    /// [`Features::NODROP`](crate::sys::Features::NODROP), it drops them.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity()
+    }
+
+    /// The kernel's flags: `NEED_WAKEUP`, `CQ_OVERFLOW`, `TASKRUN`. No system call is made.
+    ///
+    /// See [`SubmissionQueue::status`](crate::SubmissionQueue::status).
+    #[inline]
+    pub fn status(&self) -> SqStatus {
+        self.cq.status()
+    }
+
     /// Takes the next completion, and gives its slot back to the kernel. No system call is made.
+    #[must_use = "the completion is taken off the queue, and its result is lost"]
     #[inline(always)]
     pub fn pop(&mut self) -> Option<C> {
         self.cq.pop_at(&mut self.span)
     }
 
     /// Copies the next completion, and leaves it where it is.
+    #[must_use = "the queue stays as it is"]
     #[inline]
     pub fn peek(&mut self) -> Option<C> {
         self.cq.peek_at(&mut self.span)
@@ -141,15 +179,17 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
         self.enter.wait(want, EnterFlags::empty(), EnterArg::None)
     }
 
-    /// Like [`wait`](Self::wait), for `timeout` at the most. Since Linux 5.11.
+    /// Like [`wait`](Self::wait), for at most `timeout`, a [`Duration`](core::time::Duration) or
+    /// a [`Timespec`]. Since Linux 5.11.
     ///
     /// # Errors
     ///
     /// As [`wait`](Self::wait); `ETIME` when the time was up and no completion at all is there
     /// (with fewer than asked for this returns well); `EOPNOTSUPP` where the kernel lacks
     /// [`Features::EXT_ARG`](crate::sys::Features::EXT_ARG).
-    #[inline]
-    pub fn wait_timeout(&mut self, want: u32, timeout: Timespec) -> Result<(), Errno> {
+    #[inline(always)]
+    pub fn wait_timeout(&mut self, want: u32, timeout: impl Into<Timespec>) -> Result<(), Errno> {
+        let timeout = timeout.into();
         let wait = WaitArg { timeout: Some(&timeout), ..WaitArg::default() };
         self.wait_with(want, EnterFlags::empty(), EnterArg::Wait(wait))
     }
@@ -160,7 +200,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// # Errors
     ///
     /// As [`wait_timeout`](Self::wait_timeout).
-    #[inline]
+    #[inline(always)]
     pub fn wait_with(
         &mut self,
         want: u32,
@@ -203,11 +243,62 @@ impl<C: CqEntry, T> fmt::Debug for CompletionQueue<'_, C, T> {
     }
 }
 
+impl<'r, C: CqEntry, T> IntoIterator for CompletionQueue<'r, C, T> {
+    type Item = C;
+    type IntoIter = IntoDrain<'r, C>;
+
+    /// Takes the completions that are there now, as [`drain`](CompletionQueue::drain) does.
+    #[inline(always)]
+    fn into_iter(mut self) -> IntoDrain<'r, C> {
+        self.cq.refresh(&mut self.span);
+        IntoDrain { cq: self.cq, span: self.span }
+    }
+}
+
+impl<'q, C: CqEntry, T> IntoIterator for &'q mut CompletionQueue<'_, C, T> {
+    type Item = C;
+    type IntoIter = Drain<'q, C>;
+
+    /// Takes the completions that are there now: [`drain`](CompletionQueue::drain).
+    #[inline(always)]
+    fn into_iter(self) -> Drain<'q, C> {
+        self.drain()
+    }
+}
+
 /// The completions that were there when [`CompletionQueue::drain`] was called.
+#[must_use = "completions stay in the queue until the iteration takes them"]
 #[derive(Debug)]
 pub struct Drain<'q, C: CqEntry = Cqe> {
     cq: &'q mut Cq<C>,
     span: &'q mut Span<C>,
+}
+
+/// The completions that were there when a [`CompletionQueue`] was turned into an iterator.
+#[must_use = "completions stay in the queue until the iteration takes them"]
+#[derive(Debug)]
+pub struct IntoDrain<'r, C: CqEntry = Cqe> {
+    cq: &'r mut Cq<C>,
+    span: Span<C>,
+}
+
+/// The next completion of those that are there. At the end all slots go back to the kernel.
+#[inline(always)]
+fn next<C: CqEntry>(cq: &mut Cq<C>, span: &mut Span<C>) -> Option<C> {
+    let entry = cq.pop_known(span);
+    if entry.is_none() {
+        cq.publish();
+    }
+    entry
+}
+
+#[inline]
+fn size_hint<C: CqEntry>(span: &Span<C>) -> (usize, Option<usize>) {
+    // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
+    let slots = span.left() as usize;
+    // In a mixed queue an entry may take two, and some may be there to fill it.
+    let mixed = C::SETUP.contains(SetupFlags::CQE_MIXED);
+    (if mixed { 0 } else { slots }, Some(slots))
 }
 
 impl<C: CqEntry> Iterator for Drain<'_, C> {
@@ -215,22 +306,30 @@ impl<C: CqEntry> Iterator for Drain<'_, C> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<C> {
-        let entry = self.cq.pop_known(self.span);
-        if entry.is_none() {
-            self.cq.publish();
-        }
-        entry
+        next(self.cq, self.span)
     }
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
-        let slots = self.span.left() as usize;
-        // In a mixed queue an entry may take two, and some may be there to fill it.
-        let mixed = C::SETUP.contains(SetupFlags::CQE_MIXED);
-        (if mixed { 0 } else { slots }, Some(slots))
+        size_hint(self.span)
+    }
+}
+
+impl<C: CqEntry> Iterator for IntoDrain<'_, C> {
+    type Item = C;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<C> {
+        next(self.cq, &mut self.span)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        size_hint(&self.span)
     }
 }
 
 impl<C: CqEntry + OneWidth> ExactSizeIterator for Drain<'_, C> {}
+impl<C: CqEntry + OneWidth> ExactSizeIterator for IntoDrain<'_, C> {}
 impl<C: CqEntry> FusedIterator for Drain<'_, C> {}
+impl<C: CqEntry> FusedIterator for IntoDrain<'_, C> {}

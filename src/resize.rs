@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use crate::build_error::BuildError;
 use crate::builder::Builder;
 use crate::entry::{CqEntry, SqEntry};
+use crate::explain::ErrnoText;
 use crate::ring::cq::Cq;
 use crate::ring::layout::{Layout, LayoutError};
 use crate::ring::map::Memory;
@@ -63,7 +64,8 @@ pub enum ResizeError {
 impl fmt::Display for ResizeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sizes(error) => error.fmt(f),
+            // Without the advice for a builder.
+            Self::Sizes(error) => error.fmt_sizes(f),
             Self::TooSmall { queued, ready } => write!(
                 f,
                 "{queued} entries and {ready} completions wait, more than there would be room for: \
@@ -78,20 +80,22 @@ impl fmt::Display for ResizeError {
             Self::IndexArray => {
                 f.write_str("a ring with an index array cannot be resized: set up without it")
             }
-            Self::Map(errno) => write!(f, "no room for other rings: {errno}"),
+            Self::Map(errno) => write!(f, "no room for other rings: {}", ErrnoText(*errno)),
             Self::Refused(errno) => write!(
                 f,
-                "the kernel refuses to resize the ring, which needs Linux 6.13 and DEFER_TASKRUN: \
-                 {errno}"
+                "the kernel refuses to resize the ring, which needs Linux 6.13 and \
+                 DEFER_TASKRUN: {}",
+                ErrnoText(*errno)
             ),
             Self::Lost(errno) => {
+                let errno = ErrnoText(*errno);
                 write!(f, "the resized ring could not be mapped and is unusable: {errno}")
             }
             Self::Layout(error) => write!(f, "the resized ring is unusable: {error}"),
             Self::Unusable(errno) => write!(
                 f,
-                "the ring belongs to another process, or an earlier resize made it unusable: \
-                 {errno}"
+                "the ring belongs to another process, or an earlier resize made it unusable: {}",
+                ErrnoText(*errno)
             ),
         }
     }

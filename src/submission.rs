@@ -8,12 +8,13 @@ use core::marker::PhantomData;
 
 use rustix::io::Errno;
 
+use crate::enter_arg::{EnterArg, WaitArg};
 use crate::entry::slot::SqSlots;
 use crate::entry::{OneWidth, SafeSqe, SqEntry, Sqe};
 use crate::ring::cursor::Cursor;
 use crate::ring::push_error::PushError;
 use crate::ring::sq::{Room, Sq};
-use crate::submit::{Enter, EnterArg, WaitArg};
+use crate::submit::Enter;
 use crate::submit_error::SubmitError;
 use crate::sys::{EnterFlags, SqStatus};
 use crate::thread::AnyThread;
@@ -353,20 +354,22 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         taken
     }
 
-    /// Like [`submit_and_wait`](Self::submit_and_wait), for `timeout` at the most. Since
-    /// Linux 5.11 ([`Features::EXT_ARG`](crate::sys::Features::EXT_ARG)).
+    /// Like [`submit_and_wait`](Self::submit_and_wait), for at most `timeout`, a
+    /// [`Duration`](core::time::Duration) or a [`Timespec`]. Since Linux 5.11
+    /// ([`Features::EXT_ARG`](crate::sys::Features::EXT_ARG)).
     ///
     /// # Errors
     ///
     /// As [`submit`](Self::submit); `ETIME` when the time was up, no entry was taken and no
     /// completion at all is there (with fewer than asked for this returns well);
     /// `EOPNOTSUPP` where the kernel lacks the feature.
-    #[inline]
+    #[inline(always)]
     pub fn submit_and_wait_timeout(
         &mut self,
         want: u32,
-        timeout: Timespec,
+        timeout: impl Into<Timespec>,
     ) -> Result<u32, SubmitError> {
+        let timeout = timeout.into();
         let wait = WaitArg { timeout: Some(&timeout), ..WaitArg::default() };
         self.submit_with(want, EnterFlags::GETEVENTS, EnterArg::Wait(wait))
     }
@@ -378,13 +381,14 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// # Errors
     ///
     /// As [`submit_and_wait_timeout`](Self::submit_and_wait_timeout).
-    #[inline]
+    #[inline(always)]
     pub fn submit_and_wait_min_timeout(
         &mut self,
         want: u32,
-        timeout: Timespec,
+        timeout: impl Into<Timespec>,
         min_wait_usec: u32,
     ) -> Result<u32, SubmitError> {
+        let timeout = timeout.into();
         let wait = WaitArg { timeout: Some(&timeout), min_wait_usec, sigmask: None };
         self.submit_with(want, EnterFlags::GETEVENTS, EnterArg::Wait(wait))
     }
@@ -397,17 +401,44 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// # Errors
     ///
     /// As [`submit`](Self::submit); `ETIME` and `EOPNOTSUPP` as for the timed waits.
-    #[inline]
+    #[inline(always)]
     pub fn submit_with(
         &mut self,
         want: u32,
         flags: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, SubmitError> {
-        if let Err(errno) = self.enter.check(&arg) {
-            return Err(SubmitError { errno, taken: 0, queued: self.sq.queued() });
-        }
         let taken = self.enter.submit_with(self.sq, want, flags, arg);
+        self.cursor = self.sq.cursor();
+        taken
+    }
+
+    /// Hands everything pushed to the kernel, with `flags` and no other ones: `io_uring_enter(2)`
+    /// as it is. Returns how many entries it took; with SQPOLL, how many were published.
+    ///
+    /// [`submit_with`](Self::submit_with) adds flags where there is a reason to, and makes no
+    /// system call where there is none. This adds none and always makes one:
+    ///
+    /// - Without [`GETEVENTS`](EnterFlags::GETEVENTS) the kernel ignores `want`, does not bring in
+    ///   overflown completions, and on a ring with DEFER_TASKRUN runs no work that was put off.
+    ///   The completions of that work come later, which suits a program that is not ready for
+    ///   them. On a ring with IOPOLL none are polled for.
+    /// - Without [`SQ_WAKEUP`](EnterFlags::SQ_WAKEUP) a polling thread that sleeps stays asleep.
+    ///
+    /// `EXT_ARG`, `EXT_ARG_REG` and `REGISTERED_RING` follow from `arg` and the ring, and are
+    /// ignored here.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit_with`](Self::submit_with).
+    #[doc(alias = "io_uring_enter")]
+    pub fn enter(
+        &mut self,
+        want: u32,
+        flags: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<u32, SubmitError> {
+        let taken = self.enter.exactly(self.sq, want, flags, arg);
         self.cursor = self.sq.cursor();
         taken
     }

@@ -8,54 +8,12 @@ use core::ffi::c_void;
 use rustix::io::Errno;
 
 use crate::call;
+use crate::enter_arg::EnterArg;
 use crate::entry::SqEntry;
 use crate::errno::errno_of_call;
 use crate::ring::sq::Sq;
 use crate::submit_error::SubmitError;
-use crate::sys::{
-    self, EnterFlags, Features, SetupFlags, SharedPtr, SqStatus, io_uring_getevents_arg,
-};
-use crate::time::Timespec;
-
-/// The signals to block while waiting, as the kernel keeps them: bit `n - 1` is signal `n`.
-#[repr(transparent)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SigSet(pub u64);
-
-impl SigSet {
-    /// Bytes that the kernel wants, whatever the size of the C library's `sigset_t`.
-    pub(crate) const LEN: u32 = 8;
-}
-
-/// How a wait ends other than by completions, for [`EnterArg::Wait`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WaitArg<'a> {
-    /// Signals to block while waiting.
-    pub sigmask: Option<&'a SigSet>,
-    /// How long to wait; an instant with [`EnterFlags::ABS_TIMER`].
-    pub timeout: Option<&'a Timespec>,
-    /// Microseconds to gather completions for: from then on, one is enough. 0 for none.
-    /// Needs [`Features::MIN_TIMEOUT`], since Linux 6.12; older kernels answer `EINVAL`.
-    pub min_wait_usec: u32,
-}
-
-/// The last two arguments of `io_uring_enter(2)`.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum EnterArg<'a> {
-    /// Nothing: wait for as long as it takes.
-    #[default]
-    None,
-    /// Signals to block while waiting. Since Linux 5.1.
-    SigMask(&'a SigSet),
-    /// A timeout, a least wait, signals. Needs [`Features::EXT_ARG`], since Linux 5.11.
-    Wait(WaitArg<'a>),
-    /// A `struct io_uring_reg_wait` in the ring's registered wait region, by its offset in
-    /// bytes. Since Linux 6.13.
-    Registered {
-        /// Bytes from the start of the region.
-        offset: usize,
-    },
-}
+use crate::sys::{EnterFlags, Features, SetupFlags, SqStatus, io_uring_getevents_arg};
 
 /// Flags that [`EnterArg`] and the ring's descriptor decide, and not the caller.
 const DECIDED: EnterFlags =
@@ -220,7 +178,9 @@ impl Enter {
                     None => Ok(fresh),
                 }
             }
-            Kind::Special | Kind::Unusable => self.submit_special(sq, 0, EnterFlags::empty()),
+            Kind::Special | Kind::Unusable => {
+                self.submit_any(sq, 0, EnterFlags::empty(), core::ptr::null(), 0)
+            }
         }
     }
 
@@ -238,7 +198,7 @@ impl Enter {
                 self.hand_over(sq, queued, want, self.waiting)
             }
             Kind::Polled | Kind::Special | Kind::Unusable => {
-                self.submit_special(sq, want, EnterFlags::GETEVENTS)
+                self.submit_any(sq, want, EnterFlags::GETEVENTS, core::ptr::null(), 0)
             }
         }
     }
@@ -258,16 +218,6 @@ impl Enter {
         }
     }
 
-    #[inline(never)]
-    fn submit_special<S: SqEntry>(
-        &self,
-        sq: &mut Sq<S>,
-        want: u32,
-        extra: EnterFlags,
-    ) -> Result<u32, SubmitError> {
-        self.submit_with(sq, want, extra, EnterArg::None)
-    }
-
     /// Publishes what is pushed, and enters the kernel if there is a reason to, with flags and
     /// arguments of the caller's.
     #[inline(always)]
@@ -278,6 +228,54 @@ impl Enter {
         extra: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, SubmitError> {
+        if let Err(errno) = self.check(&arg) {
+            return Err(failed(sq, errno, 0));
+        }
+        let mut ext = io_uring_getevents_arg::ZEROED;
+        let (flags, arg, size) = arg.lay_out(&mut ext);
+        // What lays the argument out stays here: an `EnterArg` whose address goes elsewhere is put
+        // together in memory, and looked at again.
+        let flags = flags.union(extra.difference(DECIDED));
+        match self.kind {
+            Kind::Plain => self.submit_plain(sq, want, flags, arg, size),
+            _ => self.submit_any(sq, want, flags, arg, size),
+        }
+    }
+
+    #[inline(always)]
+    fn submit_plain<S: SqEntry>(
+        &self,
+        sq: &mut Sq<S>,
+        want: u32,
+        mut flags: EnterFlags,
+        arg: *const c_void,
+        size: usize,
+    ) -> Result<u32, SubmitError> {
+        let tail = sq.show();
+        let queued = sq.untaken(tail);
+        // Nothing else is ever added on a plain ring.
+        if !flags.contains(EnterFlags::GETEVENTS) {
+            match decide(SetupFlags::empty(), || sq.status(false), || queued, want) {
+                Some(decided) => flags = flags.union(decided),
+                None if flags.difference(DECIDED).is_empty() => return Ok(0),
+                None => {}
+            }
+        }
+        match self.enter(queued, want, flags.union(self.base), arg, size) {
+            Ok(taken) => Ok(taken),
+            Err(errno) => Err(failed(sq, errno, queued)),
+        }
+    }
+
+    #[inline(never)]
+    fn submit_any<S: SqEntry>(
+        &self,
+        sq: &mut Sq<S>,
+        want: u32,
+        flags: EnterFlags,
+        arg: *const c_void,
+        size: usize,
+    ) -> Result<u32, SubmitError> {
         if let Err(errno) = self.usable() {
             return Err(failed(sq, errno, 0));
         }
@@ -285,14 +283,44 @@ impl Enter {
         let queued = sq.queued();
         let polled = self.is_polled();
         let flags = match decide(self.setup, || sq.status(polled), || queued, want) {
-            Some(flags) => flags.union(extra),
-            None if extra.is_empty() => return Ok(fresh),
-            None => extra,
+            Some(decided) => flags.union(decided),
+            None if flags.difference(DECIDED).is_empty() => return Ok(fresh),
+            None => flags,
         };
-        match self.call(queued, want, flags, arg) {
+        let entered = self.enter(queued, want, flags.union(self.base), arg, size);
+        self.entered(sq, fresh, queued, entered)
+    }
+
+    /// Publishes what is pushed, and enters the kernel with `flags` and no others.
+    pub(crate) fn exactly<S: SqEntry>(
+        &self,
+        sq: &mut Sq<S>,
+        want: u32,
+        flags: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<u32, SubmitError> {
+        if let Err(errno) = self.usable().and_then(|()| self.check(&arg)) {
+            return Err(failed(sq, errno, 0));
+        }
+        let fresh = sq.publish();
+        let queued = sq.queued();
+        let entered = self.call(queued, want, flags, arg);
+        self.entered(sq, fresh, queued, entered)
+    }
+
+    /// Keeps the books of any queue after a call with `queued` entries, `fresh` of them new.
+    #[inline(always)]
+    fn entered<S: SqEntry>(
+        &self,
+        sq: &mut Sq<S>,
+        fresh: u32,
+        queued: u32,
+        entered: Result<u32, Errno>,
+    ) -> Result<u32, SubmitError> {
+        match entered {
             Ok(taken) => {
                 sq.taken(taken);
-                Ok(if polled { fresh } else { taken })
+                Ok(if self.is_polled() { fresh } else { taken })
             }
             Err(errno) => Err(failed(sq, errno, queued)),
         }
@@ -360,31 +388,10 @@ impl Enter {
         flags: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, Errno> {
-        let flags = flags.difference(DECIDED).union(self.base);
-        let null = core::ptr::null();
-        match arg {
-            EnterArg::None => self.enter(to_submit, want, flags, null, 0),
-            EnterArg::SigMask(mask) => {
-                let mask: *const SigSet = mask;
-                self.enter(to_submit, want, flags, mask.cast(), SigSet::LEN as usize)
-            }
-            EnterArg::Wait(wait) => {
-                let ext = io_uring_getevents_arg {
-                    sigmask: wait.sigmask.map_or(SharedPtr::NULL, |mask| SharedPtr::new(mask)),
-                    sigmask_sz: if wait.sigmask.is_some() { SigSet::LEN } else { 0 },
-                    min_wait_usec: wait.min_wait_usec,
-                    ts: wait.timeout.map_or(SharedPtr::NULL, |ts| SharedPtr::new(ts)),
-                };
-                let ext: *const io_uring_getevents_arg = &ext;
-                let flags = flags.union(EnterFlags::EXT_ARG);
-                self.enter(to_submit, want, flags, ext.cast(), size_of::<io_uring_getevents_arg>())
-            }
-            EnterArg::Registered { offset } => {
-                let flags = flags.union(EnterFlags::EXT_ARG).union(EnterFlags::EXT_ARG_REG);
-                let offset = core::ptr::without_provenance(offset);
-                self.enter(to_submit, want, flags, offset, size_of::<sys::io_uring_reg_wait>())
-            }
-        }
+        let mut ext = io_uring_getevents_arg::ZEROED;
+        let (by_arg, arg, size) = arg.lay_out(&mut ext);
+        let flags = flags.difference(DECIDED).union(by_arg).union(self.base);
+        self.enter(to_submit, want, flags, arg, size)
     }
 
     #[inline(always)]
@@ -397,8 +404,8 @@ impl Enter {
         arg_size: usize,
     ) -> Result<u32, Errno> {
         // SAFETY:
-        // 1. `arg` is null, an offset that the kernel checks, or valid for the call: it, and
-        //    what it points to, is borrowed by the caller of `call`. The kernel only reads it.
+        // 1. `arg` is null, or from `EnterArg::lay_out`: an offset that the kernel checks, or valid
+        //    for the call: what it points to is borrowed by the callers. The kernel only reads it.
         // 2. The entries that this hands over were pushed under the contract of
         //    `SubmissionQueue::push`, which is what makes them the kernel's to carry out.
         let result = unsafe { call::enter(self.fd, to_submit, want, flags, arg, arg_size) };

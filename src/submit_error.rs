@@ -5,6 +5,8 @@ use core::fmt;
 
 use rustix::io::Errno;
 
+use crate::explain::ErrnoText;
+
 /// Why the kernel was entered in vain, and what became of the entries.
 ///
 /// What is still queued stays so: submit again, or take it back with
@@ -81,6 +83,7 @@ impl fmt::Display for SubmitError {
             _ => "io_uring_enter failed",
         };
         let Self { errno, taken, queued } = self;
+        let errno = ErrnoText(*errno);
         write!(f, "{cause} ({errno}); {taken} entries taken, {queued} still queued")
     }
 }
@@ -89,6 +92,9 @@ impl core::error::Error for SubmitError {}
 
 #[cfg(feature = "std")]
 impl From<SubmitError> for std::io::Error {
+    /// Keeps the errno, so that [`raw_os_error`](std::io::Error::raw_os_error) returns it. The text
+    /// of `SubmitError` and its numbers of entries are lost: print it before converting, or keep
+    /// it and lose the errno by [`std::io::Error::other`].
     fn from(error: SubmitError) -> Self {
         error.errno.into()
     }
@@ -112,5 +118,16 @@ mod tests {
         let text = std::format!("{}", error(Errno::BUSY));
         assert!(text.contains("reap"), "{text}");
         assert!(text.contains("1 entries taken, 2 still queued"), "{text}");
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn an_io_error_keeps_the_errno_or_the_text() {
+        let error = SubmitError { errno: Errno::BADR, taken: 1, queued: 2 };
+        let converted = std::io::Error::from(error);
+        assert_eq!(converted.raw_os_error(), Some(Errno::BADR.raw_os_error()));
+        let kept = std::format!("{}", std::io::Error::other(error));
+        assert_eq!(kept, std::format!("{error}"));
+        assert!(kept.contains("(EBADR (53)"), "{kept}");
     }
 }

@@ -8,7 +8,8 @@ use crate::sys::__kernel_timespec;
 /// A time span or an instant as the kernel takes it, `struct __kernel_timespec`: seconds and
 /// nanoseconds, the same on every architecture.
 ///
-/// Operations take a pointer to one: it must stay where it is until the entry is submitted.
+/// Operations take a pointer to one: it must stay where it is until the entry is submitted. Calls
+/// that wait take anything that becomes one, a [`Duration`] for example.
 #[doc(alias = "__kernel_timespec")]
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +40,10 @@ impl Timespec {
 }
 
 impl From<Duration> for Timespec {
-    /// A duration beyond 2^63 - 1 seconds becomes that long.
+    /// A duration of more than 2^63 - 1 seconds becomes 2^63 - 1 seconds and keeps its nanoseconds.
+    ///
+    /// The kernel counts nanoseconds, and shortens what is longer than 2^63 - 1 of them, about 292
+    /// years.
     fn from(duration: Duration) -> Self {
         let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         Self::new(seconds, i64::from(duration.subsec_nanos()))
@@ -54,6 +58,7 @@ mod tests {
     fn durations_become_timespecs_without_wrapping() {
         let span = Timespec::from(Duration::new(3, 999_999_999));
         assert_eq!((span.seconds(), span.nanoseconds()), (3, 999_999_999));
-        assert_eq!(Timespec::from(Duration::MAX).seconds(), i64::MAX);
+        let longest = Timespec::from(Duration::MAX);
+        assert_eq!((longest.seconds(), longest.nanoseconds()), (i64::MAX, 999_999_999));
     }
 }

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use crate::build_error::BuildError;
 use crate::builder::Builder;
 use crate::completion::CompletionQueue;
+use crate::enter_arg::EnterArg;
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
 use crate::handle::Handle;
 use crate::register::Registrar;
@@ -16,9 +17,9 @@ use crate::ring::cq::Cq;
 use crate::ring::map::Memory;
 use crate::ring::sq::Sq;
 use crate::submission::SubmissionQueue;
-use crate::submit::{Enter, EnterArg};
+use crate::submit::Enter;
 use crate::submit_error::SubmitError;
-use crate::sys::{EnterFlags, Features, SetupFlags, io_uring_params};
+use crate::sys::{EnterFlags, Features, SetupFlags, SqStatus, io_uring_params};
 use crate::thread::{AnyThread, HasFd, OneThread};
 use crate::time::Timespec;
 
@@ -114,7 +115,7 @@ impl IoUring {
     /// NO_SQARRAY, SUBMIT_ALL and a registered descriptor.
     ///
     /// See [`setup_flags`](Self::setup_flags) and [`is_fd_registered`](Self::is_fd_registered) for
-    /// what the kernel granted.
+    /// what the kernel granted. [`Builder::local`] makes such a ring with other sizes and options.
     ///
     /// With DEFER_TASKRUN, an operation that did not complete at once completes when the thread
     /// submits, waits or calls [`get_events`](Self::get_events), and not before. With TASKRUN_FLAG,
@@ -135,29 +136,7 @@ impl IoUring {
     ///
     /// See [`BuildError`]: those that no other flags would mend.
     pub fn local(entries: u32) -> Result<LocalIoUring, BuildError> {
-        let mut flags = SetupFlags::SINGLE_ISSUER
-            | SetupFlags::DEFER_TASKRUN
-            | SetupFlags::TASKRUN_FLAG
-            | SetupFlags::NO_SQARRAY
-            | SetupFlags::SUBMIT_ALL;
-        loop {
-            match Self::builder().flags(flags).build_local(entries) {
-                Ok(mut ring) => {
-                    // An older kernel, or 16 rings on this thread: its descriptor will do.
-                    let _ = ring.register_ring_fd();
-                    return Ok(ring);
-                }
-                Err(BuildError::Invalid { .. }) if !flags.is_empty() => {
-                    let newest = flags.newest().map_or(flags, |(newest, _)| newest);
-                    flags.remove(newest);
-                    if newest.contains(SetupFlags::DEFER_TASKRUN) {
-                        // Of no use without it.
-                        flags.remove(SetupFlags::TASKRUN_FLAG);
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        Self::builder().local(entries)
     }
 
     /// Default settings, to be changed.
@@ -256,36 +235,34 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
         self.enter.submit_and_wait(&mut self.sq, want)
     }
 
-    /// Submits, then waits for `want` completions, for `timeout` at the most.
+    /// Submits, then waits for `want` completions, for at most `timeout`.
     ///
     /// # Errors
     ///
     /// As [`SubmissionQueue::submit_and_wait_timeout`].
-    #[inline]
+    #[inline(always)]
     pub fn submit_and_wait_timeout(
         &mut self,
         want: u32,
-        timeout: Timespec,
+        timeout: impl Into<Timespec>,
     ) -> Result<u32, SubmitError> {
-        self.completion().sync();
-        self.submission().submit_and_wait_timeout(want, timeout)
+        self.publish().submit_and_wait_timeout(want, timeout)
     }
 
     /// Submits, then waits for `want` completions, for one after `min_wait_usec`
-    /// microseconds, and for `timeout` at the most.
+    /// microseconds, and for at most `timeout`.
     ///
     /// # Errors
     ///
     /// As [`SubmissionQueue::submit_and_wait_min_timeout`].
-    #[inline]
+    #[inline(always)]
     pub fn submit_and_wait_min_timeout(
         &mut self,
         want: u32,
-        timeout: Timespec,
+        timeout: impl Into<Timespec>,
         min_wait_usec: u32,
     ) -> Result<u32, SubmitError> {
-        self.completion().sync();
-        self.submission().submit_and_wait_min_timeout(want, timeout, min_wait_usec)
+        self.publish().submit_and_wait_min_timeout(want, timeout, min_wait_usec)
     }
 
     /// Submits and waits with flags and arguments of the caller's choice.
@@ -293,15 +270,38 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// # Errors
     ///
     /// As [`SubmissionQueue::submit_with`].
-    #[inline]
+    #[inline(always)]
     pub fn submit_with(
         &mut self,
         want: u32,
         flags: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, SubmitError> {
-        self.completion().sync();
-        self.submission().submit_with(want, flags, arg)
+        self.publish().submit_with(want, flags, arg)
+    }
+
+    /// Enters the kernel with `flags` and no other ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`SubmissionQueue::enter`].
+    #[doc(alias = "io_uring_enter")]
+    #[inline]
+    pub fn enter(
+        &mut self,
+        want: u32,
+        flags: EnterFlags,
+        arg: EnterArg<'_>,
+    ) -> Result<u32, SubmitError> {
+        self.publish().enter(want, flags, arg)
+    }
+
+    /// The submission half, after giving taken completions back to the kernel.
+    #[inline(always)]
+    fn publish(&mut self) -> SubmissionQueue<'_, S, T> {
+        self.look_where_we_are();
+        self.cq.publish();
+        SubmissionQueue::new(&mut self.sq, &self.enter)
     }
 
     /// Waits until `want` completions are there, submitting nothing.
@@ -362,6 +362,18 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     #[inline]
     pub const fn setup_flags(&self) -> SetupFlags {
         self.params.flags
+    }
+
+    /// The kernel's flags: `NEED_WAKEUP`, `CQ_OVERFLOW`, `TASKRUN`. No system call is made. See
+    /// [`SubmissionQueue::status`].
+    ///
+    /// In a process that did not make the ring there are none.
+    #[inline]
+    pub fn status(&self) -> SqStatus {
+        if !self.handle.home().is_here() {
+            return SqStatus::empty();
+        }
+        self.sq.status(self.enter.is_polled())
     }
 
     /// Whether system calls name the ring by a registered index, not by its descriptor.

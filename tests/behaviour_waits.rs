@@ -192,7 +192,7 @@ fn each_of_many_threads_waits_for_as_long_as_it_said() {
                     })
                 })
                 .collect();
-            let (elapsed, waited) = timed(|| ring.completion().wait_timeout(1, SPAN.into()));
+            let (elapsed, waited) = timed(|| ring.completion().wait_timeout(1, SPAN));
             assert_eq!(waited, Err(Errno::TIME));
             assert_about(elapsed, SPAN);
             threads.into_iter().for_each(|thread| thread.join().expect("no panic"));

@@ -132,6 +132,28 @@ fn sizes_that_no_ring_can_have_are_refused() {
     assert!(new().cq_entries(3).build(4).is_ok());
 }
 
+/// Goal: an error that names `clamp` is mended by it, and one that is not mended does not name it.
+#[test]
+fn clamp_is_named_where_it_helps_and_nowhere_else() {
+    for (entries, cq_entries, helps) in [
+        (0, None, false),
+        (32_769, None, true),
+        (u32::MAX, None, true),
+        (4, Some(0), false),
+        (5, Some(4), false),
+        (4, Some(65_537), true),
+        (32_768, Some(u32::MAX), true),
+    ] {
+        let mut builder = new();
+        if let Some(cq_entries) = cq_entries {
+            builder = builder.cq_entries(cq_entries);
+        }
+        let error = refusal(builder.build(entries));
+        assert_eq!(error.to_string().contains("`Builder::clamp`"), helps, "{error}");
+        assert_eq!(builder.clamp().build(entries).is_ok(), helps, "{error}");
+    }
+}
+
 #[test]
 fn flags_that_decide_more_than_a_bit_are_refused_as_bits() {
     let typed = F::SQE128
@@ -302,7 +324,11 @@ fn an_unknown_flag_is_refused_by_the_kernel_with_its_number() {
     let error = refusal(promised.submit_all().build(4));
     assert_eq!(error, BuildError::Invalid { flags: unknown | F::SUBMIT_ALL });
     assert_eq!(error.errno(), Some(Errno::INVAL));
-    assert!(error.to_string().contains("IORING_SETUP_SUBMIT_ALL came last, in Linux 5.18"));
+    let text = error.to_string();
+    assert!(text.contains("may not know 0x80000000"), "{text}");
+    assert!(text.contains("of the other flags, IORING_SETUP_SUBMIT_ALL came last, in Linux 5.18"));
+    let text = BuildError::Invalid { flags: unknown }.to_string();
+    assert!(text.ends_with("0x80000000, which has no name in this version of ringbolt"), "{text}");
 }
 
 #[test]
@@ -435,8 +461,14 @@ fn every_reason_has_a_text_and_an_io_error_of_its_kind() {
     ];
     for (error, kind, text) in table {
         assert!(error.to_string().contains(text), "{error}");
-        let error = std::io::Error::from(error);
-        assert_eq!(error.kind(), kind, "{error}");
-        assert!(error.to_string().contains(text), "{error}");
+        let converted = std::io::Error::from(error);
+        assert_eq!(converted.kind(), kind, "{error}");
+        // An errno is kept as such, any other error as a whole.
+        let errno = error.errno().map(Errno::raw_os_error);
+        assert_eq!(converted.raw_os_error(), errno, "{error}");
+        let kept = converted.get_ref().and_then(|kept| kept.downcast_ref::<BuildError>());
+        assert_eq!(kept.copied(), errno.is_none().then_some(error));
+        let with_text = std::io::Error::other(error).to_string();
+        assert_eq!(with_text, error.to_string());
     }
 }

@@ -161,6 +161,32 @@ fn a_timed_wait_for_no_time_is_up_at_once() {
     });
 }
 
+/// A wait that may take for ever is not over at once, as it would be if its end wrapped.
+#[test]
+fn a_duration_can_be_waited_for_however_long_it_is() {
+    require!(feature: Features::EXT_ARG);
+    on_each_kind(|builder| {
+        let mut ring = builder.build_local(8).expect("a ring");
+        let (elapsed, waited) = timed(|| ring.submit_and_wait_timeout(1, SPAN));
+        assert!(waited.expect_err("nothing comes").is_timeout());
+        assert_about(elapsed, SPAN);
+        let years = |years: u64| Duration::from_secs(years * 31_556_952);
+        for long in [Duration::MAX, years(293), years(292), years(100)] {
+            let span = Timespec::from(SPAN);
+            push_timer(&mut ring, &span, 1);
+            let (elapsed, taken) = timed(|| ring.submit_and_wait_timeout(1, long));
+            assert_eq!(taken, Ok(1));
+            assert_about(elapsed, SPAN);
+            push_timer(&mut ring, &span, 2);
+            assert_eq!(ring.submit(), Ok(1));
+            let (elapsed, waited) = timed(|| ring.completion().wait_timeout(2, long));
+            assert_eq!(waited, Ok(()));
+            assert_about(elapsed, SPAN.mul_f32(0.9));
+            reap(&mut ring, 2);
+        }
+    });
+}
+
 /// A timeout that completes ends each wait on its ring, whatever that waits for.
 #[test]
 fn the_completion_of_a_timeout_ends_a_wait_for_more() {

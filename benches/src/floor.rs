@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use ringbolt::sys::{
     self, CqeFlags, EnterFlags, IORING_OFF_CQ_RING, IORING_OFF_SQ_RING, IORING_OFF_SQES,
-    RegisterOp, SetupFlags, SharedPtr, SqStatus, io_uring_cqe, io_uring_params,
-    io_uring_rsrc_update, io_uring_sqe,
+    RegisterOp, SetupFlags, SharedPtr, SqStatus, io_uring_cqe, io_uring_getevents_arg,
+    io_uring_params, io_uring_rsrc_update, io_uring_sqe,
 };
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -198,6 +198,25 @@ impl<S: Copy, C: Copy> Floor<S, C> {
         let flags = EnterFlags::GETEVENTS.union(self.enter_flags);
         // SAFETY: no argument; the entries were filled under the contract of `fill`.
         unsafe { sys::io_uring_enter(self.enter_fd, count, want, flags, ptr::null(), 0) }
+    }
+
+    /// Like [`enter`](Self::enter), with an argument that limits the wait.
+    ///
+    /// # Errors
+    ///
+    /// The errno, positive.
+    #[inline(always)]
+    pub fn enter_with(
+        &mut self,
+        count: u32,
+        want: u32,
+        arg: &io_uring_getevents_arg,
+    ) -> Result<u32, sys::RawErrno> {
+        let flags = EnterFlags::GETEVENTS.union(EnterFlags::EXT_ARG).union(self.enter_flags);
+        let (arg, size) = (ptr::from_ref(arg).cast(), size_of::<io_uring_getevents_arg>());
+        // SAFETY: the argument, and what it points to, is there during the call; the entries were
+        // filled under the contract of `fill`.
+        unsafe { sys::io_uring_enter(self.enter_fd, count, want, flags, arg, size) }
     }
 
     /// Entries that are published and that the kernel has not taken.

@@ -166,7 +166,7 @@ impl Engine {
             if self.ring.submission().push_safe(cancel).is_ok() {
                 self.in_flight += 1;
             }
-            let wait = self.ring.submit_and_wait_timeout(self.in_flight, CANCEL_ROUND.into());
+            let wait = self.ring.submit_and_wait_timeout(self.in_flight, CANCEL_ROUND);
             if wait.is_err_and(|error| error.advice() == Advice::Stop) {
                 // An older kernel, which can neither cancel all nor wait for a time.
                 return false;

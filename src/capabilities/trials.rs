@@ -4,10 +4,10 @@ use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::build_error::{BuildError, SystemCall, policy};
+use crate::enter_arg::EnterArg;
 use crate::entry::Sqe;
 use crate::errno::errno_of_call;
 use crate::register::{Probe, Registrar};
-use crate::submit::EnterArg;
 use crate::sys::{
     self, BufRingFlags, EnterFlags, Features, Opcode, RegisterOp, SetupFlags, SqeFlags,
     io_uring_params,

@@ -5,8 +5,8 @@ use core::ptr::NonNull;
 use rustix::io::Errno;
 use rustix::param::page_size;
 
+use crate::enter_arg::{EnterArg, SigSet};
 use crate::ring::map::Region;
-use crate::submit::{EnterArg, SigSet};
 use crate::sys::{
     MemRegionFlags, RegWaitFlags, RegionFlags, RegisterOp, SharedPtr, io_uring_mem_region_reg,
     io_uring_reg_wait, io_uring_region_desc,

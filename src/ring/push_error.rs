@@ -72,3 +72,46 @@ impl<E> fmt::Display for PushError<E> {
 }
 
 impl<E: fmt::Debug> core::error::Error for PushError<E> {}
+
+#[cfg(feature = "std")]
+impl<E> From<PushError<E>> for std::io::Error {
+    /// Keeps the text. There is no errno: the kernel was not asked. The kind is `WouldBlock` for
+    /// [`Full`](PushError::Full), `InvalidInput` for [`OpenChain`](PushError::OpenChain) and
+    /// [`TooMany`](PushError::TooMany), `Other` for [`Unusable`](PushError::Unusable).
+    ///
+    /// The entries are lost: take them by [`into_entries`](PushError::into_entries) instead where
+    /// they are needed.
+    fn from(error: PushError<E>) -> Self {
+        let kind = match error {
+            PushError::Full(_) => std::io::ErrorKind::WouldBlock,
+            PushError::OpenChain(_) | PushError::TooMany(_) => std::io::ErrorKind::InvalidInput,
+            PushError::Unusable(_) => std::io::ErrorKind::Other,
+        };
+        Self::new(kind, error.map(drop))
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use std::io::{Error, ErrorKind};
+    use std::string::ToString;
+
+    use super::PushError;
+
+    #[test]
+    fn an_io_error_has_the_text_and_a_kind() {
+        // The entry need not be one that can be sent to another thread.
+        let entry = std::rc::Rc::new(());
+        for (error, kind) in [
+            (PushError::Full(entry.clone()), ErrorKind::WouldBlock),
+            (PushError::OpenChain(entry.clone()), ErrorKind::InvalidInput),
+            (PushError::TooMany(entry.clone()), ErrorKind::InvalidInput),
+            (PushError::Unusable(entry), ErrorKind::Other),
+        ] {
+            let text = error.to_string();
+            let error = Error::from(error);
+            assert_eq!((error.kind(), error.to_string()), (kind, text));
+            assert_eq!(error.raw_os_error(), None);
+        }
+    }
+}

@@ -12,16 +12,16 @@ use std::process::{Command, ExitCode};
 use std::{env, fs, io};
 
 use ringbolt_benches::contest::{Case, Who};
-use ringbolt_benches::groups::nop;
 use ringbolt_benches::groups::queue::parts::{PARTS, Part};
 use ringbolt_benches::groups::queue::{self, loops::Batch};
+use ringbolt_benches::groups::{nop, timed};
 
 /// How many times the instructions of the floor ringbolt is to take at the most.
 const TARGET: f64 = 1.10;
 
 /// Where it takes more: how many times it may, and what for. The floor knows that there is room,
 /// that completions are there and how many entries it has filled in.
-const DEARER: [(&str, f64, &str); 8] = [
+const DEARER: [(&str, f64, &str); 12] = [
     ("queue/push-all/256", 1.68, "the list is put together before it is pushed"),
     ("queue/pop/256", 1.52, "the head is stored with each entry, here and for the kernel"),
     (
@@ -34,6 +34,10 @@ const DEARER: [(&str, f64, &str); 8] = [
     ("queue/read/256", 1.11, "the process that made the ring, twice"),
     ("nop/local/1", 1.34, "8 a batch for the process; 11: room, tail, SQ head, kind, bounds"),
     ("nop/local/8", 1.14, "as above"),
+    ("timed/timeout/1", 1.44, "as nop/local/1; 8: the feature, the limit laid out at each wait"),
+    ("timed/timeout/8", 1.18, "as above"),
+    ("timed/with/1", 1.47, "as above; 2: whether there is nothing to enter for"),
+    ("timed/with/8", 1.19, "as above"),
 ];
 
 /// Said to the program when it is to be counted.
@@ -68,6 +72,13 @@ fn each_path(mut visit: impl FnMut(Case<'_>)) {
         let mut case = Case::new("nop", nop::LOCAL.name, batch, batch);
         nop::enter(&mut case, nop::LOCAL, batch);
         visit(case);
+    }
+    for call in timed::Call::ALL {
+        for batch in [1_u32, 8] {
+            let mut case = Case::new("timed", call.name(), batch, batch);
+            timed::enter(&mut case, call, batch);
+            visit(case);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod net;
 pub mod nop;
 pub mod queue;
 mod scratch;
+pub mod timed;
 
 use core::hint::black_box;
 

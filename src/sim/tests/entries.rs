@@ -8,9 +8,9 @@ use rustix::io::Errno;
 
 use super::{err, failing, nop, push, reap, run, simulated};
 use crate::ops::{Fixed, Nop, Nop128, UringCmd80};
-use crate::sim::{Kernel, Word};
-use crate::sys::{CqeFlags, NopFlags, Opcode, SetupFlags, SqeFlags, io_uring_cqe};
-use crate::{Builder, CqEntry, CqeMixed, IoUring, SqEntry, Sqe, Sqe128, SqeMixed};
+use crate::sim::{Fault, Kernel, Word};
+use crate::sys::{CqeFlags, EnterFlags, NopFlags, Opcode, SetupFlags, SqeFlags, io_uring_cqe};
+use crate::{Builder, CqEntry, CqeMixed, EnterArg, IoUring, SqEntry, Sqe, Sqe128, SqeMixed};
 
 /// Goes around both queues some times, with other batches each time.
 fn exercise<S: SqEntry, C: CqEntry>(builder: Builder<S, C>) {
@@ -46,6 +46,28 @@ fn a_queue_that_rewinds_starts_at_the_first_slot_each_time() {
     let mut ring = builder.build(4).unwrap();
     run(&mut ring, &[nop(1), nop(2)], 2);
     assert_eq!((kernel.word(Word::SqHead), ring.submission().len()), (0, 0));
+}
+
+/// Goal: a call with exactly the flags given keeps the books of a queue that rewinds.
+/// Method: calls that take all, some and none of its entries, in each order.
+#[test]
+fn a_queue_that_rewinds_is_entered_with_exact_flags() {
+    let kernel = Kernel::new();
+    let builder = IoUring::builder().simulated(&kernel).no_sqarray().sq_rewind();
+    let mut ring = builder.build(4).unwrap();
+    let (plain, none) = (EnterFlags::empty(), EnterArg::None);
+    for first in (0..40).step_by(4) {
+        push(&mut ring, &[nop(first), failing(first + 1, Errno::IO), nop(first + 2)]);
+        let refused = ring.enter(0, EnterFlags::from_bits_retain(1 << 31), none).unwrap_err();
+        assert_eq!((refused.errno, refused.taken, refused.queued), (Errno::INVAL, 0, 3));
+        kernel.fail_next(Fault::Short(1));
+        assert_eq!((ring.enter(0, plain, none), ring.submission().len()), (Ok(1), 2));
+        push(&mut ring, &[nop(first + 3)]);
+        assert_eq!((ring.enter(0, plain, none), ring.submission().len()), (Ok(3), 0));
+        assert_eq!(ring.enter(0, plain, none), Ok(0));
+        let taken: Vec<_> = reap(&mut ring).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(taken, (first..first + 4).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -5,9 +5,10 @@ use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::{Errno, FdFlags};
 
 use super::{nop, push, reap, run, simulated};
+use crate::ops::Nop;
 use crate::sim::table::find;
 use crate::sim::{self, Kernel, Word};
-use crate::sys::{EnterFlags, Features};
+use crate::sys::{EnterFlags, Features, SetupFlags};
 use crate::{BuildError, IoUring};
 
 #[test]
@@ -71,6 +72,62 @@ fn a_failed_set_up_is_told_once() {
     let builder = IoUring::builder().simulated(&kernel);
     assert!(builder.build(8).is_err());
     builder.build(8).unwrap();
+}
+
+/// Goal: a ring of one thread does without the newest flag that the kernel refuses, one after the
+/// other, and never without what its builder was given.
+/// Method: a kernel that refuses the first tries.
+#[test]
+fn a_local_ring_gives_up_the_newest_flag_first() {
+    type F = SetupFlags;
+    let issuer = F::SUBMIT_ALL | F::SINGLE_ISSUER;
+    let best = issuer | F::DEFER_TASKRUN | F::TASKRUN_FLAG;
+    let ladder = [best | F::NO_SQARRAY, best, issuer, F::SUBMIT_ALL, F::empty()];
+    let (coop, shown) = (F::COOP_TASKRUN, F::COOP_TASKRUN | F::TASKRUN_FLAG);
+    let cooperative = [
+        best | coop | F::NO_SQARRAY,
+        best | coop,
+        issuer | shown,
+        F::SUBMIT_ALL | shown,
+        F::SUBMIT_ALL | coop,
+        coop,
+    ];
+    let polled = [issuer | F::NO_SQARRAY, issuer, F::SUBMIT_ALL, F::empty()].map(|f| f | F::SQPOLL);
+    let kernel = Kernel::new();
+    let builder = IoUring::builder().simulated(&kernel).cq_entries(64);
+    let ladders: [(_, &[F]); 3] = [
+        (builder.clone(), &ladder),
+        (builder.clone().coop_taskrun(), &cooperative),
+        (builder.sqpoll(7), &polled),
+    ];
+    for (builder, ladder) in ladders {
+        for (refused, flags) in ladder.iter().enumerate() {
+            (0..refused).for_each(|_| kernel.fail_next_setup(Errno::INVAL));
+            let mut ring = builder.local(8).unwrap();
+            assert_eq!(ring.setup_flags(), *flags | F::CQSIZE);
+            assert_eq!(ring.params().cq_entries, 64);
+            if !flags.contains(F::SQPOLL) {
+                ring.submission().push_safe(Nop::new().sqe(1)).unwrap();
+                assert_eq!(ring.submit_and_wait(1), Ok(1));
+            }
+        }
+        ladder.iter().for_each(|_| kernel.fail_next_setup(Errno::INVAL));
+        let flags = ladder.last().copied().unwrap_or_default() | F::CQSIZE;
+        assert_eq!(builder.local(8).map(drop), Err(BuildError::Invalid { flags }));
+    }
+}
+
+#[test]
+fn a_local_ring_is_not_tried_again_where_no_flag_is_to_blame() {
+    let kernel = Kernel::new();
+    let builder = IoUring::builder().simulated(&kernel);
+    kernel.fail_next_setup(Errno::PERM);
+    assert_eq!(builder.local(8).map(drop), Err(BuildError::NotPermitted));
+    // What the builder's own flag needs is refused: the refusal is reported, and no contradiction.
+    (0..3).for_each(|_| kernel.fail_next_setup(Errno::INVAL));
+    let error = builder.clone().no_sqarray().sq_rewind().defer_taskrun().local(8).unwrap_err();
+    assert!(matches!(error, BuildError::Invalid { .. }), "{error:?}");
+    assert!(matches!(builder.hybrid_iopoll().local(8).unwrap_err(), BuildError::Contradiction(_)));
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! [`Builder::local`]: a thread's own ring, with the flags that make it cheapest.
+#![forbid(unsafe_code)]
+
+use crate::build_error::BuildError;
+use crate::entry::{CqEntry, SqEntry};
+use crate::sys::SetupFlags;
+use crate::uring::LocalIoUring;
+
+use super::Builder;
+
+/// What makes a ring cheapest for the one thread that uses it, where the kernel has it.
+const WISHES: SetupFlags = SetupFlags::SINGLE_ISSUER
+    .union(SetupFlags::DEFER_TASKRUN)
+    .union(SetupFlags::TASKRUN_FLAG)
+    .union(SetupFlags::NO_SQARRAY)
+    .union(SetupFlags::SUBMIT_ALL);
+
+impl<S: SqEntry, C: CqEntry> Builder<'_, S, C> {
+    /// Makes the ring that a thread should use for its own work: as [`IoUring::local`], with the
+    /// options of this builder.
+    ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), ringbolt::BuildError> {
+    /// let ring = IoUring::builder().cq_entries(1024).local(64)?;
+    /// assert_eq!(ring.params().cq_entries, 1024);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// These flags are added as far as the kernel has them, the newest being given up first:
+    ///
+    /// | flag | since Linux |
+    /// |---|---|
+    /// | NO_SQARRAY | 6.6 |
+    /// | DEFER_TASKRUN | 6.1 |
+    /// | SINGLE_ISSUER | 6.0 |
+    /// | TASKRUN_FLAG | 5.19 |
+    /// | SUBMIT_ALL | 5.18 |
+    ///
+    /// TASKRUN_FLAG is given up together with DEFER_TASKRUN, unless the builder has
+    /// [`coop_taskrun`](Self::coop_taskrun). With [`sqpoll`](Self::sqpoll), which excludes both,
+    /// neither is added. The descriptor is registered with the thread if that succeeds.
+    ///
+    /// What the builder itself was given is never given up: a kernel that lacks it refuses the
+    /// ring.
+    ///
+    /// A builder with [`memory`](Self::memory) finds the flags out by a ring in the kernel's
+    /// memory, which is closed again: memory that was part of a failed attempt must not be given to
+    /// a second one.
+    ///
+    /// # Errors
+    ///
+    /// See [`BuildError`]: those that no other flags would mend.
+    /// [`BuildError::RegisterRingFd`] only with [`register_ring_fd`](Self::register_ring_fd).
+    ///
+    /// [`IoUring::local`]: crate::IoUring::local
+    pub fn local(&self, entries: u32) -> Result<LocalIoUring<S, C>, BuildError> {
+        let (mut ring, wishes) = Self { memory: None, ..self.clone() }.with_most_wishes(entries)?;
+        if self.memory.is_some() {
+            drop(ring);
+            ring = self.clone().flags(wishes).build_local(entries)?;
+        }
+        // An older kernel, or 16 rings on this thread: its descriptor will do.
+        let _ = ring.register_ring_fd();
+        Ok(ring)
+    }
+
+    /// A ring with as many of the wishes as the kernel grants, and those.
+    fn with_most_wishes(
+        &self,
+        entries: u32,
+    ) -> Result<(LocalIoUring<S, C>, SetupFlags), BuildError> {
+        let mut wishes = WISHES.difference(self.flags);
+        if self.flags.contains(SetupFlags::SQPOLL) {
+            wishes.remove(SetupFlags::DEFER_TASKRUN | SetupFlags::TASKRUN_FLAG);
+        }
+        let mut refusal = None;
+        loop {
+            match self.clone().flags(wishes).build_local(entries) {
+                Ok(ring) => return Ok((ring, wishes)),
+                Err(error @ BuildError::Invalid { .. }) if !wishes.is_empty() => {
+                    refusal = Some(error);
+                    let newest = wishes.newest().map_or(wishes, |(newest, _)| newest);
+                    wishes.remove(newest);
+                    let needs_it = !self.flags.contains(SetupFlags::COOP_TASKRUN);
+                    if newest.contains(SetupFlags::DEFER_TASKRUN) && needs_it {
+                        // Of no use without it.
+                        wishes.remove(SetupFlags::TASKRUN_FLAG);
+                    }
+                }
+                // The builder's own flags need a wish that the kernel has refused.
+                Err(error @ BuildError::Contradiction(_)) => return Err(refusal.unwrap_or(error)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
