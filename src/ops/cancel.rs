@@ -6,7 +6,7 @@ use rustix::fd::{AsFd, AsRawFd};
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{CancelFlags, Opcode};
 
-use super::{Fixed, on_none, sqe};
+use super::{Fixed, add_flags, on_none, sqe};
 
 /// Cancels operations in flight on the same ring.
 ///
@@ -129,7 +129,7 @@ impl AsyncCancel {
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: CancelFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }

@@ -11,7 +11,7 @@ use crate::sys::{
     sqe_sockopt, sqe_tail,
 };
 
-use super::{Target, on, sqe};
+use super::{Target, add_flags, on, sqe};
 
 /// A command that the file's driver interprets.
 ///
@@ -90,7 +90,7 @@ impl UringCmd {
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: UringCmdFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 
@@ -137,7 +137,7 @@ impl UringCmd80 {
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: UringCmdFlags) -> Self {
-        self.0.sqe.set_op_flags(self.0.sqe.op_flags() | flags.bits());
+        add_flags(&mut self.0.sqe, flags.bits());
         self
     }
 

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Statx as StatxBuf, StatxFlags};
 use crate::entry::Sqe;
 use crate::sys::{FsyncFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Fixed, Target, on, on_none, sqe};
+use super::{DestSlot, Fixed, Target, add_flags, on, on_none, sqe};
 
 /// Opens a file by its path.
 ///
@@ -161,8 +161,15 @@ impl Fsync {
     /// `IORING_FSYNC_DATASYNC`, since Linux 5.1.
     #[must_use]
     #[inline(always)]
-    pub const fn data_only(mut self) -> Self {
-        self.0.set_op_flags(FsyncFlags::DATASYNC.bits());
+    pub const fn data_only(self) -> Self {
+        self.flags(FsyncFlags::DATASYNC)
+    }
+
+    /// Adds `IORING_FSYNC_` flags.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(mut self, flags: FsyncFlags) -> Self {
+        add_flags(&mut self.0, flags.bits());
         self
     }
 

@@ -5,6 +5,10 @@
 //! way out: what an operation's completion is to be recognised by cannot be forgotten. Flags
 //! that mean the same for every operation are set on the [`Sqe`].
 //!
+//! A method that takes flags adds them to those that are set, in every operation: to set two
+//! flags, call it once with both, or once with each. Any other method replaces what was set by an
+//! earlier call of the same method. So do the methods of [`RawOp`], which set fields.
+//!
 //! ```
 //! use ringbolt::IoUring;
 //! use ringbolt::ops::Read;
@@ -107,6 +111,12 @@ const fn on(opcode: Opcode, target: Target) -> Sqe {
 #[inline(always)]
 const fn on_none(opcode: Opcode) -> Sqe {
     on(opcode, Target::Fd(-1))
+}
+
+/// Adds flags of the operation to those that `sqe` has.
+#[inline(always)]
+const fn add_flags(sqe: &mut Sqe, flags: u32) {
+    sqe.set_op_flags(sqe.op_flags() | flags);
 }
 
 /// Gives operations that wrap their entry the way out of it.

@@ -6,7 +6,7 @@ use rustix::fd::{AsFd, AsRawFd};
 use crate::entry::Sqe;
 use crate::sys::{CqeFlags, MsgRingCmd, MsgRingFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Fixed, Target, on, sqe};
+use super::{DestSlot, Fixed, Target, add_flags, on, sqe};
 
 /// Posts a completion on another ring, or on this one.
 ///
@@ -54,11 +54,11 @@ impl MsgRing {
         Self(sqe)
     }
 
-    /// Gives the completion these flags. `IORING_MSG_RING_FLAGS_PASS`, since Linux 6.3.
+    /// Adds flags to the completion. `IORING_MSG_RING_FLAGS_PASS`, since Linux 6.3.
     #[must_use]
     #[inline(always)]
     pub const fn cqe_flags(mut self, flags: CqeFlags) -> Self {
-        self.0.set_file_index(flags.bits());
+        self.0.set_file_index(self.0.file_index() | flags.bits());
         self.flags(MsgRingFlags::FLAGS_PASS)
     }
 
@@ -66,7 +66,7 @@ impl MsgRing {
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: MsgRingFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -88,7 +88,7 @@ impl MsgRingFd {
     #[must_use]
     #[inline(always)]
     pub const fn skip(mut self) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | MsgRingFlags::CQE_SKIP.bits());
+        add_flags(&mut self.0, MsgRingFlags::CQE_SKIP.bits());
         self
     }
 }

@@ -7,7 +7,7 @@ use rustix::net::{AddressFamily, Protocol, Shutdown as How, SocketFlags, SocketT
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{AcceptFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Target, on, on_none, sqe};
+use super::{DestSlot, Target, add_flags, on, on_none, sqe};
 
 /// Makes a socket.
 ///
@@ -159,7 +159,7 @@ impl Socket {
         self
     }
 
-    /// `SOCK_CLOEXEC`, `SOCK_NONBLOCK`.
+    /// Adds `SOCK_CLOEXEC`, `SOCK_NONBLOCK`.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: SocketFlags) -> Self {
@@ -242,11 +242,11 @@ impl Accept {
         self
     }
 
-    /// `SOCK_CLOEXEC`, `SOCK_NONBLOCK`, for the new descriptor.
+    /// Adds `SOCK_CLOEXEC`, `SOCK_NONBLOCK`, for the new descriptor.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: SocketFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Mode, RenameFlags};
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr, open_how};
 
-use super::{DestSlot, Target, on, sqe};
+use super::{DestSlot, Target, add_flags, on, sqe};
 
 /// Opens a file by its path, as a struct says.
 ///
@@ -178,11 +178,11 @@ impl RenameAt {
         Self(sqe)
     }
 
-    /// `RENAME_` flags.
+    /// Adds `RENAME_` flags.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: RenameFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -234,11 +234,11 @@ impl LinkAt {
         Self(sqe)
     }
 
-    /// `AT_SYMLINK_FOLLOW`, `AT_EMPTY_PATH`.
+    /// Adds `AT_SYMLINK_FOLLOW`, `AT_EMPTY_PATH`.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: AtFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }

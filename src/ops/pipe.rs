@@ -7,7 +7,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags};
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr, SpliceFlags as RingSpliceFlags};
 
-use super::{DestSlot, Fixed, Target, on, sqe};
+use super::{DestSlot, Fixed, Target, add_flags, on, sqe};
 
 /// Moves data between a pipe and a file or another pipe, without copying it through the program.
 ///
@@ -81,7 +81,7 @@ const fn read_from(sqe: &mut Sqe, input: Target) {
         Target::Fd(fd) => sqe.set_file_index(u32::from_ne_bytes(fd.to_ne_bytes())),
         Target::Fixed(Fixed(slot)) => {
             sqe.set_file_index(slot);
-            sqe.set_op_flags(sqe.op_flags() | RingSpliceFlags::FD_IN_FIXED.bits());
+            add_flags(sqe, RingSpliceFlags::FD_IN_FIXED.bits());
         }
     }
 }
@@ -114,11 +114,11 @@ impl Splice {
         self
     }
 
-    /// `SPLICE_F_` flags.
+    /// Adds `SPLICE_F_` flags.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: SpliceFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -133,11 +133,11 @@ impl Tee {
         Self(sqe)
     }
 
-    /// `SPLICE_F_` flags.
+    /// Adds `SPLICE_F_` flags.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: SpliceFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -151,11 +151,11 @@ impl Pipe {
         Self(sqe)
     }
 
-    /// `O_CLOEXEC`, `O_NONBLOCK`, `O_DIRECT`.
+    /// Adds `O_CLOEXEC`, `O_NONBLOCK`, `O_DIRECT`.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: PipeFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 

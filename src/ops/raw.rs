@@ -4,7 +4,7 @@
 use crate::entry::{SafeSqe, Sqe, Sqe128};
 use crate::sys::{NopFlags, Opcode, SharedPtr};
 
-use super::{Target, on, on_none, sqe};
+use super::{Target, add_flags, on, on_none, sqe};
 
 /// Does nothing, and completes.
 ///
@@ -87,7 +87,7 @@ impl Nop {
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: NopFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 

@@ -7,7 +7,7 @@ use crate::entry::Sqe;
 use crate::sys::{Opcode, RecvSendFlags, SharedPtr};
 
 use super::msg::{MsgHdr, message};
-use super::{Target, on, sqe};
+use super::{Target, add_flags, on, sqe};
 
 /// Receives up to `len` bytes into `buf`.
 ///
@@ -194,11 +194,11 @@ impl RecvZc {
 macro_rules! recv_options {
     ($($op:ident),+) => {$(
         impl $op {
-            /// `MSG_` flags.
+            /// Adds `MSG_` flags.
             #[must_use]
             #[inline(always)]
             pub const fn flags(mut self, flags: RecvFlags) -> Self {
-                self.0.set_op_flags(flags.bits());
+                add_flags(&mut self.0, flags.bits());
                 self
             }
 

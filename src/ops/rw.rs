@@ -7,7 +7,7 @@ use crate::sys::{
     sqe_write_stream,
 };
 
-use super::{IoVec, Target, on, sqe};
+use super::{IoVec, Target, add_flags, on, sqe};
 
 /// Reads up to `len` bytes into `buf`.
 ///
@@ -366,11 +366,11 @@ macro_rules! transfer_options {
                 self
             }
 
-            /// `RWF_` flags, as for `preadv2(2)` and `pwritev2(2)`.
+            /// Adds `RWF_` flags, as for `preadv2(2)` and `pwritev2(2)`.
             #[must_use]
             #[inline(always)]
             pub const fn flags(mut self, flags: RwFlags) -> Self {
-                self.0.set_op_flags(flags.bits());
+                add_flags(&mut self.0, flags.bits());
                 self
             }
 

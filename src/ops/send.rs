@@ -8,7 +8,7 @@ use crate::entry::Sqe;
 use crate::sys::{Opcode, RecvSendFlags, SharedPtr, sqe_addr_len, sqe_file};
 
 use super::msg::{MsgHdr, message};
-use super::{IoVec, Target, on, sqe};
+use super::{IoVec, Target, add_flags, on, sqe};
 
 /// Sends up to `len` bytes from `buf`.
 ///
@@ -181,11 +181,11 @@ impl SendMsgZc {
 macro_rules! send_options {
     ($($op:ident),+) => {$(
         impl $op {
-            /// `MSG_` flags.
+            /// Adds `MSG_` flags.
             #[must_use]
             #[inline(always)]
             pub const fn flags(mut self, flags: SendFlags) -> Self {
-                self.0.set_op_flags(flags.bits());
+                add_flags(&mut self.0, flags.bits());
                 self
             }
 

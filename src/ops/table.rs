@@ -6,7 +6,7 @@ use crate::sys::{FixedFdFlags, IORING_FILE_INDEX_ALLOC, Opcode, SharedPtr};
 
 use crate::target::FileSlot;
 
-use super::{Fixed, Target, on, on_none, sqe};
+use super::{Fixed, Target, add_flags, on, on_none, sqe};
 
 /// Gives the kernel buffers to pick from, in the older way.
 ///
@@ -135,11 +135,11 @@ impl FixedFdInstall {
         Self(on(Opcode::FIXED_FD_INSTALL, Target::Fixed(slot)))
     }
 
-    /// `IORING_FIXED_FD_` flags.
+    /// Adds `IORING_FIXED_FD_` flags.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: FixedFdFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }

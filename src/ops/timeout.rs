@@ -6,7 +6,7 @@ use crate::sys::{Opcode, SharedPtr, TimeoutFlags};
 
 use crate::time::Timespec;
 
-use super::{on_none, sqe};
+use super::{add_flags, on_none, sqe};
 
 /// Completes when some time has gone by, or when enough other operations have completed.
 ///
@@ -122,7 +122,7 @@ impl Timeout {
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: TimeoutFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -138,7 +138,7 @@ impl LinkTimeout {
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: TimeoutFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -178,7 +178,7 @@ impl TimeoutUpdate {
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: TimeoutFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }

@@ -8,7 +8,7 @@ use rustix::fs::XattrFlags;
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr};
 
-use super::{Target, on, sqe};
+use super::{Target, add_flags, on, sqe};
 
 /// Sets an extended attribute of an open file.
 ///
@@ -112,11 +112,11 @@ impl FSetXattr {
         Self(sqe)
     }
 
-    /// Only if it is there, or only if it is not.
+    /// Adds `XATTR_` flags: only if it is there, or only if it is not.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: XattrFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -131,11 +131,11 @@ impl SetXattr {
         Self(sqe)
     }
 
-    /// Only if it is there, or only if it is not.
+    /// Adds `XATTR_` flags: only if it is there, or only if it is not.
     #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: XattrFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
