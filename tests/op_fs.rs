@@ -211,10 +211,10 @@ fn fsync_takes_files_and_ranges_and_refuses_the_rest() {
         (Fsync::new(&file).data_only(), Ok(0)),
         (Fsync::new(&file).range(4096, 4096), Ok(0)),
         (Fsync::new(&file).range(4096, 0).data_only(), Ok(0)),
-        (Fsync::new(Fixed(0)), Ok(0)),
+        (Fsync::new(Target::Fixed(Fixed(0))), Ok(0)),
         (Fsync::new(&reader), Err(Errno::INVAL)),
         (Fsync::new(Target::Fd(-1)), Err(Errno::BADF)),
-        (Fsync::new(Fixed(1)), Err(Errno::BADF)),
+        (Fsync::new(Target::Fixed(Fixed(1))), Err(Errno::BADF)),
     ];
     for (fsync, result) in table {
         // SAFETY: the files stay until `complete` returns, and no memory is named.

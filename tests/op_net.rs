@@ -12,7 +12,9 @@ use op_common::{
     AS_OF_5_15, AS_OF_5_19, AS_OF_6_11, accept, assert_quiet, cancel, complete_safe, connect,
     listener, owned, patient, pipe, reap_sorted, reap_told, ring, start,
 };
-use ringbolt::ops::{Accept, Bind, Connect, DestSlot, Fixed, Listen, Send, Shutdown, Socket};
+use ringbolt::ops::{
+    Accept, Bind, Connect, DestSlot, Fixed, Listen, Send, Shutdown, Socket, Target,
+};
 use ringbolt::register::FileSlot;
 use ringbolt::rustix::fd::AsFd;
 use ringbolt::rustix::fs::{OFlags, fcntl_getfl};
@@ -285,7 +287,7 @@ fn accept_says_why_it_cannot() {
         (Accept::new(&listener).accept_flags(AcceptFlags::DONTWAIT), Errno::AGAIN),
         (Accept::new(&listener).flags(SocketFlags::from_bits_retain(1 << 30)), Errno::INVAL),
         (Accept::new(&listener).accept_flags(AcceptFlags::from_bits_retain(1 << 15)), Errno::INVAL),
-        (Accept::new(Fixed(0)), Errno::BADF),
+        (Accept::new(Target::Fixed(Fixed(0))), Errno::BADF),
     ];
     for (accept, errno) in table {
         // SAFETY: the sockets stay until `complete` returns; no memory is named.

@@ -111,9 +111,10 @@ fn a_splice_goes_from_pipe_to_pipe_and_takes_slots_on_both_sides() {
         Splice::new(&from, &to, 1),
         Splice::new(Fixed(1), &to, 1),
         Splice::new(&from, Fixed(2), 1),
-        Splice::new(Fixed(1), Fixed(2), 1),
+        Splice::new(Target::Fixed(Fixed(1)), Fixed(2), 1),
         // The flags do not undo what the slot set.
-        Splice::new(Fixed(1), Fixed(2), 1).flags(SpliceFlags::NONBLOCK | SpliceFlags::MOVE),
+        Splice::new(Target::Fixed(Fixed(1)), Fixed(2), 1)
+            .flags(SpliceFlags::NONBLOCK | SpliceFlags::MOVE),
     ];
     for (op, expected) in table.into_iter().zip(b"abcde") {
         assert_eq!(splice(&mut ring, op), Ok(1), "{op:?}");
@@ -184,7 +185,7 @@ fn a_tee_leaves_the_data_where_it_is() {
     let slots = [FileSlot::from(&from), FileSlot::from(&to)];
     ring.registrar().register_files(&slots).expect("two slots");
     assert_eq!(tee(&mut ring, Tee::new(&from, &to, 4)), Ok(4));
-    let fixed = Tee::new(Fixed(0), Fixed(1), 100).flags(SpliceFlags::NONBLOCK);
+    let fixed = Tee::new(Target::Fixed(Fixed(0)), Fixed(1), 100).flags(SpliceFlags::NONBLOCK);
     assert_eq!(tee(&mut ring, fixed), Ok(6));
     assert_eq!(&next(&reader), b"abcdabcdef");
     drop(writer);

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use core::ffi::c_void;
+use core::marker::PhantomData;
 
 use rustix::net::addr::{SocketAddrLen, SocketAddrStorage};
 
@@ -11,7 +12,7 @@ use crate::sys::{
     sqe_sockopt, sqe_tail,
 };
 
-use super::{Target, add_flags, on, sqe};
+use super::{IntoTarget, Target, add_flags, on, sqe};
 
 /// A command that the file's driver interprets.
 ///
@@ -34,6 +35,9 @@ pub struct UringCmd80(Sqe128);
 /// `IORING_OP_URING_CMD` with `SOCKET_URING_OP_` commands, like [`getsockopt(2)`] and its kin.
 /// Since Linux 6.6, options since 6.7.
 ///
+/// On a [`Fixed`](super::Fixed) slot, those that ask for a count or for time stamps are pushed
+/// safely.
+///
 /// # Result
 ///
 /// A count of bytes ([`bytes_to_read`](Self::bytes_to_read),
@@ -46,7 +50,7 @@ pub struct UringCmd80(Sqe128);
 ///
 /// [`getsockopt(2)`]: https://man7.org/linux/man-pages/man2/getsockopt.2.html
 #[derive(Clone, Copy, Debug)]
-pub struct SocketCommand(Sqe);
+pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Discards a range of a block device.
 ///
@@ -74,8 +78,8 @@ const fn command(opcode: Opcode, file: Target, code: u32) -> Sqe {
 impl UringCmd {
     /// Command `code` of `file`'s driver.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>, code: u32) -> Self {
-        Self(command(Opcode::URING_CMD, file.into(), code))
+    pub fn new(file: impl IntoTarget, code: u32) -> Self {
+        Self(command(Opcode::URING_CMD, file.into_target(), code))
     }
 
     /// The payload.
@@ -123,14 +127,14 @@ impl UringCmd80 {
     /// Command `code` of `file`'s driver with its payload, for a ring whose entries all have 128
     /// bytes.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>, code: u32, payload: [u8; 80]) -> Self {
-        Self(wide(command(Opcode::URING_CMD, file.into(), code), payload))
+    pub fn new(file: impl IntoTarget, code: u32, payload: [u8; 80]) -> Self {
+        Self(wide(command(Opcode::URING_CMD, file.into_target(), code), payload))
     }
 
     /// The same for a ring with mixed entries.
     #[inline(always)]
-    pub fn mixed(file: impl Into<Target>, code: u32, payload: [u8; 80]) -> Self {
-        Self(wide(command(Opcode::URING_CMD128, file.into(), code), payload))
+    pub fn mixed(file: impl IntoTarget, code: u32, payload: [u8; 80]) -> Self {
+        Self(wide(command(Opcode::URING_CMD128, file.into_target(), code), payload))
     }
 
     /// Adds `IORING_URING_CMD_` flags.
@@ -162,15 +166,15 @@ fn wide(mut sqe: Sqe, payload: [u8; 80]) -> Sqe128 {
 impl SocketCommand {
     /// How many bytes wait to be received. `SOCKET_URING_OP_SIOCINQ`, since Linux 6.6.
     #[inline(always)]
-    pub fn bytes_to_read(socket: impl Into<Target>) -> Self {
-        Self::new(socket, SocketCmd::SIOCINQ)
+    pub fn bytes_to_read<F: IntoTarget>(socket: F) -> SocketCommand<F::Entry> {
+        SocketCommand(Self::new(socket, SocketCmd::SIOCINQ).0, PhantomData)
     }
 
     /// How many bytes have not been sent, or not acknowledged. `SOCKET_URING_OP_SIOCOUTQ`, since
     /// Linux 6.6.
     #[inline(always)]
-    pub fn bytes_to_send(socket: impl Into<Target>) -> Self {
-        Self::new(socket, SocketCmd::SIOCOUTQ)
+    pub fn bytes_to_send<F: IntoTarget>(socket: F) -> SocketCommand<F::Entry> {
+        SocketCommand(Self::new(socket, SocketCmd::SIOCOUTQ).0, PhantomData)
     }
 
     /// Reads option `name` of `level` into the `len` bytes at `value`, which must stay, and not be
@@ -178,7 +182,7 @@ impl SocketCommand {
     /// 6.7; only for `SOL_SOCKET`.
     #[inline(always)]
     pub fn get_option(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         level: u32,
         name: u32,
         value: *mut c_void,
@@ -192,7 +196,7 @@ impl SocketCommand {
     /// completion has been popped. `SOCKET_URING_OP_SETSOCKOPT`, since Linux 6.7.
     #[inline(always)]
     pub fn set_option(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         level: u32,
         name: u32,
         value: *const c_void,
@@ -206,9 +210,9 @@ impl SocketCommand {
     /// `SOCKET_URING_OP_TX_TIMESTAMP`, since Linux 6.17; on a ring with wide completions, whose
     /// second half is the time.
     #[inline(always)]
-    pub fn tx_timestamps(socket: impl Into<Target>) -> Self {
+    pub fn tx_timestamps<F: IntoTarget>(socket: F) -> SocketCommand<F::Entry> {
         // `IORING_URING_CMD_MULTISHOT` is for commands that pick buffers: with it, this is refused.
-        Self::new(socket, SocketCmd::TX_TIMESTAMP)
+        SocketCommand(Self::new(socket, SocketCmd::TX_TIMESTAMP).0, PhantomData)
     }
 
     /// Stores the socket's own address, and at `len` its length, which holds the room there is.
@@ -216,7 +220,7 @@ impl SocketCommand {
     /// `SOCKET_URING_OP_GETSOCKNAME`, since Linux 6.19.
     #[inline(always)]
     pub fn own_address(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         address: *mut SocketAddrStorage,
         len: *mut SocketAddrLen,
     ) -> Self {
@@ -226,7 +230,7 @@ impl SocketCommand {
     /// Stores the address of the socket's peer; as [`own_address`](Self::own_address).
     #[inline(always)]
     pub fn peer_address(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         address: *mut SocketAddrStorage,
         len: *mut SocketAddrLen,
     ) -> Self {
@@ -236,8 +240,8 @@ impl SocketCommand {
     }
 
     #[inline(always)]
-    fn new(socket: impl Into<Target>, code: SocketCmd) -> Self {
-        Self(command(Opcode::URING_CMD, socket.into(), code.as_raw()))
+    fn new(socket: impl IntoTarget, code: SocketCmd) -> Self {
+        Self(command(Opcode::URING_CMD, socket.into_target(), code.as_raw()), PhantomData)
     }
 
     #[inline(always)]
@@ -259,13 +263,14 @@ impl SocketCommand {
 impl BlockDiscard {
     /// Discards `len` bytes of `device` from `offset` on.
     #[inline(always)]
-    pub fn new(device: impl Into<Target>, offset: u64, len: u64) -> Self {
+    pub fn new(device: impl IntoTarget, offset: u64, len: u64) -> Self {
         let code = BlockUringCmd::DISCARD.as_raw();
-        let mut sqe = command(Opcode::URING_CMD, device.into(), code);
+        let mut sqe = command(Opcode::URING_CMD, device.into_target(), code);
         sqe.set_addr_raw(offset);
         sqe.set_tail([len, 0]);
         Self(sqe)
     }
 }
 
-sqe!(UringCmd, SocketCommand, BlockDiscard);
+sqe!(UringCmd, BlockDiscard);
+sqe!(either: SocketCommand);

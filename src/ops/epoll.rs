@@ -8,7 +8,7 @@ use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr};
 use crate::target::fd_bits;
 
-use super::{Target, on, sqe};
+use super::{IntoTarget, Target, on, sqe};
 
 /// Changes what an epoll set waits for.
 ///
@@ -79,8 +79,8 @@ impl EpollCtl {
 impl EpollWait {
     /// Waits for events of `set` and stores up to `count` of them at `events`.
     #[inline(always)]
-    pub fn new(set: impl Into<Target>, events: *mut Event, count: u32) -> Self {
-        let mut sqe = on(Opcode::EPOLL_WAIT, set.into());
+    pub fn new(set: impl IntoTarget, events: *mut Event, count: u32) -> Self {
+        let mut sqe = on(Opcode::EPOLL_WAIT, set.into_target());
         sqe.set_addr(SharedPtr::from_mut(events));
         sqe.set_len(count);
         Self(sqe)

@@ -2,14 +2,15 @@
 #![forbid(unsafe_code)]
 
 use core::ffi::c_char;
+use core::marker::PhantomData;
 
 use rustix::fd::{AsFd, AsRawFd, RawFd};
 use rustix::fs::{AtFlags, Mode, OFlags, Statx as StatxBuf, StatxFlags};
 
-use crate::entry::Sqe;
+use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{FsyncFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Fixed, Target, add_flags, on, on_none, sqe};
+use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, on_none, sqe};
 
 /// Opens a file by its path.
 ///
@@ -61,12 +62,14 @@ pub struct OpenAt(Sqe);
 /// [`close(2)`]: https://man7.org/linux/man-pages/man2/close.2.html
 #[doc(alias = "IORING_OP_CLOSE")]
 #[derive(Clone, Copy, Debug)]
-pub struct Close(Sqe);
+pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Brings what was written to the device.
 ///
 /// `IORING_OP_FSYNC`, like [`fsync(2)`]. Since Linux 5.1. Writes in flight are not waited for:
 /// [link](Sqe::link) or [drain](Sqe::drain).
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -80,7 +83,7 @@ pub struct Close(Sqe);
 /// [`fsync(2)`]: https://man7.org/linux/man-pages/man2/fsync.2.html
 #[doc(alias = "IORING_OP_FSYNC")]
 #[derive(Clone, Copy, Debug)]
-pub struct Fsync(Sqe);
+pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells what kind of file there is under a path.
 ///
@@ -136,27 +139,38 @@ impl Close {
     /// Closes descriptor `fd`.
     #[inline(always)]
     pub const fn new(fd: RawFd) -> Self {
-        Self(on(Opcode::CLOSE, Target::Fd(fd)))
+        Self(on(Opcode::CLOSE, Target::Fd(fd)), PhantomData)
     }
 
-    /// Empties fixed slot `slot`.
+    /// Closes `target`, whichever it is: as [`new`](Self::new) or as [`fixed`](Self::fixed).
     #[inline(always)]
-    pub const fn fixed(slot: Fixed) -> Self {
+    pub const fn of(target: Target) -> Self {
+        match target {
+            Target::Fd(fd) => Self::new(fd),
+            Target::Fixed(slot) => Self(Self::fixed(slot).0, PhantomData),
+        }
+    }
+
+    /// Empties fixed slot `slot`. Names no descriptor: it is pushed safely.
+    #[inline(always)]
+    pub const fn fixed(slot: Fixed) -> Close<SafeSqe> {
         // The slot is told where others have their destination, and no descriptor is.
         let mut sqe = on_none(Opcode::CLOSE);
         sqe.set_fd(0);
         sqe.set_file_index(DestSlot::At(slot).file_index());
-        Self(sqe)
+        Close(sqe, PhantomData)
     }
 }
 
 impl Fsync {
     /// Synchronises all of `file`.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>) -> Self {
-        Self(on(Opcode::FSYNC, file.into()))
+    pub fn new<F: IntoTarget>(file: F) -> Fsync<F::Entry> {
+        Fsync(on(Opcode::FSYNC, file.into_target()), PhantomData)
     }
+}
 
+impl<E> Fsync<E> {
     /// Leaves metadata out that is not needed to read the data, as `fdatasync(2)` does.
     /// `IORING_FSYNC_DATASYNC`, since Linux 5.1.
     #[must_use]
@@ -203,4 +217,5 @@ impl Statx {
     }
 }
 
-sqe!(OpenAt, Close, Fsync, Statx);
+sqe!(OpenAt, Statx);
+sqe!(either: Close, Fsync);

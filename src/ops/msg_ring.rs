@@ -6,7 +6,7 @@ use rustix::fd::{AsFd, AsRawFd};
 use crate::entry::Sqe;
 use crate::sys::{CqeFlags, MsgRingCmd, MsgRingFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Fixed, Target, add_flags, on, sqe};
+use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
 
 /// Posts a completion on another ring, or on this one.
 ///
@@ -45,8 +45,8 @@ pub struct MsgRingFd(Sqe);
 impl MsgRing {
     /// Posts a completion with `result` and `user_data` on `ring`.
     #[inline(always)]
-    pub fn new(ring: impl Into<Target>, result: i32, user_data: u64) -> Self {
-        let mut sqe = on(Opcode::MSG_RING, ring.into());
+    pub fn new(ring: impl IntoTarget, result: i32, user_data: u64) -> Self {
+        let mut sqe = on(Opcode::MSG_RING, ring.into_target());
         sqe.set_addr_raw(MsgRingCmd::DATA.as_raw());
         // The field is unsigned, a result is not: the bits are the same.
         sqe.set_len(u32::from_ne_bytes(result.to_ne_bytes()));

@@ -1,13 +1,15 @@
 //! Sockets.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use rustix::net::addr::{SocketAddrLen, SocketAddrStorage};
 use rustix::net::{AddressFamily, Protocol, Shutdown as How, SocketFlags, SocketType};
 
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{AcceptFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Target, add_flags, on, on_none, sqe};
+use super::{DestSlot, IntoTarget, Target, add_flags, on, on_none, sqe};
 
 /// Makes a socket.
 ///
@@ -60,6 +62,8 @@ pub struct Bind(Sqe);
 ///
 /// `IORING_OP_LISTEN`, like [`listen(2)`]. Since Linux 6.11.
 ///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
+///
 /// # Result
 ///
 /// 0.
@@ -71,12 +75,14 @@ pub struct Bind(Sqe);
 /// [`listen(2)`]: https://man7.org/linux/man-pages/man2/listen.2.html
 #[doc(alias = "IORING_OP_LISTEN")]
 #[derive(Clone, Copy, Debug)]
-pub struct Listen(Sqe);
+pub struct Listen<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Takes a connection, or one after the other.
 ///
 /// `IORING_OP_ACCEPT`, like [`accept4(2)`]. Since Linux 5.5. Closing the listener does not end it:
 /// [`Shutdown`] does, with `EINVAL`, and [`AsyncCancel`](super::AsyncCancel).
+///
+/// On a [`Fixed`](super::Fixed) slot, and without [`peer`](Accept::peer), it is pushed safely.
 ///
 /// # Result
 ///
@@ -97,7 +103,7 @@ pub struct Listen(Sqe);
 /// [`accept4(2)`]: https://man7.org/linux/man-pages/man2/accept4.2.html
 #[doc(alias = "IORING_OP_ACCEPT")]
 #[derive(Clone, Copy, Debug)]
-pub struct Accept(Sqe);
+pub struct Accept<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Connects a socket.
 ///
@@ -128,6 +134,8 @@ pub struct Connect(Sqe);
 /// `IORING_OP_SHUTDOWN`, like [`shutdown(2)`]. Since Linux 5.11. Unlike closing, it ends operations
 /// in flight on the socket: receives complete with 0, accepts with `EINVAL`.
 ///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
+///
 /// # Result
 ///
 /// 0.
@@ -139,7 +147,7 @@ pub struct Connect(Sqe);
 /// [`shutdown(2)`]: https://man7.org/linux/man-pages/man2/shutdown.2.html
 #[doc(alias = "IORING_OP_SHUTDOWN")]
 #[derive(Clone, Copy, Debug)]
-pub struct Shutdown(Sqe);
+pub struct Shutdown<E = Sqe>(Sqe, PhantomData<E>);
 
 impl Socket {
     /// Makes a socket of the family and type given, with their usual protocol.
@@ -180,11 +188,11 @@ impl Bind {
     /// Binds `socket` to the address of `len` bytes at `address`.
     #[inline(always)]
     pub fn new(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         address: *const SocketAddrStorage,
         len: SocketAddrLen,
     ) -> Self {
-        Self(addressed(Opcode::BIND, socket.into(), address, len))
+        Self(addressed(Opcode::BIND, socket.into_target(), address, len))
     }
 }
 
@@ -192,11 +200,11 @@ impl Connect {
     /// Connects `socket` to the address of `len` bytes at `address`.
     #[inline(always)]
     pub fn new(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         address: *const SocketAddrStorage,
         len: SocketAddrLen,
     ) -> Self {
-        Self(addressed(Opcode::CONNECT, socket.into(), address, len))
+        Self(addressed(Opcode::CONNECT, socket.into_target(), address, len))
     }
 }
 
@@ -216,30 +224,37 @@ const fn addressed(
 impl Listen {
     /// Lets `socket` hold up to `backlog` connections that nobody has accepted yet.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, backlog: u32) -> Self {
-        let mut sqe = on(Opcode::LISTEN, socket.into());
+    pub fn new<F: IntoTarget>(socket: F, backlog: u32) -> Listen<F::Entry> {
+        let mut sqe = on(Opcode::LISTEN, socket.into_target());
         sqe.set_len(backlog);
-        Self(sqe)
+        Listen(sqe, PhantomData)
     }
 }
 
 impl Accept {
     /// Takes a connection from `listener`.
     #[inline(always)]
-    pub fn new(listener: impl Into<Target>) -> Self {
-        Self(on(Opcode::ACCEPT, listener.into()))
+    pub fn new<F: IntoTarget>(listener: F) -> Accept<F::Entry> {
+        Accept(on(Opcode::ACCEPT, listener.into_target()), PhantomData)
     }
+}
 
+impl<E> Accept<E> {
     /// Stores the peer's address, and at `len` its length, which holds the room there is.
     ///
-    /// Both must stay, and not be touched, until the completion has been popped. With
-    /// [`multishot`](Self::multishot) each connection overwrites them.
+    /// Both must stay, and not be touched, until the completion has been popped: with this, the
+    /// entry is not pushed safely. With [`multishot`](Self::multishot) each connection overwrites
+    /// them.
     #[must_use]
     #[inline(always)]
-    pub const fn peer(mut self, address: *mut SocketAddrStorage, len: *mut SocketAddrLen) -> Self {
+    pub const fn peer(
+        mut self,
+        address: *mut SocketAddrStorage,
+        len: *mut SocketAddrLen,
+    ) -> Accept {
         self.0.set_addr(SharedPtr::from_mut(address));
         self.0.set_addr2(SharedPtr::from_mut(len));
-        self
+        Accept(self.0, PhantomData)
     }
 
     /// Adds `SOCK_CLOEXEC`, `SOCK_NONBLOCK`, for the new descriptor.
@@ -286,16 +301,17 @@ impl Accept {
 impl Shutdown {
     /// Shuts `socket` down for reading, writing or both.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, how: How) -> Self {
-        let mut sqe = on(Opcode::SHUTDOWN, socket.into());
+    pub fn new<F: IntoTarget>(socket: F, how: How) -> Shutdown<F::Entry> {
+        let mut sqe = on(Opcode::SHUTDOWN, socket.into_target());
         sqe.set_len(match how {
             How::Read => 0,
             How::Write => 1,
             How::Both => 2,
         });
-        Self(sqe)
+        Shutdown(sqe, PhantomData)
     }
 }
 
-sqe!(Bind, Listen, Accept, Connect, Shutdown);
+sqe!(Bind, Connect);
+sqe!(either: Listen, Accept, Shutdown);
 sqe!(Socket => SafeSqe, SafeSqe::new);

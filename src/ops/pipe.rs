@@ -1,18 +1,22 @@
 //! Pipes, and moving data through them.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use rustix::fd::RawFd;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr, SpliceFlags as RingSpliceFlags};
 
-use super::{DestSlot, Fixed, Target, add_flags, on, sqe};
+use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
 
 /// Moves data between a pipe and a file or another pipe, without copying it through the program.
 ///
 /// `IORING_OP_SPLICE`, like [`splice(2)`]. Since Linux 5.7. One of the two is a pipe. It is
 /// always carried out by a worker thread.
+///
+/// Between two [`Fixed`] slots it is pushed safely.
 ///
 /// # Result
 ///
@@ -27,12 +31,14 @@ use super::{DestSlot, Fixed, Target, add_flags, on, sqe};
 /// [`splice(2)`]: https://man7.org/linux/man-pages/man2/splice.2.html
 #[doc(alias = "IORING_OP_SPLICE")]
 #[derive(Clone, Copy, Debug)]
-pub struct Splice(Sqe);
+pub struct Splice<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Copies data from one pipe into another and leaves it in the first.
 ///
 /// `IORING_OP_TEE`, like [`tee(2)`]. Since Linux 5.8. It is always carried out by a worker
 /// thread.
+///
+/// Between two [`Fixed`] slots it is pushed safely.
 ///
 /// # Result
 ///
@@ -46,7 +52,7 @@ pub struct Splice(Sqe);
 /// [`tee(2)`]: https://man7.org/linux/man-pages/man2/tee.2.html
 #[doc(alias = "IORING_OP_TEE")]
 #[derive(Clone, Copy, Debug)]
-pub struct Tee(Sqe);
+pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Makes a pipe.
 ///
@@ -89,15 +95,21 @@ const fn read_from(sqe: &mut Sqe, input: Target) {
 impl Splice {
     /// Moves up to `len` bytes from `input` to `output`, both at their current position.
     #[inline(always)]
-    pub fn new(input: impl Into<Target>, output: impl Into<Target>, len: u32) -> Self {
-        let mut sqe = on(Opcode::SPLICE, output.into());
+    pub fn new<I: IntoTarget, O: IntoTarget>(
+        input: I,
+        output: O,
+        len: u32,
+    ) -> Splice<I::EntryWith<O>> {
+        let mut sqe = on(Opcode::SPLICE, output.into_target());
         sqe.set_len(len);
         sqe.set_addr_raw(NO_OFFSET);
         sqe.set_off(NO_OFFSET);
-        read_from(&mut sqe, input.into());
-        Self(sqe)
+        read_from(&mut sqe, input.into_target());
+        Splice(sqe, PhantomData)
     }
+}
 
+impl<E> Splice<E> {
     /// Reads at `offset` bytes from the start of the input, which is no pipe.
     #[must_use]
     #[inline(always)]
@@ -126,13 +138,19 @@ impl Splice {
 impl Tee {
     /// Copies up to `len` bytes from pipe `input` to pipe `output`.
     #[inline(always)]
-    pub fn new(input: impl Into<Target>, output: impl Into<Target>, len: u32) -> Self {
-        let mut sqe = on(Opcode::TEE, output.into());
+    pub fn new<I: IntoTarget, O: IntoTarget>(
+        input: I,
+        output: O,
+        len: u32,
+    ) -> Tee<I::EntryWith<O>> {
+        let mut sqe = on(Opcode::TEE, output.into_target());
         sqe.set_len(len);
-        read_from(&mut sqe, input.into());
-        Self(sqe)
+        read_from(&mut sqe, input.into_target());
+        Tee(sqe, PhantomData)
     }
+}
 
+impl<E> Tee<E> {
     /// Adds `SPLICE_F_` flags.
     #[must_use]
     #[inline(always)]
@@ -169,4 +187,5 @@ impl Pipe {
     }
 }
 
-sqe!(Splice, Tee, Pipe);
+sqe!(Pipe);
+sqe!(either: Splice, Tee);

@@ -1,12 +1,14 @@
 //! Waiting for readiness.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use rustix::event::epoll::EventFlags;
 
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{Opcode, PollFlags};
 
-use super::{Target, on, on_none, sqe};
+use super::{IntoTarget, on, on_none, sqe};
 
 /// Waits until `target` is ready.
 ///
@@ -14,6 +16,8 @@ use super::{Target, on, on_none, sqe};
 /// those of [`epoll_ctl(2)`], which have the numbers of poll's; beyond 16 bits since Linux 5.9
 /// ([`Features::POLL_32BITS`](crate::sys::Features::POLL_32BITS)). Errors and hang-ups are
 /// always waited for.
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -27,7 +31,7 @@ use super::{Target, on, on_none, sqe};
 /// [`epoll_ctl(2)`]: https://man7.org/linux/man-pages/man2/epoll_ctl.2.html
 #[doc(alias = "IORING_OP_POLL_ADD")]
 #[derive(Clone, Copy, Debug)]
-pub struct PollAdd(Sqe);
+pub struct PollAdd<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Removes a [`PollAdd`], by its `user_data`.
 ///
@@ -72,12 +76,14 @@ const fn poll_events(events: EventFlags) -> u32 {
 impl PollAdd {
     /// Waits until one of `events` is there.
     #[inline(always)]
-    pub fn new(target: impl Into<Target>, events: EventFlags) -> Self {
-        let mut sqe = on(Opcode::POLL_ADD, target.into());
+    pub fn new<F: IntoTarget>(target: F, events: EventFlags) -> PollAdd<F::Entry> {
+        let mut sqe = on(Opcode::POLL_ADD, target.into_target());
         sqe.set_op_flags(poll_events(events));
-        Self(sqe)
+        PollAdd(sqe, PhantomData)
     }
+}
 
+impl<E> PollAdd<E> {
     /// Goes on after the first event: each completion but the last has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). `IORING_POLL_ADD_MULTI`, since Linux
     /// 5.13.
@@ -149,5 +155,5 @@ impl PollUpdate {
     }
 }
 
-sqe!(PollAdd);
+sqe!(either: PollAdd);
 sqe!(PollRemove, PollUpdate => SafeSqe, SafeSqe::new);

@@ -4,7 +4,7 @@
 use crate::entry::{SafeSqe, Sqe, Sqe128};
 use crate::sys::{NopFlags, Opcode, SharedPtr};
 
-use super::{Target, add_flags, on, on_none, sqe};
+use super::{IntoTarget, Target, add_flags, on, on_none, sqe};
 
 /// Does nothing, and completes.
 ///
@@ -45,9 +45,9 @@ impl Nop {
     /// Looks a file up, and lets go of it again. `IORING_NOP_FILE`, since Linux 6.13.
     #[must_use]
     #[inline(always)]
-    pub fn file(mut self, file: impl Into<Target>) -> Self {
+    pub fn file(mut self, file: impl IntoTarget) -> Self {
         let mut flags = NopFlags::FILE;
-        let target = file.into();
+        let target = file.into_target();
         let on_file = on(Opcode::NOP, target);
         self.0.set_fd(on_file.fd());
         if matches!(target, Target::Fixed(_)) {
@@ -127,9 +127,9 @@ impl RawOp {
     /// Acts on `target`.
     #[must_use]
     #[inline(always)]
-    pub fn target(mut self, target: impl Into<Target>) -> Self {
+    pub fn target(mut self, target: impl IntoTarget) -> Self {
         let flags = self.0.flags();
-        let on_target = on(self.0.opcode(), target.into());
+        let on_target = on(self.0.opcode(), target.into_target());
         self.0.set_fd(on_target.fd());
         self.0.set_flags(flags.union(on_target.flags()));
         self

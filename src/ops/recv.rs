@@ -1,19 +1,24 @@
 //! Receiving.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use rustix::net::RecvFlags;
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, RecvSendFlags, SharedPtr};
 
 use super::msg::{MsgHdr, message};
-use super::{Target, add_flags, on, sqe};
+use super::{IntoTarget, add_flags, on, sqe};
 
 /// Receives up to `len` bytes into `buf`.
 ///
 /// `IORING_OP_RECV`, like [`recv(2)`]. Since Linux 5.6.
 ///
 /// `buf` must stay, and not be touched, until the completion has been popped.
+///
+/// Into a [`provided`](Recv::provided) buffer, from a [`Fixed`](super::Fixed) slot, it is pushed
+/// safely.
 ///
 /// # Result
 ///
@@ -51,7 +56,7 @@ use super::{Target, add_flags, on, sqe};
 /// [`min_left`]: crate::register::BufferRingOptions::min_left
 #[doc(alias = "IORING_OP_RECV")]
 #[derive(Clone, Copy, Debug)]
-pub struct Recv(Sqe);
+pub struct Recv<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Receives a message into several buffers, with its address and control messages.
 ///
@@ -82,6 +87,8 @@ pub struct RecvMsg(Sqe);
 /// its second half is an [`io_uring_zcrx_cqe`](crate::sys::io_uring_zcrx_cqe), which says where in
 /// the area of the interface queue the data lies.
 ///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
+///
 /// # Result
 ///
 /// Bytes received.
@@ -92,26 +99,28 @@ pub struct RecvMsg(Sqe);
 /// [`Recv`](super::Recv).
 #[doc(alias = "IORING_OP_RECV_ZC")]
 #[derive(Clone, Copy, Debug)]
-pub struct RecvZc(Sqe);
+pub struct RecvZc<E = Sqe>(Sqe, PhantomData<E>);
 
 impl Recv {
     /// Receives from `socket` up to `len` bytes into `buf`.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, buf: *mut u8, len: u32) -> Self {
-        let mut sqe = on(Opcode::RECV, socket.into());
+    pub fn new(socket: impl IntoTarget, buf: *mut u8, len: u32) -> Self {
+        let mut sqe = on(Opcode::RECV, socket.into_target());
         sqe.set_addr(SharedPtr::from_mut(buf));
         sqe.set_len(len);
-        Self(sqe)
+        Self(sqe, PhantomData)
     }
 
     /// Receives from `socket` into a buffer that the kernel picks from those provided as
     /// `group`, when there is data; [`Cqe::buffer_id`](crate::Cqe::buffer_id) says which.
     /// Since Linux 5.7.
     #[inline(always)]
-    pub fn provided(socket: impl Into<Target>, group: u16) -> Self {
-        Self(on(Opcode::RECV, socket.into()).buffer_group(group))
+    pub fn provided<F: IntoTarget>(socket: F, group: u16) -> Recv<F::Entry> {
+        Recv(on(Opcode::RECV, socket.into_target()).buffer_group(group), PhantomData)
     }
+}
 
+impl<E> Recv<E> {
     /// Goes on after the first message: each completion but the last has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). Needs
     /// [`provided`](Self::provided) buffers. `IORING_RECV_MULTISHOT`, since Linux 6.0.
@@ -142,8 +151,8 @@ impl Recv {
 impl RecvMsg {
     /// Receives from `socket` into what `header` describes.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, header: *mut MsgHdr) -> Self {
-        Self(message(Opcode::RECVMSG, socket.into(), SharedPtr::from_mut(header)))
+    pub fn new(socket: impl IntoTarget, header: *mut MsgHdr) -> Self {
+        Self(message(Opcode::RECVMSG, socket.into_target(), SharedPtr::from_mut(header)))
     }
 
     /// Receives one message after the other into buffers that the kernel picks from those provided
@@ -165,8 +174,8 @@ impl RecvMsg {
     /// The kernel ends it when a completion finds the completion queue full: the completion then
     /// comes in late, without `MORE`, and the operation has to be submitted again.
     #[inline(always)]
-    pub fn multishot(socket: impl Into<Target>, header: *const MsgHdr, group: u16) -> Self {
-        let sqe = message(Opcode::RECVMSG, socket.into(), SharedPtr::new(header));
+    pub fn multishot(socket: impl IntoTarget, header: *const MsgHdr, group: u16) -> Self {
+        let sqe = message(Opcode::RECVMSG, socket.into_target(), SharedPtr::new(header));
         Self(sqe.buffer_group(group)).recv_flags(RecvSendFlags::RECV_MULTISHOT)
     }
 }
@@ -174,13 +183,15 @@ impl RecvMsg {
 impl RecvZc {
     /// Receives from `socket` through interface queue `queue`, as registered.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, queue: u32) -> Self {
-        let mut sqe = on(Opcode::RECV_ZC, socket.into());
+    pub fn new<F: IntoTarget>(socket: F, queue: u32) -> RecvZc<F::Entry> {
+        let mut sqe = on(Opcode::RECV_ZC, socket.into_target());
         sqe.set_ioprio(RecvSendFlags::RECV_MULTISHOT.bits());
         sqe.set_file_index(queue);
-        Self(sqe)
+        RecvZc(sqe, PhantomData)
     }
+}
 
+impl<E> RecvZc<E> {
     /// Ends after `len` bytes. Since Linux 6.16.
     #[must_use]
     #[inline(always)]
@@ -192,8 +203,8 @@ impl RecvZc {
 
 /// What those that receive can be told.
 macro_rules! recv_options {
-    ($($op:ident),+) => {$(
-        impl $op {
+    ($($op:ident$(<$entry:ident>)?),+) => {$(
+        impl$(<$entry>)? $op$(<$entry>)? {
             /// Adds `MSG_` flags.
             #[must_use]
             #[inline(always)]
@@ -221,5 +232,6 @@ macro_rules! recv_options {
     )+};
 }
 
-recv_options!(Recv, RecvMsg);
-sqe!(Recv, RecvMsg, RecvZc);
+recv_options!(Recv<E>, RecvMsg);
+sqe!(RecvMsg);
+sqe!(either: Recv, RecvZc);

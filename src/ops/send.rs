@@ -8,7 +8,7 @@ use crate::entry::Sqe;
 use crate::sys::{Opcode, RecvSendFlags, SharedPtr, sqe_addr_len, sqe_file};
 
 use super::msg::{MsgHdr, message};
-use super::{IoVec, Target, add_flags, on, sqe};
+use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 
 /// Sends up to `len` bytes from `buf`.
 ///
@@ -121,8 +121,8 @@ const fn bytes(opcode: Opcode, socket: Target, buf: *const u8, len: u32) -> Sqe 
 impl Send {
     /// Sends to the peer of `socket` up to `len` bytes from `buf`.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, buf: *const u8, len: u32) -> Self {
-        Self(bytes(Opcode::SEND, socket.into(), buf, len))
+    pub fn new(socket: impl IntoTarget, buf: *const u8, len: u32) -> Self {
+        Self(bytes(Opcode::SEND, socket.into_target(), buf, len))
     }
 
     /// Sends buffers that the kernel takes from those provided as `group`, in their order, until
@@ -136,8 +136,8 @@ impl Send {
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE), and another one follows. `ENOBUFS` if the
     /// group has no buffer, `ENOENT` if there is no such group.
     #[inline(always)]
-    pub fn bundle(socket: impl Into<Target>, len: u32, group: u16) -> Self {
-        let mut sqe = on(Opcode::SEND, socket.into()).buffer_group(group);
+    pub fn bundle(socket: impl IntoTarget, len: u32, group: u16) -> Self {
+        let mut sqe = on(Opcode::SEND, socket.into_target()).buffer_group(group);
         sqe.set_len(len);
         Self(sqe).send_flags(RecvSendFlags::RECVSEND_BUNDLE)
     }
@@ -145,8 +145,8 @@ impl Send {
     /// The buffer is `count` vectors instead of bytes. `IORING_SEND_VECTORIZED`, since Linux 6.17.
     /// The vectors must stay until taken.
     #[inline(always)]
-    pub fn vectored(socket: impl Into<Target>, vectors: *const IoVec, count: u32) -> Self {
-        let mut sqe = on(Opcode::SEND, socket.into());
+    pub fn vectored(socket: impl IntoTarget, vectors: *const IoVec, count: u32) -> Self {
+        let mut sqe = on(Opcode::SEND, socket.into_target());
         sqe.set_addr(SharedPtr::new(vectors));
         sqe.set_len(count);
         Self(sqe).send_flags(RecvSendFlags::SEND_VECTORIZED)
@@ -156,24 +156,24 @@ impl Send {
 impl SendMsg {
     /// Sends to `socket` the message that `header` describes.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, header: *const MsgHdr) -> Self {
-        Self(message(Opcode::SENDMSG, socket.into(), SharedPtr::new(header)))
+    pub fn new(socket: impl IntoTarget, header: *const MsgHdr) -> Self {
+        Self(message(Opcode::SENDMSG, socket.into_target(), SharedPtr::new(header)))
     }
 }
 
 impl SendZc {
     /// Sends to the peer of `socket` up to `len` bytes from `buf`.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, buf: *const u8, len: u32) -> Self {
-        Self(bytes(Opcode::SEND_ZC, socket.into(), buf, len))
+    pub fn new(socket: impl IntoTarget, buf: *const u8, len: u32) -> Self {
+        Self(bytes(Opcode::SEND_ZC, socket.into_target(), buf, len))
     }
 }
 
 impl SendMsgZc {
     /// Sends to `socket` the message that `header` describes.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, header: *const MsgHdr) -> Self {
-        Self(message(Opcode::SENDMSG_ZC, socket.into(), SharedPtr::new(header)))
+    pub fn new(socket: impl IntoTarget, header: *const MsgHdr) -> Self {
+        Self(message(Opcode::SENDMSG_ZC, socket.into_target(), SharedPtr::new(header)))
     }
 }
 

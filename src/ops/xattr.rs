@@ -8,7 +8,7 @@ use rustix::fs::XattrFlags;
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr};
 
-use super::{Target, add_flags, on, sqe};
+use super::{IntoTarget, add_flags, on, sqe};
 
 /// Sets an extended attribute of an open file.
 ///
@@ -101,13 +101,8 @@ const fn at(opcode: Opcode, path: *const c_char) -> Sqe {
 impl FSetXattr {
     /// Sets attribute `name` of `file` to the `len` bytes at `value`. The name ends with NUL.
     #[inline(always)]
-    pub fn new(
-        file: impl Into<Target>,
-        name: *const c_char,
-        value: *const c_void,
-        len: u32,
-    ) -> Self {
-        let mut sqe = on(Opcode::FSETXATTR, file.into());
+    pub fn new(file: impl IntoTarget, name: *const c_char, value: *const c_void, len: u32) -> Self {
+        let mut sqe = on(Opcode::FSETXATTR, file.into_target());
         attribute(&mut sqe, name, SharedPtr::new(value), len);
         Self(sqe)
     }
@@ -143,8 +138,8 @@ impl SetXattr {
 impl FGetXattr {
     /// Reads attribute `name` of `file` into the `len` bytes at `value`. The name ends with NUL.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>, name: *const c_char, value: *mut c_void, len: u32) -> Self {
-        let mut sqe = on(Opcode::FGETXATTR, file.into());
+    pub fn new(file: impl IntoTarget, name: *const c_char, value: *mut c_void, len: u32) -> Self {
+        let mut sqe = on(Opcode::FGETXATTR, file.into_target());
         attribute(&mut sqe, name, SharedPtr::from_mut(value), len);
         Self(sqe)
     }
