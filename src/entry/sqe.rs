@@ -452,6 +452,7 @@ impl Eq for Sqe {}
 
 impl fmt::Debug for Sqe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second] = self.tail();
         f.debug_struct("Sqe")
             .field("opcode", &self.opcode())
             .field("flags", &self.flags())
@@ -465,7 +466,7 @@ impl fmt::Debug for Sqe {
             .field("buf_index", &self.buf_index())
             .field("personality", &self.personality())
             .field("file_index", &self.file_index())
-            .field("tail", &format_args!("{:#x?}", self.tail()))
+            .field("tail", &format_args!("[{first:#x}, {second:#x}]"))
             .finish()
     }
 }
