@@ -36,6 +36,7 @@ use super::{Fixed, add_flags, on_none, sqe};
 /// | `ENOENT` | nothing that could be cancelled matched: it may be in flight nevertheless |
 #[doc(alias = "IORING_OP_ASYNC_CANCEL")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct AsyncCancel(Sqe);
 
 /// Cancels operations on a file, from [`AsyncCancel::of_file`].
@@ -60,6 +61,7 @@ pub struct AsyncCancel(Sqe);
 #[doc(alias = "IORING_OP_ASYNC_CANCEL")]
 #[doc(alias = "IORING_ASYNC_CANCEL_FD")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct CancelFile(AsyncCancel);
 
 impl AsyncCancel {
@@ -111,7 +113,6 @@ impl AsyncCancel {
     /// `user_data` is then no longer matched unless
     /// [`flags`](Self::flags) adds [`CancelFlags::USERDATA`]. To cancel by opcode alone, use
     /// [`of_opcode`](Self::of_opcode): the kernel refuses it together with [`any`](Self::any).
-    #[must_use]
     #[inline(always)]
     pub const fn opcode(mut self, opcode: Opcode) -> Self {
         self.0.set_len(opcode.as_raw() as u32);
@@ -119,14 +120,12 @@ impl AsyncCancel {
     }
 
     /// Cancels all that match, not only the first. `IORING_ASYNC_CANCEL_ALL`, since Linux 5.19.
-    #[must_use]
     #[inline(always)]
     pub const fn all(self) -> Self {
         self.flags(CancelFlags::ALL)
     }
 
     /// Adds `IORING_ASYNC_CANCEL_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: CancelFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
@@ -136,21 +135,18 @@ impl AsyncCancel {
 
 impl CancelFile {
     /// Matches only operations with this opcode. See [`AsyncCancel::opcode`].
-    #[must_use]
     #[inline(always)]
     pub const fn opcode(self, opcode: Opcode) -> Self {
         Self(self.0.opcode(opcode))
     }
 
     /// Cancels all that match, not only the first. See [`AsyncCancel::all`].
-    #[must_use]
     #[inline(always)]
     pub const fn all(self) -> Self {
         Self(self.0.all())
     }
 
     /// Adds `IORING_ASYNC_CANCEL_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(self, flags: CancelFlags) -> Self {
         Self(self.0.flags(flags))
@@ -158,6 +154,7 @@ impl CancelFile {
 
     /// The entry, with the `user_data` of its completion. See [`CancelFile`] for what must hold
     /// when it is submitted.
+    #[must_use = "an entry does nothing before it is pushed"]
     #[inline(always)]
     pub const fn sqe(self, user_data: u64) -> Sqe {
         self.0.0.with_user_data(user_data)

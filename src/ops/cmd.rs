@@ -20,6 +20,7 @@ use super::{IntoTarget, Target, add_flags, on, sqe};
 /// are the driver's.
 #[doc(alias = "IORING_OP_URING_CMD")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct UringCmd(Sqe);
 
 /// A command with a payload of 80 bytes, on a ring with 128-byte entries or mixed ones.
@@ -28,6 +29,7 @@ pub struct UringCmd(Sqe);
 /// latter, since Linux 6.19. As [`UringCmd`] otherwise.
 #[doc(alias = "IORING_OP_URING_CMD128")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct UringCmd80(Sqe128);
 
 /// Asks how many bytes wait on a socket, or sets and reads its options.
@@ -50,6 +52,7 @@ pub struct UringCmd80(Sqe128);
 ///
 /// [`getsockopt(2)`]: https://man7.org/linux/man-pages/man2/getsockopt.2.html
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Discards a range of a block device.
@@ -66,6 +69,7 @@ pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 /// `EBADF` if not open for writing, `EINVAL` for a range that is not aligned or not on the device,
 /// `EOPNOTSUPP` if the device cannot.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct BlockDiscard(Sqe);
 
 #[inline(always)]
@@ -83,7 +87,6 @@ impl UringCmd {
     }
 
     /// The payload.
-    #[must_use]
     #[inline(always)]
     pub const fn payload(mut self, cmd: [u8; 16]) -> Self {
         self.0.as_raw_mut().tail = sqe_tail { cmd };
@@ -91,7 +94,6 @@ impl UringCmd {
     }
 
     /// Adds `IORING_URING_CMD_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: UringCmdFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
@@ -99,7 +101,6 @@ impl UringCmd {
     }
 
     /// Uses registered buffer `buf_index`. `IORING_URING_CMD_FIXED`, since Linux 6.1.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
         self.0.set_buf_index(buf_index);
@@ -107,7 +108,6 @@ impl UringCmd {
     }
 
     /// The field `addr`, which some drivers read.
-    #[must_use]
     #[inline(always)]
     pub const fn addr(mut self, addr: SharedPtr) -> Self {
         self.0.set_addr(addr);
@@ -115,7 +115,6 @@ impl UringCmd {
     }
 
     /// The field `len`, which some drivers read.
-    #[must_use]
     #[inline(always)]
     pub const fn len(mut self, len: u32) -> Self {
         self.0.set_len(len);
@@ -138,7 +137,6 @@ impl UringCmd80 {
     }
 
     /// Adds `IORING_URING_CMD_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: UringCmdFlags) -> Self {
         add_flags(&mut self.0.sqe, flags.bits());
@@ -146,6 +144,7 @@ impl UringCmd80 {
     }
 
     /// The entry, with what its completions are to be recognised by.
+    #[must_use = "an entry does nothing before it is pushed"]
     #[inline(always)]
     pub const fn sqe(mut self, user_data: u64) -> Sqe128 {
         self.0.sqe.set_user_data(user_data);

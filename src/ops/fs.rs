@@ -36,6 +36,7 @@ use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, on_none, sqe};
 /// [`openat(2)`]: https://man7.org/linux/man-pages/man2/openat.2.html
 #[doc(alias = "IORING_OP_OPENAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct OpenAt(Sqe);
 
 /// Closes a descriptor, or empties a fixed slot.
@@ -62,6 +63,7 @@ pub struct OpenAt(Sqe);
 /// [`close(2)`]: https://man7.org/linux/man-pages/man2/close.2.html
 #[doc(alias = "IORING_OP_CLOSE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Brings what was written to the device.
@@ -83,6 +85,7 @@ pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 /// [`fsync(2)`]: https://man7.org/linux/man-pages/man2/fsync.2.html
 #[doc(alias = "IORING_OP_FSYNC")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells what kind of file there is under a path.
@@ -102,6 +105,7 @@ pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
 /// [`statx(2)`]: https://man7.org/linux/man-pages/man2/statx.2.html
 #[doc(alias = "IORING_OP_STATX")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Statx(Sqe);
 
 impl OpenAt {
@@ -118,7 +122,6 @@ impl OpenAt {
     }
 
     /// The permissions of a file that is created.
-    #[must_use]
     #[inline(always)]
     pub const fn mode(mut self, mode: Mode) -> Self {
         self.0.set_len(mode.bits());
@@ -127,7 +130,6 @@ impl OpenAt {
 
     /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
     /// 5.15. `O_CLOEXEC` is refused then.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
@@ -173,14 +175,12 @@ impl Fsync {
 impl<E> Fsync<E> {
     /// Leaves metadata out that is not needed to read the data, as `fdatasync(2)` does.
     /// `IORING_FSYNC_DATASYNC`, since Linux 5.1.
-    #[must_use]
     #[inline(always)]
     pub const fn data_only(self) -> Self {
         self.flags(FsyncFlags::DATASYNC)
     }
 
     /// Adds `IORING_FSYNC_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: FsyncFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
@@ -188,7 +188,6 @@ impl<E> Fsync<E> {
     }
 
     /// Only `len` bytes from `offset` on; a `len` of 0 stands for up to the end.
-    #[must_use]
     #[inline(always)]
     pub const fn range(mut self, offset: u64, len: u32) -> Self {
         self.0.set_off(offset);

@@ -185,6 +185,7 @@ macro_rules! sqe {
     ($($op:ident),+ => $entry:ty, $wrap:expr) => {$(
         impl $op {
             /// The entry, with what its completions are to be recognised by.
+            #[must_use = "an entry does nothing before it is pushed"]
             #[inline(always)]
             pub const fn sqe(self, user_data: u64) -> $entry {
                 $wrap(self.0.with_user_data(user_data))
@@ -195,6 +196,7 @@ macro_rules! sqe {
         impl $op {
             /// The entry, with what its completions are to be recognised by. It is pushed by
             /// [`push`](crate::SubmissionQueue::push), which is unsafe.
+            #[must_use = "an entry does nothing before it is pushed"]
             #[inline(always)]
             pub const fn sqe(self, user_data: u64) -> $crate::entry::Sqe {
                 self.0.with_user_data(user_data)
@@ -204,6 +206,7 @@ macro_rules! sqe {
         impl $op<$crate::entry::SafeSqe> {
             /// The entry, with what its completions are to be recognised by. It names no memory,
             /// and is pushed by [`push_safe`](crate::SubmissionQueue::push_safe).
+            #[must_use = "an entry does nothing before it is pushed"]
             #[inline(always)]
             pub const fn sqe(self, user_data: u64) -> $crate::entry::SafeSqe {
                 $crate::entry::SafeSqe::new(self.0.with_user_data(user_data))

@@ -22,6 +22,7 @@ use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
 /// nothing can be kept; `EOPNOTSUPP` if that of an IOPOLL ring is busy.
 #[doc(alias = "IORING_OP_MSG_RING")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct MsgRing(Sqe);
 
 /// Puts a file of this ring's table into the table of another, which gets a completion.
@@ -40,6 +41,7 @@ pub struct MsgRing(Sqe);
 /// finds no room (the file stays).
 #[doc(alias = "IORING_OP_MSG_RING")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct MsgRingFd(Sqe);
 
 impl MsgRing {
@@ -55,7 +57,6 @@ impl MsgRing {
     }
 
     /// Adds flags to the completion. `IORING_MSG_RING_FLAGS_PASS`, since Linux 6.3.
-    #[must_use]
     #[inline(always)]
     pub const fn cqe_flags(mut self, flags: CqeFlags) -> Self {
         self.0.set_file_index(self.0.file_index() | flags.bits());
@@ -63,7 +64,6 @@ impl MsgRing {
     }
 
     /// Adds `IORING_MSG_RING_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: MsgRingFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
@@ -85,7 +85,6 @@ impl MsgRingFd {
     }
 
     /// Posts no completion on the other ring. `IORING_MSG_RING_CQE_SKIP`, since Linux 6.0.
-    #[must_use]
     #[inline(always)]
     pub const fn skip(mut self) -> Self {
         add_flags(&mut self.0, MsgRingFlags::CQE_SKIP.bits());

@@ -34,6 +34,7 @@ use super::{DestSlot, IntoTarget, Target, add_flags, on, on_none, sqe};
 /// [`socket(2)`]: https://man7.org/linux/man-pages/man2/socket.2.html
 #[doc(alias = "IORING_OP_SOCKET")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Socket(Sqe);
 
 /// Gives a socket its own address.
@@ -56,6 +57,7 @@ pub struct Socket(Sqe);
 /// [`bind(2)`]: https://man7.org/linux/man-pages/man2/bind.2.html
 #[doc(alias = "IORING_OP_BIND")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Bind(Sqe);
 
 /// Lets a socket take connections.
@@ -75,6 +77,7 @@ pub struct Bind(Sqe);
 /// [`listen(2)`]: https://man7.org/linux/man-pages/man2/listen.2.html
 #[doc(alias = "IORING_OP_LISTEN")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Listen<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Takes a connection, or one after the other.
@@ -103,6 +106,7 @@ pub struct Listen<E = Sqe>(Sqe, PhantomData<E>);
 /// [`accept4(2)`]: https://man7.org/linux/man-pages/man2/accept4.2.html
 #[doc(alias = "IORING_OP_ACCEPT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Accept<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Connects a socket.
@@ -127,6 +131,7 @@ pub struct Accept<E = Sqe>(Sqe, PhantomData<E>);
 /// [`connect(2)`]: https://man7.org/linux/man-pages/man2/connect.2.html
 #[doc(alias = "IORING_OP_CONNECT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Connect(Sqe);
 
 /// Shuts one direction of a connection down, or both.
@@ -147,6 +152,7 @@ pub struct Connect(Sqe);
 /// [`shutdown(2)`]: https://man7.org/linux/man-pages/man2/shutdown.2.html
 #[doc(alias = "IORING_OP_SHUTDOWN")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Shutdown<E = Sqe>(Sqe, PhantomData<E>);
 
 impl Socket {
@@ -160,7 +166,6 @@ impl Socket {
     }
 
     /// Another protocol than the usual one.
-    #[must_use]
     #[inline(always)]
     pub const fn protocol(mut self, protocol: Protocol) -> Self {
         self.0.set_len(protocol.as_raw().get());
@@ -168,7 +173,6 @@ impl Socket {
     }
 
     /// Adds `SOCK_CLOEXEC`, `SOCK_NONBLOCK`.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: SocketFlags) -> Self {
         self.0.set_off(self.0.off() | flags.bits() as u64);
@@ -176,7 +180,6 @@ impl Socket {
     }
 
     /// Puts the socket into the ring's file table instead of making a descriptor.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
@@ -245,7 +248,6 @@ impl<E> Accept<E> {
     /// Both must stay, and not be touched, until the completion has been popped: with this, the
     /// entry is not pushed safely. With [`multishot`](Self::multishot) each connection overwrites
     /// them.
-    #[must_use]
     #[inline(always)]
     pub const fn peer(
         mut self,
@@ -258,7 +260,6 @@ impl<E> Accept<E> {
     }
 
     /// Adds `SOCK_CLOEXEC`, `SOCK_NONBLOCK`, for the new descriptor.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: SocketFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
@@ -274,14 +275,12 @@ impl<E> Accept<E> {
     /// the completion queue full: the completion then comes in late, with its descriptor and
     /// without `MORE`. The operation has to be submitted again in either case. Connections that
     /// nobody has accepted meanwhile wait in the listener.
-    #[must_use]
     #[inline(always)]
     pub const fn multishot(self) -> Self {
         self.accept_flags(AcceptFlags::MULTISHOT)
     }
 
     /// Adds `IORING_ACCEPT_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn accept_flags(mut self, flags: AcceptFlags) -> Self {
         self.0.set_ioprio(self.0.ioprio() | flags.bits());
@@ -290,7 +289,6 @@ impl<E> Accept<E> {
 
     /// Puts connections into the ring's file table instead of making descriptors. Since Linux
     /// 5.15. With [`multishot`](Self::multishot), only [`DestSlot::Alloc`] makes sense.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());

@@ -30,6 +30,7 @@ use super::{DestSlot, Target, add_flags, on, sqe};
 /// [`openat2(2)`]: https://man7.org/linux/man-pages/man2/openat2.2.html
 #[doc(alias = "IORING_OP_OPENAT2")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct OpenAt2(Sqe);
 
 /// Gives a file another name.
@@ -49,6 +50,7 @@ pub struct OpenAt2(Sqe);
 /// [`renameat2(2)`]: https://man7.org/linux/man-pages/man2/rename.2.html
 #[doc(alias = "IORING_OP_RENAMEAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RenameAt(Sqe);
 
 /// Removes a name, or with [`AtFlags::REMOVEDIR`] an empty directory.
@@ -66,6 +68,7 @@ pub struct RenameAt(Sqe);
 /// [`unlinkat(2)`]: https://man7.org/linux/man-pages/man2/unlink.2.html
 #[doc(alias = "IORING_OP_UNLINKAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct UnlinkAt(Sqe);
 
 /// Makes a directory.
@@ -83,6 +86,7 @@ pub struct UnlinkAt(Sqe);
 /// [`mkdirat(2)`]: https://man7.org/linux/man-pages/man2/mkdir.2.html
 #[doc(alias = "IORING_OP_MKDIRAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct MkdirAt(Sqe);
 
 /// Makes a symbolic link.
@@ -101,6 +105,7 @@ pub struct MkdirAt(Sqe);
 /// [`symlinkat(2)`]: https://man7.org/linux/man-pages/man2/symlink.2.html
 #[doc(alias = "IORING_OP_SYMLINKAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SymlinkAt(Sqe);
 
 /// Gives a file a further name.
@@ -119,6 +124,7 @@ pub struct SymlinkAt(Sqe);
 /// [`linkat(2)`]: https://man7.org/linux/man-pages/man2/link.2.html
 #[doc(alias = "IORING_OP_LINKAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct LinkAt(Sqe);
 
 /// The length by which the kernel tells versions of `struct open_how` apart.
@@ -154,7 +160,6 @@ impl OpenAt2 {
 
     /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
     /// 5.15. `O_CLOEXEC` is refused then.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
@@ -179,7 +184,6 @@ impl RenameAt {
     }
 
     /// Adds `RENAME_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: RenameFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
@@ -235,7 +239,6 @@ impl LinkAt {
     }
 
     /// Adds `AT_SYMLINK_FOLLOW`, `AT_EMPTY_PATH`.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: AtFlags) -> Self {
         add_flags(&mut self.0, flags.bits());

@@ -31,6 +31,7 @@ use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
 /// [`splice(2)`]: https://man7.org/linux/man-pages/man2/splice.2.html
 #[doc(alias = "IORING_OP_SPLICE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Splice<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Copies data from one pipe into another and leaves it in the first.
@@ -52,6 +53,7 @@ pub struct Splice<E = Sqe>(Sqe, PhantomData<E>);
 /// [`tee(2)`]: https://man7.org/linux/man-pages/man2/tee.2.html
 #[doc(alias = "IORING_OP_TEE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Makes a pipe.
@@ -74,6 +76,7 @@ pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 /// [`pipe2(2)`]: https://man7.org/linux/man-pages/man2/pipe.2.html
 #[doc(alias = "IORING_OP_PIPE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Pipe(Sqe);
 
 /// Where reading or writing begins that is no position in a file.
@@ -111,7 +114,6 @@ impl Splice {
 
 impl<E> Splice<E> {
     /// Reads at `offset` bytes from the start of the input, which is no pipe.
-    #[must_use]
     #[inline(always)]
     pub const fn input_offset(mut self, offset: u64) -> Self {
         self.0.set_addr_raw(offset);
@@ -119,7 +121,6 @@ impl<E> Splice<E> {
     }
 
     /// Writes at `offset` bytes from the start of the output, which is no pipe.
-    #[must_use]
     #[inline(always)]
     pub const fn output_offset(mut self, offset: u64) -> Self {
         self.0.set_off(offset);
@@ -127,7 +128,6 @@ impl<E> Splice<E> {
     }
 
     /// Adds `SPLICE_F_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: SpliceFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
@@ -152,7 +152,6 @@ impl Tee {
 
 impl<E> Tee<E> {
     /// Adds `SPLICE_F_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: SpliceFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
@@ -170,7 +169,6 @@ impl Pipe {
     }
 
     /// Adds `O_CLOEXEC`, `O_NONBLOCK`, `O_DIRECT`.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: PipeFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
@@ -179,7 +177,6 @@ impl Pipe {
 
     /// Puts the pipe into the ring's file table instead of making descriptors: into the slot named
     /// and the next one, or into any two.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());

@@ -31,6 +31,7 @@ use super::{IntoTarget, on, on_none, sqe};
 /// [`epoll_ctl(2)`]: https://man7.org/linux/man-pages/man2/epoll_ctl.2.html
 #[doc(alias = "IORING_OP_POLL_ADD")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct PollAdd<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Removes a [`PollAdd`], by its `user_data`.
@@ -47,6 +48,7 @@ pub struct PollAdd<E = Sqe>(Sqe, PhantomData<E>);
 /// `ENOENT` if there is no such poll, `EALREADY` if it is completing.
 #[doc(alias = "IORING_OP_POLL_REMOVE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct PollRemove(Sqe);
 
 /// Changes a [`PollAdd`] that is in flight, by its `user_data`.
@@ -64,6 +66,7 @@ pub struct PollRemove(Sqe);
 /// changed.
 #[doc(alias = "IORING_OP_POLL_REMOVE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct PollUpdate(Sqe);
 
 /// The events where the kernel wants them. It once had 16 bits here, and keeps them where they
@@ -96,14 +99,12 @@ impl<E> PollAdd<E> {
     /// The kernel ends it when a completion finds the completion queue full: the completion then
     /// comes in late, without `MORE`, and the poll has to be submitted again.
     /// [`Sqe::skip_success`] is refused with `EINVAL`.
-    #[must_use]
     #[inline(always)]
     pub const fn multishot(self) -> Self {
         self.flags(PollFlags::ADD_MULTI)
     }
 
     /// Adds `IORING_POLL_` flags; [`PollFlags::ADD_LEVEL`] is refused with `EINVAL`.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: PollFlags) -> Self {
         self.0.set_len(self.0.len() | flags.bits());
@@ -131,7 +132,6 @@ impl PollUpdate {
     }
 
     /// Has it wait for `events` from now on. `IORING_POLL_UPDATE_EVENTS`.
-    #[must_use]
     #[inline(always)]
     pub const fn events(mut self, events: EventFlags) -> Self {
         self.0.set_op_flags(poll_events(events));
@@ -139,7 +139,6 @@ impl PollUpdate {
     }
 
     /// Has it complete with another `user_data` from now on. `IORING_POLL_UPDATE_USER_DATA`.
-    #[must_use]
     #[inline(always)]
     pub const fn user_data(mut self, user_data: u64) -> Self {
         self.0.set_off(user_data);
@@ -147,7 +146,6 @@ impl PollUpdate {
     }
 
     /// Adds `IORING_POLL_` flags: [`PollFlags::ADD_MULTI`] keeps a multishot one going.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: PollFlags) -> Self {
         self.0.set_len(self.0.len() | flags.bits());

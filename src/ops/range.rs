@@ -29,6 +29,7 @@ use super::{IntoTarget, on, on_none, sqe};
 /// [`fallocate(2)`]: https://man7.org/linux/man-pages/man2/fallocate.2.html
 #[doc(alias = "IORING_OP_FALLOCATE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fallocate<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Gives a file another length.
@@ -48,6 +49,7 @@ pub struct Fallocate<E = Sqe>(Sqe, PhantomData<E>);
 /// [`ftruncate(2)`]: https://man7.org/linux/man-pages/man2/ftruncate.2.html
 #[doc(alias = "IORING_OP_FTRUNCATE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Ftruncate<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Starts or awaits the writing of a range of a file to the device.
@@ -68,6 +70,7 @@ pub struct Ftruncate<E = Sqe>(Sqe, PhantomData<E>);
 /// [`sync_file_range(2)`]: https://man7.org/linux/man-pages/man2/sync_file_range.2.html
 #[doc(alias = "IORING_OP_SYNC_FILE_RANGE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SyncFileRange<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells the kernel how a range of a file will be used.
@@ -87,6 +90,7 @@ pub struct SyncFileRange<E = Sqe>(Sqe, PhantomData<E>);
 /// [`posix_fadvise(2)`]: https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
 #[doc(alias = "IORING_OP_FADVISE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fadvise<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells the kernel how a range of memory will be used, or has it done something there.
@@ -108,6 +112,7 @@ pub struct Fadvise<E = Sqe>(Sqe, PhantomData<E>);
 /// [`madvise(2)`]: https://man7.org/linux/man-pages/man2/madvise.2.html
 #[doc(alias = "IORING_OP_MADVISE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Madvise(Sqe);
 
 impl Fallocate {
@@ -168,7 +173,6 @@ impl Fadvise {
 impl<E> Fadvise<E> {
     /// Only on `len` bytes from `offset` on; 0 stands for up to the end. More than 32 bits of
     /// length since Linux 6.11; older kernels take that for 0.
-    #[must_use]
     #[inline(always)]
     pub fn range(mut self, offset: u64, len: u64) -> Self {
         self.0.set_off(offset);

@@ -56,6 +56,7 @@ use super::{IntoTarget, add_flags, on, sqe};
 /// [`min_left`]: crate::register::BufferRingOptions::min_left
 #[doc(alias = "IORING_OP_RECV")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Recv<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Receives a message into several buffers, with its address and control messages.
@@ -78,6 +79,7 @@ pub struct Recv<E = Sqe>(Sqe, PhantomData<E>);
 /// [`recvmsg(2)`]: https://man7.org/linux/man-pages/man2/recvmsg.2.html
 #[doc(alias = "IORING_OP_RECVMSG")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RecvMsg(Sqe);
 
 /// Receives into memory that the network card writes itself.
@@ -99,6 +101,7 @@ pub struct RecvMsg(Sqe);
 /// [`Recv`](super::Recv).
 #[doc(alias = "IORING_OP_RECV_ZC")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RecvZc<E = Sqe>(Sqe, PhantomData<E>);
 
 impl Recv {
@@ -127,7 +130,6 @@ impl<E> Recv<E> {
     ///
     /// The kernel ends it when a completion finds the completion queue full: the completion then
     /// comes in late, without `MORE`, and the operation has to be submitted again.
-    #[must_use]
     #[inline(always)]
     pub const fn multishot(self) -> Self {
         self.recv_flags(RecvSendFlags::RECV_MULTISHOT)
@@ -141,7 +143,6 @@ impl<E> Recv<E> {
     ///
     /// The result counts the bytes of all; the buffers used are those from
     /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on.
-    #[must_use]
     #[inline(always)]
     pub const fn bundle(self) -> Self {
         self.recv_flags(RecvSendFlags::RECVSEND_BUNDLE)
@@ -193,7 +194,6 @@ impl RecvZc {
 
 impl<E> RecvZc<E> {
     /// Ends after `len` bytes. Since Linux 6.16.
-    #[must_use]
     #[inline(always)]
     pub const fn len(mut self, len: u32) -> Self {
         self.0.set_len(len);
@@ -206,7 +206,6 @@ macro_rules! recv_options {
     ($($op:ident$(<$entry:ident>)?),+) => {$(
         impl$(<$entry>)? $op$(<$entry>)? {
             /// Adds `MSG_` flags.
-            #[must_use]
             #[inline(always)]
             pub const fn flags(mut self, flags: RecvFlags) -> Self {
                 add_flags(&mut self.0, flags.bits());
@@ -214,7 +213,6 @@ macro_rules! recv_options {
             }
 
             /// Adds `IORING_RECVSEND_` and `IORING_RECV_` flags.
-            #[must_use]
             #[inline(always)]
             pub const fn recv_flags(mut self, flags: RecvSendFlags) -> Self {
                 self.0.set_ioprio(self.0.ioprio() | flags.bits());
@@ -223,7 +221,6 @@ macro_rules! recv_options {
 
             /// Waits for data before the first attempt, for a socket that is likely empty.
             /// `IORING_RECVSEND_POLL_FIRST`, since Linux 5.19.
-            #[must_use]
             #[inline(always)]
             pub const fn poll_first(self) -> Self {
                 self.recv_flags(RecvSendFlags::RECVSEND_POLL_FIRST)

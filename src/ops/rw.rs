@@ -42,6 +42,7 @@ use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 /// [`pread(2)`]: https://man7.org/linux/man-pages/man2/pread.2.html
 #[doc(alias = "IORING_OP_READ")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Writes up to `len` bytes from `buf`.
@@ -73,6 +74,7 @@ pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 /// [`pwrite(2)`]: https://man7.org/linux/man-pages/man2/pwrite.2.html
 #[doc(alias = "IORING_OP_WRITE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Write(Sqe);
 
 /// Reads into several buffers, filling one after the other.
@@ -95,6 +97,7 @@ pub struct Write(Sqe);
 /// [`preadv2(2)`]: https://man7.org/linux/man-pages/man2/preadv2.2.html
 #[doc(alias = "IORING_OP_READV")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Readv(Sqe);
 
 /// Writes from several buffers, one after the other.
@@ -117,6 +120,7 @@ pub struct Readv(Sqe);
 /// [`pwritev2(2)`]: https://man7.org/linux/man-pages/man2/pwritev2.2.html
 #[doc(alias = "IORING_OP_WRITEV")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Writev(Sqe);
 
 /// Reads up to `len` bytes into `buf`, which lies in a registered buffer.
@@ -139,6 +143,7 @@ pub struct Writev(Sqe);
 /// [`pread(2)`]: https://man7.org/linux/man-pages/man2/pread.2.html
 #[doc(alias = "IORING_OP_READ_FIXED")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ReadFixed(Sqe);
 
 /// Writes up to `len` bytes from `buf`, which lies in a registered buffer.
@@ -161,6 +166,7 @@ pub struct ReadFixed(Sqe);
 /// [`pwrite(2)`]: https://man7.org/linux/man-pages/man2/pwrite.2.html
 #[doc(alias = "IORING_OP_WRITE_FIXED")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct WriteFixed(Sqe);
 
 /// Reads into several buffers that all lie in one registered buffer.
@@ -177,6 +183,7 @@ pub struct WriteFixed(Sqe);
 /// As [`Readv`] and [`ReadFixed`]; `EFAULT` also for a vector of no bytes.
 #[doc(alias = "IORING_OP_READV_FIXED")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ReadvFixed(Sqe);
 
 /// Writes from several buffers that all lie in one registered buffer.
@@ -193,6 +200,7 @@ pub struct ReadvFixed(Sqe);
 /// As [`Writev`] and [`WriteFixed`]; `EFAULT` also for a vector of no bytes.
 #[doc(alias = "IORING_OP_WRITEV_FIXED")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct WritevFixed(Sqe);
 
 /// Reads whenever there is data, into provided buffers.
@@ -215,6 +223,7 @@ pub struct WritevFixed(Sqe);
 /// completion queue full: the completion then comes in late, with its data and without `MORE`.
 #[doc(alias = "IORING_OP_READ_MULTISHOT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ReadMultishot<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Without an offset given, the file position is used and moved, as read(2) and write(2) do.
@@ -336,7 +345,6 @@ macro_rules! write_options {
         impl $op {
             /// Groups what is written with other data of the same `stream`, on devices that
             /// keep streams apart; 0 for none. Since Linux 6.16.
-            #[must_use]
             #[inline(always)]
             pub const fn stream(mut self, stream: u8) -> Self {
                 let write_stream = sqe_write_stream { write_stream: stream, __pad4: [0; 3] };
@@ -357,7 +365,6 @@ macro_rules! transfer_options {
             /// ([`Features::RW_CUR_POS`](crate::sys::Features::RW_CUR_POS), since Linux 5.6);
             /// with several transfers in flight their order is then undefined. Files that
             /// cannot seek pay no attention to it.
-            #[must_use]
             #[inline(always)]
             pub const fn offset(mut self, offset: u64) -> Self {
                 self.0.set_off(offset);
@@ -365,7 +372,6 @@ macro_rules! transfer_options {
             }
 
             /// Adds `RWF_` flags, as for `preadv2(2)` and `pwritev2(2)`.
-            #[must_use]
             #[inline(always)]
             pub const fn flags(mut self, flags: RwFlags) -> Self {
                 add_flags(&mut self.0, flags.bits());
@@ -374,7 +380,6 @@ macro_rules! transfer_options {
 
             /// The I/O priority, as for
             /// [`ioprio_set(2)`](https://man7.org/linux/man-pages/man2/ioprio_set.2.html).
-            #[must_use]
             #[inline(always)]
             pub const fn ioprio(mut self, ioprio: u16) -> Self {
                 self.0.set_ioprio(ioprio);
@@ -394,7 +399,6 @@ macro_rules! protection {
             ///
             /// The struct must stay until taken; the memory that it names must stay, and not
             /// be touched, until the completion has been popped.
-            #[must_use]
             #[inline(always)]
             pub const fn protection(mut self, information: *const io_uring_attr_pi) -> Self {
                 self.0.as_raw_mut().tail = sqe_tail {

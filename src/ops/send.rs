@@ -38,6 +38,7 @@ use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 /// [`sendto(2)`]: https://man7.org/linux/man-pages/man2/sendto.2.html
 #[doc(alias = "IORING_OP_SEND")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Send(Sqe);
 
 /// Sends a message from several buffers, with an address and control messages.
@@ -59,6 +60,7 @@ pub struct Send(Sqe);
 /// [`sendmsg(2)`]: https://man7.org/linux/man-pages/man2/sendmsg.2.html
 #[doc(alias = "IORING_OP_SENDMSG")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SendMsg(Sqe);
 
 /// Sends without copying the data.
@@ -91,6 +93,7 @@ pub struct SendMsg(Sqe);
 /// locked memory than is allowed; `EOPNOTSUPP` if the socket cannot.
 #[doc(alias = "IORING_OP_SEND_ZC")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SendZc(Sqe);
 
 /// Sends a message without copying its data.
@@ -108,6 +111,7 @@ pub struct SendZc(Sqe);
 /// As [`SendZc`].
 #[doc(alias = "IORING_OP_SENDMSG_ZC")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SendMsgZc(Sqe);
 
 #[inline(always)]
@@ -182,7 +186,6 @@ macro_rules! send_options {
     ($($op:ident),+) => {$(
         impl $op {
             /// Adds `MSG_` flags.
-            #[must_use]
             #[inline(always)]
             pub const fn flags(mut self, flags: SendFlags) -> Self {
                 add_flags(&mut self.0, flags.bits());
@@ -190,7 +193,6 @@ macro_rules! send_options {
             }
 
             /// Adds `IORING_RECVSEND_` and `IORING_SEND_` flags.
-            #[must_use]
             #[inline(always)]
             pub const fn send_flags(mut self, flags: RecvSendFlags) -> Self {
                 self.0.set_ioprio(self.0.ioprio() | flags.bits());
@@ -199,7 +201,6 @@ macro_rules! send_options {
 
             /// Waits for room before the first attempt, for a socket that is likely full.
             /// `IORING_RECVSEND_POLL_FIRST`, since Linux 5.19.
-            #[must_use]
             #[inline(always)]
             pub const fn poll_first(self) -> Self {
                 self.send_flags(RecvSendFlags::RECVSEND_POLL_FIRST)
@@ -214,7 +215,6 @@ macro_rules! fixed_buffer {
         impl $op {
             /// The data lies in registered buffer `buf_index`. `IORING_RECVSEND_FIXED_BUF`; with
             /// vectors since Linux 6.15.
-            #[must_use]
             #[inline(always)]
             pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
                 self.0.set_buf_index(buf_index);
@@ -230,7 +230,6 @@ macro_rules! address {
         impl $op {
             /// Sends to the address of `len` bytes at `address`, which must stay until taken. Since
             /// Linux 6.0.
-            #[must_use]
             #[inline(always)]
             pub const fn to(mut self, address: *const SocketAddrStorage, len: u16) -> Self {
                 self.0.set_addr2(SharedPtr::new(address));

@@ -26,6 +26,7 @@ use super::{IntoTarget, add_flags, on, sqe};
 /// [`fsetxattr(2)`]: https://man7.org/linux/man-pages/man2/setxattr.2.html
 #[doc(alias = "IORING_OP_FSETXATTR")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FSetXattr(Sqe);
 
 /// Sets an extended attribute of the file at a path.
@@ -44,6 +45,7 @@ pub struct FSetXattr(Sqe);
 /// [`setxattr(2)`]: https://man7.org/linux/man-pages/man2/setxattr.2.html
 #[doc(alias = "IORING_OP_SETXATTR")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SetXattr(Sqe);
 
 /// Reads an extended attribute of an open file.
@@ -62,6 +64,7 @@ pub struct SetXattr(Sqe);
 /// [`fgetxattr(2)`]: https://man7.org/linux/man-pages/man2/getxattr.2.html
 #[doc(alias = "IORING_OP_FGETXATTR")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FGetXattr(Sqe);
 
 /// Reads an extended attribute of the file at a path.
@@ -80,6 +83,7 @@ pub struct FGetXattr(Sqe);
 /// [`getxattr(2)`]: https://man7.org/linux/man-pages/man2/getxattr.2.html
 #[doc(alias = "IORING_OP_GETXATTR")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct GetXattr(Sqe);
 
 /// An entry about the attribute `name`, whose value has `len` bytes at `value`.
@@ -108,7 +112,6 @@ impl FSetXattr {
     }
 
     /// Adds `XATTR_` flags: only if it is there, or only if it is not.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: XattrFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
@@ -127,7 +130,6 @@ impl SetXattr {
     }
 
     /// Adds `XATTR_` flags: only if it is there, or only if it is not.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: XattrFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
