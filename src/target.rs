@@ -26,7 +26,7 @@ pub struct Fixed(pub u32);
 /// What an operation acts on: a descriptor or a fixed slot.
 ///
 /// Made from a reference to anything that has a descriptor, or from a [`Fixed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A descriptor, by number.
     Fd(RawFd),
@@ -56,7 +56,7 @@ impl From<Fixed> for Target {
 }
 
 /// Where in the ring's file table an operation puts a file that it opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DestSlot {
     /// Into this slot; what is there is closed. The completion's result is 0.
     At(Fixed),

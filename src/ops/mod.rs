@@ -29,6 +29,13 @@
 //! # }
 //! ```
 //!
+//! An operation that is made and not pushed does nothing, and the compiler says so:
+//!
+//! ```compile_fail
+//! #![deny(unused_must_use)]
+//! ringbolt::ops::Nop::new();
+//! ```
+//!
 //! # What must stay, and until when
 //!
 //! Pushing is unsafe because an operation names memory and descriptors by number. Unless an

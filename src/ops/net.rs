@@ -226,6 +226,14 @@ const fn addressed(
 
 impl Listen {
     /// Lets `socket` hold up to `backlog` connections that nobody has accepted yet.
+    ///
+    /// The kernel lowers `backlog` to the limit in `/proc/sys/net/core/somaxconn`, 4096 by default.
+    /// `u32::MAX` asks for that limit. The socket holds one connection more than `backlog`, so 0 is
+    /// room for one. On a socket that listens already, this changes the backlog.
+    ///
+    /// A connection that finds no room is not refused. TCP drops the request, and the peer repeats
+    /// it. On a Unix socket the peer's connect waits, or fails with `EAGAIN` if that socket is
+    /// non-blocking.
     #[inline(always)]
     pub fn new<F: IntoTarget>(socket: F, backlog: u32) -> Listen<F::Entry> {
         let mut sqe = on(Opcode::LISTEN, socket.into_target());
@@ -264,6 +272,13 @@ impl<E> Accept<E> {
     pub const fn flags(mut self, flags: SocketFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
         self
+    }
+
+    /// Waits for a connection before the first attempt, for a listener that likely has none.
+    /// `IORING_ACCEPT_POLL_FIRST`, since Linux 6.10.
+    #[inline(always)]
+    pub const fn poll_first(self) -> Self {
+        self.accept_flags(AcceptFlags::POLL_FIRST)
     }
 
     /// Goes on after the first connection: each completion but the last has

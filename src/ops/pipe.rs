@@ -120,10 +120,26 @@ impl<E> Splice<E> {
         self
     }
 
+    /// Reads at the current position of the input, and moves it: the default, and what is right for
+    /// a pipe. It takes [`input_offset`](Self::input_offset) back.
+    #[inline(always)]
+    pub const fn input_position(mut self) -> Self {
+        self.0.set_addr_raw(NO_OFFSET);
+        self
+    }
+
     /// Writes at `offset` bytes from the start of the output, which is no pipe.
     #[inline(always)]
     pub const fn output_offset(mut self, offset: u64) -> Self {
         self.0.set_off(offset);
+        self
+    }
+
+    /// Writes at the current position of the output, and moves it: the default, and what is right
+    /// for a pipe. It takes [`output_offset`](Self::output_offset) back.
+    #[inline(always)]
+    pub const fn output_position(mut self) -> Self {
+        self.0.set_off(NO_OFFSET);
         self
     }
 

@@ -240,6 +240,9 @@ fn transfer(opcode: Opcode, target: Target, addr: SharedPtr, len: u32) -> Sqe {
 
 impl Read {
     /// Reads from `target` up to `len` bytes into `buf`.
+    ///
+    /// This uses the file position and moves it, as `read(2)` does, unless
+    /// [`offset`](Self::offset) gives another place.
     #[inline(always)]
     pub fn new(target: impl IntoTarget, buf: *mut u8, len: u32) -> Self {
         let buf = SharedPtr::from_mut(buf);
@@ -261,6 +264,9 @@ impl Read {
 
 impl Write {
     /// Writes to `target` up to `len` bytes from `buf`.
+    ///
+    /// This uses the file position and moves it, as `write(2)` does, unless
+    /// [`offset`](Self::offset) gives another place.
     #[inline(always)]
     pub fn new(target: impl IntoTarget, buf: *const u8, len: u32) -> Self {
         Self(transfer(Opcode::WRITE, target.into_target(), SharedPtr::new(buf), len))
@@ -269,6 +275,9 @@ impl Write {
 
 impl Readv {
     /// Reads from `target` into the `count` buffers of `vectors`.
+    ///
+    /// This uses the file position and moves it, as `read(2)` does, unless
+    /// [`offset`](Self::offset) gives another place.
     #[inline(always)]
     pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32) -> Self {
         Self(transfer(Opcode::READV, target.into_target(), SharedPtr::new(vectors), count))
@@ -277,6 +286,9 @@ impl Readv {
 
 impl Writev {
     /// Writes to `target` from the `count` buffers of `vectors`.
+    ///
+    /// This uses the file position and moves it, as `write(2)` does, unless
+    /// [`offset`](Self::offset) gives another place.
     #[inline(always)]
     pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32) -> Self {
         Self(transfer(Opcode::WRITEV, target.into_target(), SharedPtr::new(vectors), count))
@@ -285,6 +297,8 @@ impl Writev {
 
 impl ReadFixed {
     /// Reads from `target` up to `len` bytes into `buf`, inside registered buffer `buf_index`.
+    /// This uses the file position and moves it, unless [`offset`](Self::offset) gives another
+    /// place.
     #[inline(always)]
     pub fn new(target: impl IntoTarget, buf: *mut u8, len: u32, buf_index: u16) -> Self {
         let buf = SharedPtr::from_mut(buf);
@@ -296,6 +310,8 @@ impl ReadFixed {
 
 impl WriteFixed {
     /// Writes to `target` up to `len` bytes from `buf`, inside registered buffer `buf_index`.
+    /// This uses the file position and moves it, unless [`offset`](Self::offset) gives another
+    /// place.
     #[inline(always)]
     pub fn new(target: impl IntoTarget, buf: *const u8, len: u32, buf_index: u16) -> Self {
         let buf = SharedPtr::new(buf);
@@ -307,7 +323,8 @@ impl WriteFixed {
 
 impl ReadvFixed {
     /// Reads from `target` into the `count` buffers of `vectors`, inside registered buffer
-    /// `buf_index`.
+    /// `buf_index`. This uses the file position and moves it, unless [`offset`](Self::offset) gives
+    /// another place.
     #[inline(always)]
     pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32, buf_index: u16) -> Self {
         let vectors = SharedPtr::new(vectors);
@@ -319,7 +336,8 @@ impl ReadvFixed {
 
 impl WritevFixed {
     /// Writes to `target` from the `count` buffers of `vectors`, inside registered buffer
-    /// `buf_index`.
+    /// `buf_index`. This uses the file position and moves it, unless [`offset`](Self::offset) gives
+    /// another place.
     #[inline(always)]
     pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32, buf_index: u16) -> Self {
         let vectors = SharedPtr::new(vectors);
