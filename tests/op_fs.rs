@@ -95,6 +95,17 @@ fn paths_start_at_the_directory_given() {
             drop(owned(cqe.result()));
         }
     }
+    // The directory by its number; and a slot, which is none.
+    let by_number = Target::Fd(root.as_raw_fd());
+    for (dir, result) in [(by_number, None), (Fixed(0).into(), Some(Errno::BADF))] {
+        let open = OpenAt::new(dir, c"name".as_ptr(), OFlags::RDONLY | OFlags::CLOEXEC).sqe(1);
+        // SAFETY: the path and the directory stay until `complete` returns.
+        let cqe = unsafe { complete(&mut ring, open) };
+        assert_eq!(cqe.result().err(), result, "{dir:?}");
+        if result.is_none() {
+            drop(owned(cqe.result()));
+        }
+    }
 }
 
 /// liburing: open-close.

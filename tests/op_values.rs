@@ -4,12 +4,19 @@ use core::hash::BuildHasher as _;
 use std::collections::HashSet;
 use std::fs;
 use std::hash::RandomState;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
 
-use ringbolt::ops::{Close, DestSlot, Fixed, Nop, Read, Target, UringCmd80};
+use ringbolt::ops::{
+    AsyncCancel, Close, DestSlot, EpollCtl, Fixed, MsgRingFd, Nop, OpenAt, Read, RenameAt, Statx,
+    Target, UnlinkAt, UringCmd80,
+};
+use ringbolt::register::FileSlot;
+use ringbolt::rustix::fs::{AtFlags, OFlags, StatxFlags};
+use ringbolt::sys::SqeFlags;
 use ringbolt::{Cqe32, SafeSqe, Sqe, Sqe128, SqeMixed};
 
-/// A ring with which nothing is done.
+/// A descriptor that is never used.
 const SEVEN: Target = Target::Fd(7);
 
 #[test]
@@ -28,6 +35,55 @@ fn a_target_is_closed_as_what_it_is() {
     let slot = Close::of(Target::Fixed(Fixed(7))).sqe(1);
     assert_eq!(slot, Sqe::from(Close::fixed(Fixed(7)).sqe(1)));
     assert_ne!(slot, Close::new(7).sqe(1));
+}
+
+#[test]
+fn a_descriptor_by_its_number_is_the_same_as_its_file() {
+    let file = fs::File::open("/dev/null").expect("it is everywhere");
+    let by_number = Target::Fd(file.as_raw_fd());
+    let (path, event) = (c"x".as_ptr(), core::ptr::null());
+    let (none, all, buf) = (AtFlags::empty(), StatxFlags::ALL, core::ptr::null_mut());
+    let of = |fd: Target| {
+        [
+            OpenAt::new(fd, path, OFlags::RDONLY).sqe(1),
+            Statx::new(fd, path, none, all, buf).sqe(1),
+            UnlinkAt::new(fd, path, none).sqe(1),
+            RenameAt::new(fd, path, fd, path).sqe(1),
+            EpollCtl::add(fd, fd, event).sqe(1),
+            AsyncCancel::of_file(fd).sqe(1),
+            MsgRingFd::new(fd, Fixed(1), DestSlot::Alloc, 1).sqe(1),
+        ]
+    };
+    let by_file = [
+        OpenAt::new(&file, path, OFlags::RDONLY).sqe(1),
+        Statx::new(&file, path, none, all, buf).sqe(1),
+        UnlinkAt::new(&file, path, none).sqe(1),
+        RenameAt::new(&file, path, &file, path).sqe(1),
+        EpollCtl::add(&file, &file, event).sqe(1),
+        AsyncCancel::of_file(&file).sqe(1),
+        MsgRingFd::new(&file, Fixed(1), DestSlot::Alloc, 1).sqe(1),
+    ];
+    assert_eq!(of(by_number), by_file);
+    // A slot is no descriptor, neither here nor by chance.
+    for sqe in of(Fixed(1).into()) {
+        assert_eq!((sqe.fd(), sqe.flags()), (-1, SqeFlags::empty()), "{sqe:?}");
+    }
+}
+
+#[test]
+fn what_a_target_is_decides_how_it_is_cancelled() {
+    let by_file = AsyncCancel::of_file(SEVEN).all().sqe(1);
+    assert_eq!(AsyncCancel::of_target(SEVEN).all().sqe(1), by_file);
+    let by_slot = Sqe::from(AsyncCancel::of_fixed(Fixed(7)).all().sqe(1));
+    assert_eq!(AsyncCancel::of_target(Target::Fixed(Fixed(7))).all().sqe(1), by_slot);
+    assert_ne!(by_file, by_slot);
+}
+
+#[test]
+fn a_slot_is_filled_from_whatever_has_a_descriptor() {
+    let file = fs::File::open("/dev/null").expect("it is everywhere");
+    assert_eq!(FileSlot::from(file.as_fd()), FileSlot::from(&file));
+    assert_ne!(FileSlot::from(file.as_fd()), FileSlot::EMPTY);
 }
 
 #[test]

@@ -1,12 +1,10 @@
 //! Cancelling.
 #![forbid(unsafe_code)]
 
-use rustix::fd::{AsFd, AsRawFd};
-
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{CancelFlags, Opcode};
 
-use super::{Fixed, add_flags, on_none, sqe};
+use super::{Fixed, IntoFd, Target, add_flags, on_none, sqe};
 
 /// Cancels operations in flight on the same ring.
 ///
@@ -39,7 +37,7 @@ use super::{Fixed, add_flags, on_none, sqe};
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct AsyncCancel(Sqe);
 
-/// Cancels operations on a file, from [`AsyncCancel::of_file`].
+/// Cancels operations on a file. From [`AsyncCancel::of_file`] and [`AsyncCancel::of_target`].
 ///
 /// The options, results and errors are those of [`AsyncCancel`]; `EBADF` if the descriptor is not
 /// open.
@@ -75,15 +73,27 @@ impl AsyncCancel {
 
     /// Cancels an operation on `file`. `IORING_ASYNC_CANCEL_FD`, since Linux 5.19.
     ///
-    /// This is the one way to match whose entry is pushed unsafely: see [`CancelFile`].
+    /// Its entry is pushed unsafely: see [`CancelFile`].
     ///
     /// What counts is the open file that the descriptor stands for when the entry is carried out:
     /// operations on a file whose descriptor has been closed are not found any more by it.
     #[inline(always)]
-    pub fn of_file(file: impl AsFd) -> CancelFile {
+    pub fn of_file(file: impl IntoFd) -> CancelFile {
+        Self::of_target(Target::Fd(file.into_fd()))
+    }
+
+    /// Cancels an operation on `target`: as [`of_file`](Self::of_file) on a descriptor, as
+    /// [`of_fixed`](Self::of_fixed) on a slot.
+    #[inline(always)]
+    pub const fn of_target(target: Target) -> CancelFile {
         let mut sqe = on_none(Opcode::ASYNC_CANCEL);
-        sqe.set_fd(file.as_fd().as_raw_fd());
-        CancelFile(Self(sqe).flags(CancelFlags::FD))
+        match target {
+            Target::Fd(fd) => {
+                sqe.set_fd(fd);
+                CancelFile(Self(sqe).flags(CancelFlags::FD))
+            }
+            Target::Fixed(slot) => CancelFile(Self::of_fixed(slot)),
+        }
     }
 
     /// Cancels an operation on a fixed slot. `IORING_ASYNC_CANCEL_FD_FIXED`, since Linux 6.0.

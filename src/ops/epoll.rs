@@ -2,13 +2,12 @@
 #![forbid(unsafe_code)]
 
 use rustix::event::epoll::Event;
-use rustix::fd::{AsFd, AsRawFd};
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr};
 use crate::target::fd_bits;
 
-use super::{IntoTarget, Target, on, sqe};
+use super::{IntoFd, IntoTarget, Target, on, sqe};
 
 /// Changes what an epoll set waits for.
 ///
@@ -52,26 +51,26 @@ pub struct EpollWait(Sqe);
 impl EpollCtl {
     /// Adds `file` to `set`, to wait for what `event` says. `EPOLL_CTL_ADD`.
     #[inline(always)]
-    pub fn add(set: impl AsFd, file: impl AsFd, event: *const Event) -> Self {
+    pub fn add(set: impl IntoFd, file: impl IntoFd, event: *const Event) -> Self {
         Self::new(set, file, 1, event)
     }
 
     /// Takes `file` out of `set`. `EPOLL_CTL_DEL`.
     #[inline(always)]
-    pub fn delete(set: impl AsFd, file: impl AsFd) -> Self {
+    pub fn delete(set: impl IntoFd, file: impl IntoFd) -> Self {
         Self::new(set, file, 2, core::ptr::null())
     }
 
     /// Has `set` wait for something else on `file`. `EPOLL_CTL_MOD`.
     #[inline(always)]
-    pub fn modify(set: impl AsFd, file: impl AsFd, event: *const Event) -> Self {
+    pub fn modify(set: impl IntoFd, file: impl IntoFd, event: *const Event) -> Self {
         Self::new(set, file, 3, event)
     }
 
     #[inline(always)]
-    fn new(set: impl AsFd, file: impl AsFd, operation: u32, event: *const Event) -> Self {
-        let mut sqe = on(Opcode::EPOLL_CTL, Target::Fd(set.as_fd().as_raw_fd()));
-        sqe.set_off(u64::from(fd_bits(file.as_fd().as_raw_fd())));
+    fn new(set: impl IntoFd, file: impl IntoFd, operation: u32, event: *const Event) -> Self {
+        let mut sqe = on(Opcode::EPOLL_CTL, Target::Fd(set.into_fd()));
+        sqe.set_off(u64::from(fd_bits(file.into_fd())));
         sqe.set_addr(SharedPtr::new(event));
         sqe.set_len(operation);
         Self(sqe)

@@ -4,13 +4,13 @@
 use core::ffi::c_char;
 use core::marker::PhantomData;
 
-use rustix::fd::{AsFd, AsRawFd, RawFd};
+use rustix::fd::RawFd;
 use rustix::fs::{AtFlags, Mode, OFlags, Statx as StatxBuf, StatxFlags};
 
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{FsyncFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, on_none, sqe};
+use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, on_none, sqe};
 
 /// Opens a file by its path.
 ///
@@ -114,8 +114,8 @@ impl OpenAt {
     ///
     /// On 32-bit machines, files beyond 2 GiB need [`OFlags::LARGEFILE`].
     #[inline(always)]
-    pub fn new(dir: impl AsFd, path: *const c_char, flags: OFlags) -> Self {
-        let mut sqe = on(Opcode::OPENAT, Target::Fd(dir.as_fd().as_raw_fd()));
+    pub fn new(dir: impl IntoFd, path: *const c_char, flags: OFlags) -> Self {
+        let mut sqe = on(Opcode::OPENAT, Target::Fd(dir.into_fd()));
         sqe.set_addr(SharedPtr::new(path));
         sqe.set_op_flags(flags.bits());
         Self(sqe)
@@ -201,13 +201,13 @@ impl Statx {
     /// from directory `dir` on.
     #[inline(always)]
     pub fn new(
-        dir: impl AsFd,
+        dir: impl IntoFd,
         path: *const c_char,
         flags: AtFlags,
         mask: StatxFlags,
         buf: *mut StatxBuf,
     ) -> Self {
-        let mut sqe = on(Opcode::STATX, Target::Fd(dir.as_fd().as_raw_fd()));
+        let mut sqe = on(Opcode::STATX, Target::Fd(dir.into_fd()));
         sqe.set_addr(SharedPtr::new(path));
         sqe.set_addr2(SharedPtr::from_mut(buf));
         sqe.set_len(mask.bits());

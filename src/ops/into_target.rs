@@ -1,13 +1,13 @@
-//! What an operation can act on: [`IntoTarget`].
+//! What an operation can act on: [`IntoTarget`], and [`IntoFd`] where it takes no slot.
 #![forbid(unsafe_code)]
 
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, RawFd};
 
 use crate::entry::{SafeSqe, Sqe};
 
 use super::{Fixed, Target};
 
-/// Keeps [`IntoTarget`] from being implemented elsewhere: what makes a [`SafeSqe`] is decided here.
+/// Keeps the traits from being implemented elsewhere: what makes a [`SafeSqe`] is decided here.
 pub trait Sealed {}
 
 /// What an operation can act on: a reference to anything that has a descriptor, a [`Target`] or a
@@ -93,5 +93,56 @@ impl<F: AsFd> IntoTarget for &F {
     #[inline(always)]
     fn into_target(self) -> Target {
         self.into()
+    }
+}
+
+/// Keeps [`IntoFd`] from being implemented elsewhere.
+pub trait SealedFd {}
+
+/// What an operation takes that wants a descriptor, and no slot: anything that has a descriptor,
+/// borrowed or by reference, or a [`Target::Fd`] for a descriptor by its number. Sealed.
+///
+/// A [`Target::Fixed`] stands for no descriptor: the kernel answers `EBADF`, unless it has no use
+/// for the descriptor, as with an absolute path.
+///
+/// ```
+/// use ringbolt::ops::{Target, UnlinkAt};
+/// use ringbolt::rustix::fs::{AtFlags, CWD};
+///
+/// let path = c"gone".as_ptr();
+/// let by_number = UnlinkAt::new(Target::Fd(7), path, AtFlags::empty()).sqe(1);
+/// assert_eq!(by_number.fd(), 7);
+/// let in_working_directory = UnlinkAt::new(CWD, path, AtFlags::empty()).sqe(1);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "an operation takes no `{Self}` for a descriptor",
+    label = "expected something with a descriptor, or a `Target::Fd`",
+    note = "write `Target::Fd(fd)` for a descriptor by its number"
+)]
+pub trait IntoFd: SealedFd {
+    /// The number of the descriptor.
+    fn into_fd(self) -> RawFd;
+}
+
+impl SealedFd for Target {}
+
+impl IntoFd for Target {
+    #[inline(always)]
+    fn into_fd(self) -> RawFd {
+        match self {
+            Self::Fd(fd) => fd,
+            Self::Fixed(_) => -1,
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: AsFd> SealedFd for F {}
+
+#[diagnostic::do_not_recommend]
+impl<F: AsFd> IntoFd for F {
+    #[inline(always)]
+    fn into_fd(self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }

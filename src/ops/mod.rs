@@ -137,7 +137,7 @@ pub use cmd::{BlockDiscard, SocketCommand, UringCmd, UringCmd80};
 pub use epoll::{EpollCtl, EpollWait};
 pub use fs::{Close, Fsync, OpenAt, Statx};
 pub use futex::{ChildInfo, FutexWait, FutexWaitv, FutexWake, WaitId};
-pub use into_target::IntoTarget;
+pub use into_target::{IntoFd, IntoTarget};
 pub use msg::MsgHdr;
 pub use msg_ring::{MsgRing, MsgRingFd};
 pub use net::{Accept, Bind, Connect, Listen, Shutdown, Socket};

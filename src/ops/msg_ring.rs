@@ -1,12 +1,10 @@
 //! Messages from ring to ring.
 #![forbid(unsafe_code)]
 
-use rustix::fd::{AsFd, AsRawFd};
-
 use crate::entry::Sqe;
 use crate::sys::{CqeFlags, MsgRingCmd, MsgRingFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
+use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, sqe};
 
 /// Posts a completion on another ring, or on this one.
 ///
@@ -75,8 +73,8 @@ impl MsgRingFd {
     /// Puts the file in slot `from` of this ring into `to` of `ring`, and posts a completion with
     /// `user_data` there.
     #[inline(always)]
-    pub fn new(ring: impl AsFd, from: Fixed, to: DestSlot, user_data: u64) -> Self {
-        let mut sqe = on(Opcode::MSG_RING, Target::Fd(ring.as_fd().as_raw_fd()));
+    pub fn new(ring: impl IntoFd, from: Fixed, to: DestSlot, user_data: u64) -> Self {
+        let mut sqe = on(Opcode::MSG_RING, Target::Fd(ring.into_fd()));
         sqe.set_addr_raw(MsgRingCmd::SEND_FD.as_raw());
         sqe.set_addr3(SharedPtr::without_provenance(u64::from(from.0)));
         sqe.set_file_index(to.file_index());

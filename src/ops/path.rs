@@ -3,13 +3,13 @@
 
 use core::ffi::c_char;
 
-use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{AtFlags, Mode, RenameFlags};
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr, open_how};
+use crate::target::fd_bits;
 
-use super::{DestSlot, Target, add_flags, on, sqe};
+use super::{DestSlot, IntoFd, Target, add_flags, on, sqe};
 
 /// Opens a file by its path, as a struct says.
 ///
@@ -135,23 +135,22 @@ const HOW_LEN: u32 = {
 
 /// An entry about the name at `path`, from directory `dir` on.
 #[inline(always)]
-fn named(opcode: Opcode, dir: impl AsFd, path: *const c_char) -> Sqe {
-    let mut sqe = on(opcode, Target::Fd(dir.as_fd().as_raw_fd()));
+fn named(opcode: Opcode, dir: impl IntoFd, path: *const c_char) -> Sqe {
+    let mut sqe = on(opcode, Target::Fd(dir.into_fd()));
     sqe.set_addr(SharedPtr::new(path));
     sqe
 }
 
 /// The number of a second descriptor, where the field for a length is.
 #[inline(always)]
-fn second(dir: impl AsFd) -> u32 {
-    // The field is unsigned, a descriptor is not: the bits are the same.
-    u32::from_ne_bytes(dir.as_fd().as_raw_fd().to_ne_bytes())
+fn second(dir: impl IntoFd) -> u32 {
+    fd_bits(dir.into_fd())
 }
 
 impl OpenAt2 {
     /// Opens the file at the NUL-terminated `path`, from directory `dir` on, as `how` says.
     #[inline(always)]
-    pub fn new(dir: impl AsFd, path: *const c_char, how: *const open_how) -> Self {
+    pub fn new(dir: impl IntoFd, path: *const c_char, how: *const open_how) -> Self {
         let mut sqe = named(Opcode::OPENAT2, dir, path);
         sqe.set_addr2(SharedPtr::new(how));
         sqe.set_len(HOW_LEN);
@@ -172,9 +171,9 @@ impl RenameAt {
     /// with NUL.
     #[inline(always)]
     pub fn new(
-        from_dir: impl AsFd,
+        from_dir: impl IntoFd,
         from: *const c_char,
-        to_dir: impl AsFd,
+        to_dir: impl IntoFd,
         to: *const c_char,
     ) -> Self {
         let mut sqe = named(Opcode::RENAMEAT, from_dir, from);
@@ -194,7 +193,7 @@ impl RenameAt {
 impl UnlinkAt {
     /// Removes the name at the NUL-terminated `path`, from directory `dir` on.
     #[inline(always)]
-    pub fn new(dir: impl AsFd, path: *const c_char, flags: AtFlags) -> Self {
+    pub fn new(dir: impl IntoFd, path: *const c_char, flags: AtFlags) -> Self {
         let mut sqe = named(Opcode::UNLINKAT, dir, path);
         sqe.set_op_flags(flags.bits());
         Self(sqe)
@@ -204,7 +203,7 @@ impl UnlinkAt {
 impl MkdirAt {
     /// Makes a directory at the NUL-terminated `path`, from directory `dir` on.
     #[inline(always)]
-    pub fn new(dir: impl AsFd, path: *const c_char, mode: Mode) -> Self {
+    pub fn new(dir: impl IntoFd, path: *const c_char, mode: Mode) -> Self {
         let mut sqe = named(Opcode::MKDIRAT, dir, path);
         sqe.set_len(mode.bits());
         Self(sqe)
@@ -215,7 +214,7 @@ impl SymlinkAt {
     /// Makes a link at `path`, from directory `dir` on, that leads to `target`. Both paths end
     /// with NUL.
     #[inline(always)]
-    pub fn new(target: *const c_char, dir: impl AsFd, path: *const c_char) -> Self {
+    pub fn new(target: *const c_char, dir: impl IntoFd, path: *const c_char) -> Self {
         let mut sqe = named(Opcode::SYMLINKAT, dir, target);
         sqe.set_addr2(SharedPtr::new(path));
         Self(sqe)
@@ -227,9 +226,9 @@ impl LinkAt {
     /// `to_dir` on. Both paths end with NUL.
     #[inline(always)]
     pub fn new(
-        from_dir: impl AsFd,
+        from_dir: impl IntoFd,
         from: *const c_char,
-        to_dir: impl AsFd,
+        to_dir: impl IntoFd,
         to: *const c_char,
     ) -> Self {
         let mut sqe = named(Opcode::LINKAT, from_dir, from);
