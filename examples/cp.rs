@@ -418,7 +418,7 @@ impl Copy<'_> {
     fn push_fsync(&mut self) -> Result<(), Trouble> {
         self.fsync = FsyncState::Pushed;
         // SAFETY: no memory is named, and the file is registered.
-        unsafe { self.engine.push(&[Fsync::new(DEST).sqe(FSYNC).drain()]) }.map_err(of_ring)
+        unsafe { self.engine.push(&[Fsync::new(DEST).sqe(FSYNC).drain().into()]) }.map_err(of_ring)
     }
 
     fn mark_stale(&mut self) {

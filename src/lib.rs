@@ -32,7 +32,9 @@
 //! The kernel reads and writes memory behind the program's back from the time when an entry is
 //! pushed until its last completion. Nothing in the type of an entry can hold the program
 //! to that, so [`SubmissionQueue::push`] is unsafe, and its contract says what to keep until
-//! when. Operations that name no memory are pushed by [`SubmissionQueue::push_safe`].
+//! when. Operations that name no memory are pushed by [`SubmissionQueue::push_safe`], if they act
+//! on a slot of the ring's file table or on no file: [`ops`] has the list. A program that keeps to
+//! them pushes without unsafe code.
 //! Everything else is safe: submitting, waiting, reaping, dropping a ring.
 //!
 //! # Threads

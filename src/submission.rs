@@ -125,7 +125,10 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         }
     }
 
-    /// Copies an entry that names no memory and borrows no descriptor into the queue.
+    /// Copies an entry into the queue that names no memory, and no descriptor of the program's.
+    ///
+    /// [These](crate::ops#what-is-pushed-safely) are operations that name neither, and those on
+    /// [`Fixed`](crate::ops::Fixed) slots that name no memory.
     ///
     /// # Errors
     ///

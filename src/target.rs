@@ -26,7 +26,7 @@ pub struct Fixed(pub u32);
 /// What an operation acts on: a descriptor or a fixed slot.
 ///
 /// Made from a reference to anything that has a descriptor, or from a [`Fixed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A descriptor, by number.
     Fd(RawFd),
@@ -56,7 +56,7 @@ impl From<Fixed> for Target {
 }
 
 /// Where in the ring's file table an operation puts a file that it opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DestSlot {
     /// Into this slot; what is there is closed. The completion's result is 0.
     At(Fixed),
@@ -120,7 +120,12 @@ impl From<&[u8]> for IoVec {
     }
 }
 
-/// What to put into a slot of the file table: a descriptor, nothing, or what is there.
+/// What to put into a slot of the file table: a descriptor, nothing ([`EMPTY`](Self::EMPTY)), or
+/// what is there ([`SKIP`](Self::SKIP)).
+///
+/// Made from a reference to anything that has a descriptor, or from a [`BorrowedFd`]. Registering
+/// is safe, so the descriptor must be open: a number becomes a `BorrowedFd` by
+/// [`BorrowedFd::borrow_raw`], which is unsafe.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSlot<'fd> {
@@ -136,8 +141,14 @@ impl FileSlot<'_> {
     pub const SKIP: Self = Self { fd: IORING_REGISTER_FILES_SKIP, borrows: PhantomData };
 }
 
+impl<'fd> From<BorrowedFd<'fd>> for FileSlot<'fd> {
+    fn from(fd: BorrowedFd<'fd>) -> Self {
+        Self { fd: fd.as_raw_fd(), borrows: PhantomData }
+    }
+}
+
 impl<'fd, F: AsFd> From<&'fd F> for FileSlot<'fd> {
     fn from(file: &'fd F) -> Self {
-        Self { fd: file.as_fd().as_raw_fd(), borrows: PhantomData }
+        file.as_fd().into()
     }
 }

@@ -145,7 +145,7 @@ fn a_chain_opens_reads_and_closes_a_slot() {
         let chain = [
             OpenAt::new(CWD, path.as_ptr(), OFlags::RDONLY).fixed(slot).sqe(0).link(),
             Read::new(Fixed(1), buf.as_mut_ptr(), 1).offset(0).sqe(1).link(),
-            Close::fixed(Fixed(1)).sqe(2),
+            Close::fixed(Fixed(1)).sqe(2).into(),
         ];
         // SAFETY: the path and the byte stay until all completions are there.
         unsafe { start_all(&mut ring, &chain) };

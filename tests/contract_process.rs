@@ -231,7 +231,7 @@ fn a_ring_that_polls_devices_refuses_what_cannot_be_polled() {
         let refused = [
             OpenAt::new(CWD, path, OFlags::RDONLY).sqe(1),
             Statx::new(CWD, path, AtFlags::empty(), StatxFlags::empty(), bytes.cast()).sqe(1),
-            Close::fixed(Fixed(0)).sqe(1),
+            Close::fixed(Fixed(0)).sqe(1).into(),
             Fsync::new(&reader).sqe(1),
             Recv::new(&ours, bytes, 4).sqe(1),
             Shutdown::new(&ours, How::Both).sqe(1),

@@ -43,7 +43,10 @@ fn a_socket_tells_how_many_bytes_wait_on_either_side() {
     for sum in [5, 10] {
         ours.write_all(b"hello").expect("room in the socket");
         assert_eq!(theirs.peek(&mut [0; 16]).ok(), usize::try_from(sum).ok(), "it has come");
-        assert_eq!(result(&mut ring, SocketCommand::bytes_to_read(Fixed(0)).sqe(1)), Ok(sum));
+        assert_eq!(
+            result(&mut ring, SocketCommand::bytes_to_read(Fixed(0)).sqe(1).into()),
+            Ok(sum)
+        );
     }
 
     assert_eq!(result(&mut ring, SocketCommand::bytes_to_send(&ours).sqe(1)), Ok(0));
@@ -64,7 +67,7 @@ fn set(
     value: i32,
 ) -> Result<u32, Errno> {
     let at: *const c_void = (&raw const value).cast();
-    result(ring, SocketCommand::set_option(socket, raw(level), raw(name), at, 4).sqe(1))
+    result(ring, SocketCommand::set_option(socket.into(), raw(level), raw(name), at, 4).sqe(1))
 }
 
 /// Reads an option of 32 bits.
@@ -76,7 +79,7 @@ fn get(
 ) -> (Result<u32, Errno>, i32) {
     let mut value = -7_i32;
     let at: *mut c_void = (&raw mut value).cast();
-    let get = SocketCommand::get_option(socket, raw(level), raw(name), at, 4).sqe(1);
+    let get = SocketCommand::get_option(socket.into(), raw(level), raw(name), at, 4).sqe(1);
     (result(ring, get), value)
 }
 
@@ -133,7 +136,7 @@ fn socket_commands_that_cannot_be_say_why() {
         (SocketCommand::bytes_to_read(&reader), Errno::OPNOTSUPP),
         (SocketCommand::bytes_to_read(&unix), Errno::OPNOTSUPP),
         (SocketCommand::bytes_to_read(Target::Fd(-1)), Errno::BADF),
-        (SocketCommand::bytes_to_read(Fixed(0)), Errno::BADF),
+        (SocketCommand::bytes_to_read(Target::Fixed(Fixed(0))), Errno::BADF),
     ];
     for (command, errno) in table {
         assert_eq!(result(&mut ring, command.sqe(1)), Err(errno), "{command:?}");

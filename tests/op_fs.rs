@@ -95,6 +95,17 @@ fn paths_start_at_the_directory_given() {
             drop(owned(cqe.result()));
         }
     }
+    // The directory by its number; and a slot, which is none.
+    let by_number = Target::Fd(root.as_raw_fd());
+    for (dir, result) in [(by_number, None), (Fixed(0).into(), Some(Errno::BADF))] {
+        let open = OpenAt::new(dir, c"name".as_ptr(), OFlags::RDONLY | OFlags::CLOEXEC).sqe(1);
+        // SAFETY: the path and the directory stay until `complete` returns.
+        let cqe = unsafe { complete(&mut ring, open) };
+        assert_eq!(cqe.result().err(), result, "{dir:?}");
+        if result.is_none() {
+            drop(owned(cqe.result()));
+        }
+    }
 }
 
 /// liburing: open-close.
@@ -211,10 +222,10 @@ fn fsync_takes_files_and_ranges_and_refuses_the_rest() {
         (Fsync::new(&file).data_only(), Ok(0)),
         (Fsync::new(&file).range(4096, 4096), Ok(0)),
         (Fsync::new(&file).range(4096, 0).data_only(), Ok(0)),
-        (Fsync::new(Fixed(0)), Ok(0)),
+        (Fsync::new(Target::Fixed(Fixed(0))), Ok(0)),
         (Fsync::new(&reader), Err(Errno::INVAL)),
         (Fsync::new(Target::Fd(-1)), Err(Errno::BADF)),
-        (Fsync::new(Fixed(1)), Err(Errno::BADF)),
+        (Fsync::new(Target::Fixed(Fixed(1))), Err(Errno::BADF)),
     ];
     for (fsync, result) in table {
         // SAFETY: the files stay until `complete` returns, and no memory is named.

@@ -45,7 +45,7 @@ fn give_back<const N: usize>(ring: &mut IoUring, memory: &'static [u8], cqe: Cqe
 fn start_reading(ring: &mut IoUring, target: impl Into<Target>) {
     // SAFETY: the caller's file outlives what is in flight; the group's memory is leaked, and
     // read only when it has come back.
-    unsafe { start(ring, ReadMultishot::new(target, GROUP).sqe(1)) };
+    unsafe { start(ring, ReadMultishot::new(target.into(), GROUP).sqe(1)) };
 }
 
 fn start_receiving(ring: &mut IoUring, recv: Recv) {

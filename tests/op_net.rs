@@ -12,9 +12,11 @@ use op_common::{
     AS_OF_5_15, AS_OF_5_19, AS_OF_6_11, accept, assert_quiet, cancel, complete_safe, connect,
     listener, owned, patient, pipe, reap_sorted, reap_told, ring, start,
 };
-use ringbolt::ops::{Accept, Bind, Connect, DestSlot, Fixed, Listen, Send, Shutdown, Socket};
+use ringbolt::ops::{
+    Accept, Bind, Connect, DestSlot, Fixed, Listen, Send, Shutdown, Socket, Target,
+};
 use ringbolt::register::FileSlot;
-use ringbolt::rustix::fd::AsFd;
+use ringbolt::rustix::fd::{AsFd, AsRawFd as _};
 use ringbolt::rustix::fs::{OFlags, fcntl_getfl};
 use ringbolt::rustix::io::{Errno, FdFlags, fcntl_getfd};
 use ringbolt::rustix::net::addr::{SocketAddrArg as _, SocketAddrStorage};
@@ -285,12 +287,58 @@ fn accept_says_why_it_cannot() {
         (Accept::new(&listener).accept_flags(AcceptFlags::DONTWAIT), Errno::AGAIN),
         (Accept::new(&listener).flags(SocketFlags::from_bits_retain(1 << 30)), Errno::INVAL),
         (Accept::new(&listener).accept_flags(AcceptFlags::from_bits_retain(1 << 15)), Errno::INVAL),
-        (Accept::new(Fixed(0)), Errno::BADF),
+        (Accept::new(Target::Fixed(Fixed(0))), Errno::BADF),
     ];
     for (accept, errno) in table {
         // SAFETY: the sockets stay until `complete` returns; no memory is named.
         let cqe = unsafe { complete(&mut ring, accept.sqe(1)) };
         assert_eq!(cqe.result(), Err(errno), "{accept:?}");
+    }
+}
+
+#[test]
+fn an_accept_that_polls_first_waits_for_a_connection() {
+    require!(op: AS_OF_6_11);
+    let (listener, address) = listener();
+    let mut ring = ring();
+    let accept = Accept::new(&listener).poll_first();
+    // SAFETY: the listener stays until the completion is there; no memory is named.
+    unsafe { start(&mut ring, accept.sqe(1)) };
+    assert_quiet(&mut ring);
+    let client = connect(address);
+    let peer = stream(reap(&mut ring, 1).remove(0));
+    assert_eq!(peer.peer_addr().ok(), client.local_addr().ok());
+    // The first attempt comes after the poll: a connection that waits is still found.
+    let client = connect(address);
+    // SAFETY: as above.
+    let peer = stream(unsafe { complete(&mut ring, accept.sqe(2)) });
+    assert_eq!(peer.peer_addr().ok(), client.local_addr().ok());
+    assert_eq!(accept.sqe(1).ioprio(), AcceptFlags::POLL_FIRST.bits());
+}
+
+/// The backlog of a TCP socket that listens, as the kernel keeps it.
+fn backlog(socket: impl AsFd) -> u32 {
+    let mut info = core::mem::MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut len = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).expect("a small struct");
+    let (fd, at) = (socket.as_fd().as_raw_fd(), info.as_mut_ptr().cast());
+    // SAFETY: `at` is valid for writes of `len` bytes during the call.
+    let result = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, at, &mut len) };
+    assert_eq!(result, 0);
+    // SAFETY: it is zeroed where the call has written nothing, and numbers all over.
+    unsafe { info.assume_init() }.tcpi_sacked
+}
+
+#[test]
+fn a_backlog_is_lowered_to_the_limit_of_the_system() {
+    require!(op: Opcode::LISTEN);
+    let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("a limit");
+    let limit: u32 = limit.trim().parse().expect("a number");
+    let mut ring = ring();
+    let socket = owned(new_socket(&mut ring, Socket::new(INET, STREAM)));
+    for (asked, expected) in [(0, 0), (5, 5), (limit, limit), (u32::MAX, limit)] {
+        // SAFETY: the socket stays until `complete` returns; no memory is named.
+        let cqe = unsafe { complete(&mut ring, Listen::new(&socket, asked).sqe(1)) };
+        assert_eq!((cqe.result(), backlog(&socket)), (Ok(0), expected), "{asked}");
     }
 }
 

@@ -72,10 +72,13 @@ fn a_splice_moves_what_is_in_a_file_into_a_pipe() {
     assert_eq!(splice(&mut ring, at), Ok(2));
     assert_eq!(&next(&reader), b"78");
     assert_eq!(file.stream_position().ok(), Some(4));
-    assert_eq!(splice(&mut ring, Splice::new(&file, &writer, 100)), Ok(6), "all there is");
+    assert_eq!(splice(&mut ring, at.input_position()), Ok(2));
+    assert_eq!(&next(&reader), b"45");
+    assert_eq!(file.stream_position().ok(), Some(6));
+    assert_eq!(splice(&mut ring, Splice::new(&file, &writer, 100)), Ok(4), "all there is");
     assert_eq!(splice(&mut ring, Splice::new(&file, &writer, 100)), Ok(0), "the end");
     drop(writer);
-    assert_eq!(rest_of(reader), b"456789");
+    assert_eq!(rest_of(reader), b"6789");
 }
 
 #[test]
@@ -87,7 +90,8 @@ fn a_splice_moves_what_is_in_a_pipe_into_a_file() {
     let at = Splice::new(&reader, &file, 2).output_offset(5);
     assert_eq!(splice(&mut ring, at), Ok(2));
     assert_eq!(file.stream_position().ok(), Some(0));
-    assert_eq!(splice(&mut ring, Splice::new(&reader, &file, 3)), Ok(3));
+    let at = Splice::new(&reader, &file, 3).output_offset(5).output_position();
+    assert_eq!(splice(&mut ring, at), Ok(3));
     assert_eq!(file.stream_position().ok(), Some(3));
     assert_eq!(fs::read(dir.join("digits")).ok().as_deref(), Some(&b"cde34ab789"[..]));
     drop(writer);
@@ -111,9 +115,10 @@ fn a_splice_goes_from_pipe_to_pipe_and_takes_slots_on_both_sides() {
         Splice::new(&from, &to, 1),
         Splice::new(Fixed(1), &to, 1),
         Splice::new(&from, Fixed(2), 1),
-        Splice::new(Fixed(1), Fixed(2), 1),
+        Splice::new(Target::Fixed(Fixed(1)), Fixed(2), 1),
         // The flags do not undo what the slot set.
-        Splice::new(Fixed(1), Fixed(2), 1).flags(SpliceFlags::NONBLOCK | SpliceFlags::MOVE),
+        Splice::new(Target::Fixed(Fixed(1)), Fixed(2), 1)
+            .flags(SpliceFlags::NONBLOCK | SpliceFlags::MOVE),
     ];
     for (op, expected) in table.into_iter().zip(b"abcde") {
         assert_eq!(splice(&mut ring, op), Ok(1), "{op:?}");
@@ -184,7 +189,7 @@ fn a_tee_leaves_the_data_where_it_is() {
     let slots = [FileSlot::from(&from), FileSlot::from(&to)];
     ring.registrar().register_files(&slots).expect("two slots");
     assert_eq!(tee(&mut ring, Tee::new(&from, &to, 4)), Ok(4));
-    let fixed = Tee::new(Fixed(0), Fixed(1), 100).flags(SpliceFlags::NONBLOCK);
+    let fixed = Tee::new(Target::Fixed(Fixed(0)), Fixed(1), 100).flags(SpliceFlags::NONBLOCK);
     assert_eq!(tee(&mut ring, fixed), Ok(6));
     assert_eq!(&next(&reader), b"abcdabcdef");
     drop(writer);

@@ -103,7 +103,7 @@ fn fallocate_says_why_it_cannot() {
         (Fallocate::new(&read_only, none, 0, 1), Errno::BADF),
         (Fallocate::new(&writer, none, 0, 1), Errno::SPIPE),
         (Fallocate::new(Target::Fd(-1), none, 0, 1), Errno::BADF),
-        (Fallocate::new(Fixed(0), none, 0, 1), Errno::BADF),
+        (Fallocate::new(Target::Fixed(Fixed(0)), none, 0, 1), Errno::BADF),
     ];
     for (op, errno) in table {
         assert_eq!(result(&mut ring, op.sqe(1)), Err(errno), "{op:?}");

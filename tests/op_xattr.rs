@@ -58,7 +58,7 @@ fn len(bytes: &[u8]) -> u32 {
 
 /// Sets the attribute of an open file.
 fn fset(target: impl Into<Target>, value: &[u8]) -> FSetXattr {
-    FSetXattr::new(target, NAME.as_ptr(), value.as_ptr().cast(), len(value))
+    FSetXattr::new(target.into(), NAME.as_ptr(), value.as_ptr().cast(), len(value))
 }
 
 fn set(path: &CStr, value: &[u8]) -> SetXattr {
@@ -68,7 +68,7 @@ fn set(path: &CStr, value: &[u8]) -> SetXattr {
 /// Reads the attribute of an open file.
 fn fget(target: impl Into<Target>, value: &mut [u8]) -> FGetXattr {
     let len = len(value);
-    FGetXattr::new(target, NAME.as_ptr(), value.as_mut_ptr().cast(), len)
+    FGetXattr::new(target.into(), NAME.as_ptr(), value.as_mut_ptr().cast(), len)
 }
 
 fn get(path: &CStr, value: &mut [u8]) -> GetXattr {

@@ -44,7 +44,7 @@ fn types() -> BTreeMap<String, Vec<String>> {
             }
             let Some(rest) = line.strip_prefix("pub struct ") else { continue };
             let Some(alias) = alias.take() else { continue };
-            let name = rest.split(['(', ' ', ';']).next().expect("a name");
+            let name = rest.split(['(', '<', ' ', ';']).next().expect("a name");
             types.entry(alias.into()).or_default().push(name.into());
         }
     }

@@ -6,7 +6,7 @@ use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::errno::errno_of;
-use crate::sys::{CqeFlags, IORING_CQE_BUFFER_SHIFT, NotifUsage, io_uring_cqe};
+use crate::sys::{CqeFlags, NotifUsage, io_uring_cqe};
 
 /// A completion queue entry of 16 bytes, `struct io_uring_cqe`.
 #[doc(alias = "io_uring_cqe")]
@@ -131,12 +131,7 @@ impl Cqe {
     /// have held one, too.
     #[inline(always)]
     pub const fn buffer_id(&self) -> Option<u16> {
-        if !self.0.flags.contains(CqeFlags::BUFFER) {
-            return None;
-        }
-        // `IORING_CQE_BUFFER_SHIFT` is 16: what is left fits.
-        let [low, high, _, _] = (self.0.flags.bits() >> IORING_CQE_BUFFER_SHIFT).to_le_bytes();
-        Some(u16::from_le_bytes([low, high]))
+        self.0.flags.buffer_id()
     }
 }
 

@@ -227,9 +227,10 @@ impl fmt::Debug for SqeMixed {
 
 impl fmt::Debug for Cqe32 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second] = self.extra;
         f.debug_struct("Cqe32")
             .field("cqe", &self.cqe)
-            .field("extra", &format_args!("{:#x?}", self.extra))
+            .field("extra", &format_args!("[{first:#x}, {second:#x}]"))
             .finish()
     }
 }

@@ -26,13 +26,15 @@ use crate::sys::{
 #[derive(Clone, Copy)]
 pub struct Sqe(io_uring_sqe);
 
-/// An entry that names no memory, and of a descriptor at most looks up what it stands for, so
-/// that pushing it is safe.
+/// An entry that anybody may push: it names no memory, and acts on no descriptor of the program's.
 ///
-/// Made by such operations as [`ops::Nop`](crate::ops::Nop) or
-/// [`ops::AsyncCancel`](crate::ops::AsyncCancel), and pushed with
-/// [`SubmissionQueue::push_safe`](crate::SubmissionQueue::push_safe). It is an [`Sqe`] too,
-/// by `into()`, where it stands in a chain with others.
+/// Made by operations such as [`ops::Nop`](crate::ops::Nop) and
+/// [`ops::AsyncCancel`](crate::ops::AsyncCancel), and by those that act on a
+/// [`Fixed`](crate::ops::Fixed) slot and name no memory, such as
+/// [`ops::PollAdd`](crate::ops::PollAdd): see
+/// [the list](crate::ops#what-is-pushed-safely). Pushed with
+/// [`SubmissionQueue::push_safe`](crate::SubmissionQueue::push_safe). `into()` makes an [`Sqe`] of
+/// it, for a chain with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SafeSqe(Sqe);
 
@@ -202,6 +204,9 @@ impl Sqe {
     }
 
     /// The same entry with another `user_data`.
+    ///
+    /// For layers that make an entry in one place and number it in another: the operation is given
+    /// any number first.
     #[must_use]
     #[inline(always)]
     pub const fn with_user_data(mut self, user_data: u64) -> Self {
@@ -366,8 +371,8 @@ impl Sqe {
 }
 
 impl SafeSqe {
-    /// Wraps an entry of which the caller knows that it names no memory and borrows no
-    /// descriptor.
+    /// Wraps an entry of which the caller knows that it names no memory, and acts on no
+    /// descriptor of the program's.
     #[inline(always)]
     pub(crate) const fn new(sqe: Sqe) -> Self {
         Self(sqe)
@@ -377,6 +382,13 @@ impl SafeSqe {
     #[inline(always)]
     pub const fn as_sqe(&self) -> &Sqe {
         &self.0
+    }
+
+    /// See [`Sqe::with_user_data`].
+    #[must_use]
+    #[inline(always)]
+    pub const fn with_user_data(self, user_data: u64) -> Self {
+        Self(self.0.with_user_data(user_data))
     }
 
     /// See [`Sqe::link`].
@@ -440,6 +452,7 @@ impl Eq for Sqe {}
 
 impl fmt::Debug for Sqe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second] = self.tail();
         f.debug_struct("Sqe")
             .field("opcode", &self.opcode())
             .field("flags", &self.flags())
@@ -453,7 +466,7 @@ impl fmt::Debug for Sqe {
             .field("buf_index", &self.buf_index())
             .field("personality", &self.personality())
             .field("file_index", &self.file_index())
-            .field("tail", &format_args!("{:#x?}", self.tail()))
+            .field("tail", &format_args!("[{first:#x}, {second:#x}]"))
             .finish()
     }
 }

@@ -1,12 +1,10 @@
 //! Cancelling.
 #![forbid(unsafe_code)]
 
-use rustix::fd::{AsFd, AsRawFd};
-
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{CancelFlags, Opcode};
 
-use super::{Fixed, on_none, sqe};
+use super::{Fixed, IntoFd, Target, add_flags, on_none, sqe};
 
 /// Cancels operations in flight on the same ring.
 ///
@@ -36,9 +34,10 @@ use super::{Fixed, on_none, sqe};
 /// | `ENOENT` | nothing that could be cancelled matched: it may be in flight nevertheless |
 #[doc(alias = "IORING_OP_ASYNC_CANCEL")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct AsyncCancel(Sqe);
 
-/// Cancels operations on a file, from [`AsyncCancel::of_file`].
+/// Cancels operations on a file. From [`AsyncCancel::of_file`] and [`AsyncCancel::of_target`].
 ///
 /// The options, results and errors are those of [`AsyncCancel`]; `EBADF` if the descriptor is not
 /// open.
@@ -60,6 +59,7 @@ pub struct AsyncCancel(Sqe);
 #[doc(alias = "IORING_OP_ASYNC_CANCEL")]
 #[doc(alias = "IORING_ASYNC_CANCEL_FD")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct CancelFile(AsyncCancel);
 
 impl AsyncCancel {
@@ -73,15 +73,27 @@ impl AsyncCancel {
 
     /// Cancels an operation on `file`. `IORING_ASYNC_CANCEL_FD`, since Linux 5.19.
     ///
-    /// This is the one way to match whose entry is pushed unsafely: see [`CancelFile`].
+    /// Its entry is pushed unsafely: see [`CancelFile`].
     ///
     /// What counts is the open file that the descriptor stands for when the entry is carried out:
     /// operations on a file whose descriptor has been closed are not found any more by it.
     #[inline(always)]
-    pub fn of_file(file: impl AsFd) -> CancelFile {
+    pub fn of_file(file: impl IntoFd) -> CancelFile {
+        Self::of_target(Target::Fd(file.into_fd()))
+    }
+
+    /// Cancels an operation on `target`: as [`of_file`](Self::of_file) on a descriptor, as
+    /// [`of_fixed`](Self::of_fixed) on a slot.
+    #[inline(always)]
+    pub const fn of_target(target: Target) -> CancelFile {
         let mut sqe = on_none(Opcode::ASYNC_CANCEL);
-        sqe.set_fd(file.as_fd().as_raw_fd());
-        CancelFile(Self(sqe).flags(CancelFlags::FD))
+        match target {
+            Target::Fd(fd) => {
+                sqe.set_fd(fd);
+                CancelFile(Self(sqe).flags(CancelFlags::FD))
+            }
+            Target::Fixed(slot) => CancelFile(Self::of_fixed(slot)),
+        }
     }
 
     /// Cancels an operation on a fixed slot. `IORING_ASYNC_CANCEL_FD_FIXED`, since Linux 6.0.
@@ -111,7 +123,6 @@ impl AsyncCancel {
     /// `user_data` is then no longer matched unless
     /// [`flags`](Self::flags) adds [`CancelFlags::USERDATA`]. To cancel by opcode alone, use
     /// [`of_opcode`](Self::of_opcode): the kernel refuses it together with [`any`](Self::any).
-    #[must_use]
     #[inline(always)]
     pub const fn opcode(mut self, opcode: Opcode) -> Self {
         self.0.set_len(opcode.as_raw() as u32);
@@ -119,38 +130,33 @@ impl AsyncCancel {
     }
 
     /// Cancels all that match, not only the first. `IORING_ASYNC_CANCEL_ALL`, since Linux 5.19.
-    #[must_use]
     #[inline(always)]
     pub const fn all(self) -> Self {
         self.flags(CancelFlags::ALL)
     }
 
     /// Adds `IORING_ASYNC_CANCEL_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: CancelFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
 
 impl CancelFile {
     /// Matches only operations with this opcode. See [`AsyncCancel::opcode`].
-    #[must_use]
     #[inline(always)]
     pub const fn opcode(self, opcode: Opcode) -> Self {
         Self(self.0.opcode(opcode))
     }
 
     /// Cancels all that match, not only the first. See [`AsyncCancel::all`].
-    #[must_use]
     #[inline(always)]
     pub const fn all(self) -> Self {
         Self(self.0.all())
     }
 
     /// Adds `IORING_ASYNC_CANCEL_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(self, flags: CancelFlags) -> Self {
         Self(self.0.flags(flags))
@@ -158,6 +164,7 @@ impl CancelFile {
 
     /// The entry, with the `user_data` of its completion. See [`CancelFile`] for what must hold
     /// when it is submitted.
+    #[must_use = "an entry does nothing before it is pushed"]
     #[inline(always)]
     pub const fn sqe(self, user_data: u64) -> Sqe {
         self.0.0.with_user_data(user_data)

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use core::ffi::c_void;
+use core::marker::PhantomData;
 
 use rustix::net::addr::{SocketAddrLen, SocketAddrStorage};
 
@@ -11,7 +12,7 @@ use crate::sys::{
     sqe_sockopt, sqe_tail,
 };
 
-use super::{Target, on, sqe};
+use super::{IntoTarget, Target, add_flags, on, sqe};
 
 /// A command that the file's driver interprets.
 ///
@@ -19,6 +20,7 @@ use super::{Target, on, sqe};
 /// are the driver's.
 #[doc(alias = "IORING_OP_URING_CMD")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct UringCmd(Sqe);
 
 /// A command with a payload of 80 bytes, on a ring with 128-byte entries or mixed ones.
@@ -27,12 +29,16 @@ pub struct UringCmd(Sqe);
 /// latter, since Linux 6.19. As [`UringCmd`] otherwise.
 #[doc(alias = "IORING_OP_URING_CMD128")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct UringCmd80(Sqe128);
 
 /// Asks how many bytes wait on a socket, or sets and reads its options.
 ///
 /// `IORING_OP_URING_CMD` with `SOCKET_URING_OP_` commands, like [`getsockopt(2)`] and its kin.
 /// Since Linux 6.6, options since 6.7.
+///
+/// On a [`Fixed`](super::Fixed) slot, those that ask for a count or for time stamps are pushed
+/// safely.
 ///
 /// # Result
 ///
@@ -46,7 +52,8 @@ pub struct UringCmd80(Sqe128);
 ///
 /// [`getsockopt(2)`]: https://man7.org/linux/man-pages/man2/getsockopt.2.html
 #[derive(Clone, Copy, Debug)]
-pub struct SocketCommand(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Discards a range of a block device.
 ///
@@ -62,6 +69,7 @@ pub struct SocketCommand(Sqe);
 /// `EBADF` if not open for writing, `EINVAL` for a range that is not aligned or not on the device,
 /// `EOPNOTSUPP` if the device cannot.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct BlockDiscard(Sqe);
 
 #[inline(always)]
@@ -74,12 +82,11 @@ const fn command(opcode: Opcode, file: Target, code: u32) -> Sqe {
 impl UringCmd {
     /// Command `code` of `file`'s driver.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>, code: u32) -> Self {
-        Self(command(Opcode::URING_CMD, file.into(), code))
+    pub fn new(file: impl IntoTarget, code: u32) -> Self {
+        Self(command(Opcode::URING_CMD, file.into_target(), code))
     }
 
     /// The payload.
-    #[must_use]
     #[inline(always)]
     pub const fn payload(mut self, cmd: [u8; 16]) -> Self {
         self.0.as_raw_mut().tail = sqe_tail { cmd };
@@ -87,15 +94,13 @@ impl UringCmd {
     }
 
     /// Adds `IORING_URING_CMD_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: UringCmdFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 
     /// Uses registered buffer `buf_index`. `IORING_URING_CMD_FIXED`, since Linux 6.1.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
         self.0.set_buf_index(buf_index);
@@ -103,7 +108,6 @@ impl UringCmd {
     }
 
     /// The field `addr`, which some drivers read.
-    #[must_use]
     #[inline(always)]
     pub const fn addr(mut self, addr: SharedPtr) -> Self {
         self.0.set_addr(addr);
@@ -111,7 +115,6 @@ impl UringCmd {
     }
 
     /// The field `len`, which some drivers read.
-    #[must_use]
     #[inline(always)]
     pub const fn len(mut self, len: u32) -> Self {
         self.0.set_len(len);
@@ -123,25 +126,25 @@ impl UringCmd80 {
     /// Command `code` of `file`'s driver with its payload, for a ring whose entries all have 128
     /// bytes.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>, code: u32, payload: [u8; 80]) -> Self {
-        Self(wide(command(Opcode::URING_CMD, file.into(), code), payload))
+    pub fn new(file: impl IntoTarget, code: u32, payload: [u8; 80]) -> Self {
+        Self(wide(command(Opcode::URING_CMD, file.into_target(), code), payload))
     }
 
     /// The same for a ring with mixed entries.
     #[inline(always)]
-    pub fn mixed(file: impl Into<Target>, code: u32, payload: [u8; 80]) -> Self {
-        Self(wide(command(Opcode::URING_CMD128, file.into(), code), payload))
+    pub fn mixed(file: impl IntoTarget, code: u32, payload: [u8; 80]) -> Self {
+        Self(wide(command(Opcode::URING_CMD128, file.into_target(), code), payload))
     }
 
     /// Adds `IORING_URING_CMD_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: UringCmdFlags) -> Self {
-        self.0.sqe.set_op_flags(self.0.sqe.op_flags() | flags.bits());
+        add_flags(&mut self.0.sqe, flags.bits());
         self
     }
 
     /// The entry, with what its completions are to be recognised by.
+    #[must_use = "an entry does nothing before it is pushed"]
     #[inline(always)]
     pub const fn sqe(mut self, user_data: u64) -> Sqe128 {
         self.0.sqe.set_user_data(user_data);
@@ -162,15 +165,15 @@ fn wide(mut sqe: Sqe, payload: [u8; 80]) -> Sqe128 {
 impl SocketCommand {
     /// How many bytes wait to be received. `SOCKET_URING_OP_SIOCINQ`, since Linux 6.6.
     #[inline(always)]
-    pub fn bytes_to_read(socket: impl Into<Target>) -> Self {
-        Self::new(socket, SocketCmd::SIOCINQ)
+    pub fn bytes_to_read<F: IntoTarget>(socket: F) -> SocketCommand<F::Entry> {
+        SocketCommand(Self::new(socket, SocketCmd::SIOCINQ).0, PhantomData)
     }
 
     /// How many bytes have not been sent, or not acknowledged. `SOCKET_URING_OP_SIOCOUTQ`, since
     /// Linux 6.6.
     #[inline(always)]
-    pub fn bytes_to_send(socket: impl Into<Target>) -> Self {
-        Self::new(socket, SocketCmd::SIOCOUTQ)
+    pub fn bytes_to_send<F: IntoTarget>(socket: F) -> SocketCommand<F::Entry> {
+        SocketCommand(Self::new(socket, SocketCmd::SIOCOUTQ).0, PhantomData)
     }
 
     /// Reads option `name` of `level` into the `len` bytes at `value`, which must stay, and not be
@@ -178,7 +181,7 @@ impl SocketCommand {
     /// 6.7; only for `SOL_SOCKET`.
     #[inline(always)]
     pub fn get_option(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         level: u32,
         name: u32,
         value: *mut c_void,
@@ -192,7 +195,7 @@ impl SocketCommand {
     /// completion has been popped. `SOCKET_URING_OP_SETSOCKOPT`, since Linux 6.7.
     #[inline(always)]
     pub fn set_option(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         level: u32,
         name: u32,
         value: *const c_void,
@@ -206,9 +209,9 @@ impl SocketCommand {
     /// `SOCKET_URING_OP_TX_TIMESTAMP`, since Linux 6.17; on a ring with wide completions, whose
     /// second half is the time.
     #[inline(always)]
-    pub fn tx_timestamps(socket: impl Into<Target>) -> Self {
+    pub fn tx_timestamps<F: IntoTarget>(socket: F) -> SocketCommand<F::Entry> {
         // `IORING_URING_CMD_MULTISHOT` is for commands that pick buffers: with it, this is refused.
-        Self::new(socket, SocketCmd::TX_TIMESTAMP)
+        SocketCommand(Self::new(socket, SocketCmd::TX_TIMESTAMP).0, PhantomData)
     }
 
     /// Stores the socket's own address, and at `len` its length, which holds the room there is.
@@ -216,7 +219,7 @@ impl SocketCommand {
     /// `SOCKET_URING_OP_GETSOCKNAME`, since Linux 6.19.
     #[inline(always)]
     pub fn own_address(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         address: *mut SocketAddrStorage,
         len: *mut SocketAddrLen,
     ) -> Self {
@@ -226,7 +229,7 @@ impl SocketCommand {
     /// Stores the address of the socket's peer; as [`own_address`](Self::own_address).
     #[inline(always)]
     pub fn peer_address(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         address: *mut SocketAddrStorage,
         len: *mut SocketAddrLen,
     ) -> Self {
@@ -236,8 +239,8 @@ impl SocketCommand {
     }
 
     #[inline(always)]
-    fn new(socket: impl Into<Target>, code: SocketCmd) -> Self {
-        Self(command(Opcode::URING_CMD, socket.into(), code.as_raw()))
+    fn new(socket: impl IntoTarget, code: SocketCmd) -> Self {
+        Self(command(Opcode::URING_CMD, socket.into_target(), code.as_raw()), PhantomData)
     }
 
     #[inline(always)]
@@ -259,13 +262,14 @@ impl SocketCommand {
 impl BlockDiscard {
     /// Discards `len` bytes of `device` from `offset` on.
     #[inline(always)]
-    pub fn new(device: impl Into<Target>, offset: u64, len: u64) -> Self {
+    pub fn new(device: impl IntoTarget, offset: u64, len: u64) -> Self {
         let code = BlockUringCmd::DISCARD.as_raw();
-        let mut sqe = command(Opcode::URING_CMD, device.into(), code);
+        let mut sqe = command(Opcode::URING_CMD, device.into_target(), code);
         sqe.set_addr_raw(offset);
         sqe.set_tail([len, 0]);
         Self(sqe)
     }
 }
 
-sqe!(UringCmd, SocketCommand, BlockDiscard);
+sqe!(UringCmd, BlockDiscard);
+sqe!(either: SocketCommand);

@@ -2,13 +2,12 @@
 #![forbid(unsafe_code)]
 
 use rustix::event::epoll::Event;
-use rustix::fd::{AsFd, AsRawFd};
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr};
 use crate::target::fd_bits;
 
-use super::{Target, on, sqe};
+use super::{IntoFd, IntoTarget, Target, on, sqe};
 
 /// Changes what an epoll set waits for.
 ///
@@ -27,6 +26,7 @@ use super::{Target, on, sqe};
 /// [`epoll_ctl(2)`]: https://man7.org/linux/man-pages/man2/epoll_ctl.2.html
 #[doc(alias = "IORING_OP_EPOLL_CTL")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct EpollCtl(Sqe);
 
 /// Waits for events of an epoll set.
@@ -45,31 +45,32 @@ pub struct EpollCtl(Sqe);
 /// [`epoll_wait(2)`]: https://man7.org/linux/man-pages/man2/epoll_wait.2.html
 #[doc(alias = "IORING_OP_EPOLL_WAIT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct EpollWait(Sqe);
 
 impl EpollCtl {
     /// Adds `file` to `set`, to wait for what `event` says. `EPOLL_CTL_ADD`.
     #[inline(always)]
-    pub fn add(set: impl AsFd, file: impl AsFd, event: *const Event) -> Self {
+    pub fn add(set: impl IntoFd, file: impl IntoFd, event: *const Event) -> Self {
         Self::new(set, file, 1, event)
     }
 
     /// Takes `file` out of `set`. `EPOLL_CTL_DEL`.
     #[inline(always)]
-    pub fn delete(set: impl AsFd, file: impl AsFd) -> Self {
+    pub fn delete(set: impl IntoFd, file: impl IntoFd) -> Self {
         Self::new(set, file, 2, core::ptr::null())
     }
 
     /// Has `set` wait for something else on `file`. `EPOLL_CTL_MOD`.
     #[inline(always)]
-    pub fn modify(set: impl AsFd, file: impl AsFd, event: *const Event) -> Self {
+    pub fn modify(set: impl IntoFd, file: impl IntoFd, event: *const Event) -> Self {
         Self::new(set, file, 3, event)
     }
 
     #[inline(always)]
-    fn new(set: impl AsFd, file: impl AsFd, operation: u32, event: *const Event) -> Self {
-        let mut sqe = on(Opcode::EPOLL_CTL, Target::Fd(set.as_fd().as_raw_fd()));
-        sqe.set_off(u64::from(fd_bits(file.as_fd().as_raw_fd())));
+    fn new(set: impl IntoFd, file: impl IntoFd, operation: u32, event: *const Event) -> Self {
+        let mut sqe = on(Opcode::EPOLL_CTL, Target::Fd(set.into_fd()));
+        sqe.set_off(u64::from(fd_bits(file.into_fd())));
         sqe.set_addr(SharedPtr::new(event));
         sqe.set_len(operation);
         Self(sqe)
@@ -79,8 +80,8 @@ impl EpollCtl {
 impl EpollWait {
     /// Waits for events of `set` and stores up to `count` of them at `events`.
     #[inline(always)]
-    pub fn new(set: impl Into<Target>, events: *mut Event, count: u32) -> Self {
-        let mut sqe = on(Opcode::EPOLL_WAIT, set.into());
+    pub fn new(set: impl IntoTarget, events: *mut Event, count: u32) -> Self {
+        let mut sqe = on(Opcode::EPOLL_WAIT, set.into_target());
         sqe.set_addr(SharedPtr::from_mut(events));
         sqe.set_len(count);
         Self(sqe)

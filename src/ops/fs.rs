@@ -2,14 +2,15 @@
 #![forbid(unsafe_code)]
 
 use core::ffi::c_char;
+use core::marker::PhantomData;
 
-use rustix::fd::{AsFd, AsRawFd, RawFd};
+use rustix::fd::RawFd;
 use rustix::fs::{AtFlags, Mode, OFlags, Statx as StatxBuf, StatxFlags};
 
-use crate::entry::Sqe;
+use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{FsyncFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Fixed, Target, on, on_none, sqe};
+use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, on_none, sqe};
 
 /// Opens a file by its path.
 ///
@@ -35,6 +36,7 @@ use super::{DestSlot, Fixed, Target, on, on_none, sqe};
 /// [`openat(2)`]: https://man7.org/linux/man-pages/man2/openat.2.html
 #[doc(alias = "IORING_OP_OPENAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct OpenAt(Sqe);
 
 /// Closes a descriptor, or empties a fixed slot.
@@ -61,12 +63,15 @@ pub struct OpenAt(Sqe);
 /// [`close(2)`]: https://man7.org/linux/man-pages/man2/close.2.html
 #[doc(alias = "IORING_OP_CLOSE")]
 #[derive(Clone, Copy, Debug)]
-pub struct Close(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Brings what was written to the device.
 ///
 /// `IORING_OP_FSYNC`, like [`fsync(2)`]. Since Linux 5.1. Writes in flight are not waited for:
 /// [link](Sqe::link) or [drain](Sqe::drain).
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -80,7 +85,8 @@ pub struct Close(Sqe);
 /// [`fsync(2)`]: https://man7.org/linux/man-pages/man2/fsync.2.html
 #[doc(alias = "IORING_OP_FSYNC")]
 #[derive(Clone, Copy, Debug)]
-pub struct Fsync(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells what kind of file there is under a path.
 ///
@@ -99,6 +105,7 @@ pub struct Fsync(Sqe);
 /// [`statx(2)`]: https://man7.org/linux/man-pages/man2/statx.2.html
 #[doc(alias = "IORING_OP_STATX")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Statx(Sqe);
 
 impl OpenAt {
@@ -107,15 +114,14 @@ impl OpenAt {
     ///
     /// On 32-bit machines, files beyond 2 GiB need [`OFlags::LARGEFILE`].
     #[inline(always)]
-    pub fn new(dir: impl AsFd, path: *const c_char, flags: OFlags) -> Self {
-        let mut sqe = on(Opcode::OPENAT, Target::Fd(dir.as_fd().as_raw_fd()));
+    pub fn new(dir: impl IntoFd, path: *const c_char, flags: OFlags) -> Self {
+        let mut sqe = on(Opcode::OPENAT, Target::Fd(dir.into_fd()));
         sqe.set_addr(SharedPtr::new(path));
         sqe.set_op_flags(flags.bits());
         Self(sqe)
     }
 
     /// The permissions of a file that is created.
-    #[must_use]
     #[inline(always)]
     pub const fn mode(mut self, mode: Mode) -> Self {
         self.0.set_len(mode.bits());
@@ -124,7 +130,6 @@ impl OpenAt {
 
     /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
     /// 5.15. `O_CLOEXEC` is refused then.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
@@ -136,38 +141,53 @@ impl Close {
     /// Closes descriptor `fd`.
     #[inline(always)]
     pub const fn new(fd: RawFd) -> Self {
-        Self(on(Opcode::CLOSE, Target::Fd(fd)))
+        Self(on(Opcode::CLOSE, Target::Fd(fd)), PhantomData)
     }
 
-    /// Empties fixed slot `slot`.
+    /// Closes `target`, whichever it is: as [`new`](Self::new) or as [`fixed`](Self::fixed).
     #[inline(always)]
-    pub const fn fixed(slot: Fixed) -> Self {
+    pub const fn of(target: Target) -> Self {
+        match target {
+            Target::Fd(fd) => Self::new(fd),
+            Target::Fixed(slot) => Self(Self::fixed(slot).0, PhantomData),
+        }
+    }
+
+    /// Empties fixed slot `slot`. Names no descriptor: it is pushed safely.
+    #[inline(always)]
+    pub const fn fixed(slot: Fixed) -> Close<SafeSqe> {
         // The slot is told where others have their destination, and no descriptor is.
         let mut sqe = on_none(Opcode::CLOSE);
         sqe.set_fd(0);
         sqe.set_file_index(DestSlot::At(slot).file_index());
-        Self(sqe)
+        Close(sqe, PhantomData)
     }
 }
 
 impl Fsync {
     /// Synchronises all of `file`.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>) -> Self {
-        Self(on(Opcode::FSYNC, file.into()))
+    pub fn new<F: IntoTarget>(file: F) -> Fsync<F::Entry> {
+        Fsync(on(Opcode::FSYNC, file.into_target()), PhantomData)
     }
+}
 
+impl<E> Fsync<E> {
     /// Leaves metadata out that is not needed to read the data, as `fdatasync(2)` does.
     /// `IORING_FSYNC_DATASYNC`, since Linux 5.1.
-    #[must_use]
     #[inline(always)]
-    pub const fn data_only(mut self) -> Self {
-        self.0.set_op_flags(FsyncFlags::DATASYNC.bits());
+    pub const fn data_only(self) -> Self {
+        self.flags(FsyncFlags::DATASYNC)
+    }
+
+    /// Adds `IORING_FSYNC_` flags.
+    #[inline(always)]
+    pub const fn flags(mut self, flags: FsyncFlags) -> Self {
+        add_flags(&mut self.0, flags.bits());
         self
     }
 
     /// Only `len` bytes from `offset` on; a `len` of 0 stands for up to the end.
-    #[must_use]
     #[inline(always)]
     pub const fn range(mut self, offset: u64, len: u32) -> Self {
         self.0.set_off(offset);
@@ -181,13 +201,13 @@ impl Statx {
     /// from directory `dir` on.
     #[inline(always)]
     pub fn new(
-        dir: impl AsFd,
+        dir: impl IntoFd,
         path: *const c_char,
         flags: AtFlags,
         mask: StatxFlags,
         buf: *mut StatxBuf,
     ) -> Self {
-        let mut sqe = on(Opcode::STATX, Target::Fd(dir.as_fd().as_raw_fd()));
+        let mut sqe = on(Opcode::STATX, Target::Fd(dir.into_fd()));
         sqe.set_addr(SharedPtr::new(path));
         sqe.set_addr2(SharedPtr::from_mut(buf));
         sqe.set_len(mask.bits());
@@ -196,4 +216,5 @@ impl Statx {
     }
 }
 
-sqe!(OpenAt, Close, Fsync, Statx);
+sqe!(OpenAt, Statx);
+sqe!(either: Close, Fsync);

@@ -26,6 +26,7 @@ use super::{Target, on, on_none, sqe};
 /// [`futex(2)`]: https://man7.org/linux/man-pages/man2/futex.2.html
 #[doc(alias = "IORING_OP_FUTEX_WAIT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FutexWait(Sqe);
 
 /// Wakes those who wait on a futex.
@@ -44,6 +45,7 @@ pub struct FutexWait(Sqe);
 /// [`futex(2)`]: https://man7.org/linux/man-pages/man2/futex.2.html
 #[doc(alias = "IORING_OP_FUTEX_WAKE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FutexWake(Sqe);
 
 /// Waits until woken on one of several futexes, if all have the values expected.
@@ -61,6 +63,7 @@ pub struct FutexWake(Sqe);
 /// 128.
 #[doc(alias = "IORING_OP_FUTEX_WAITV")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FutexWaitv(Sqe);
 
 /// Waits until a child changes its state.
@@ -79,6 +82,7 @@ pub struct FutexWaitv(Sqe);
 /// [`waitid(2)`]: https://man7.org/linux/man-pages/man2/waitid.2.html
 #[doc(alias = "IORING_OP_WAITID")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct WaitId(Sqe);
 
 /// Any bit wakes, and is woken.
@@ -104,7 +108,6 @@ impl FutexWait {
     }
 
     /// Is woken only by those who name one of these bits.
-    #[must_use]
     #[inline(always)]
     pub fn mask(mut self, mask: u64) -> Self {
         self.0.set_addr3(SharedPtr::without_provenance(mask));
@@ -120,7 +123,6 @@ impl FutexWake {
     }
 
     /// Wakes only those who wait for one of these bits.
-    #[must_use]
     #[inline(always)]
     pub fn mask(mut self, mask: u64) -> Self {
         self.0.set_addr3(SharedPtr::without_provenance(mask));

@@ -5,6 +5,10 @@
 //! way out: what an operation's completion is to be recognised by cannot be forgotten. Flags
 //! that mean the same for every operation are set on the [`Sqe`].
 //!
+//! A method that takes flags adds them to those that are set, in every operation: to set two
+//! flags, call it once with both, or once with each. Any other method replaces what was set by an
+//! earlier call of the same method. So do the methods of [`RawOp`], which set fields.
+//!
 //! ```
 //! use ringbolt::IoUring;
 //! use ringbolt::ops::Read;
@@ -26,6 +30,13 @@
 //! # }
 //! ```
 //!
+//! An operation that is made and not pushed does nothing, and the compiler says so:
+//!
+//! ```compile_fail
+//! #![deny(unused_must_use)]
+//! ringbolt::ops::Nop::new();
+//! ```
+//!
 //! # What must stay, and until when
 //!
 //! Pushing is unsafe because an operation names memory and descriptors by number. Unless an
@@ -35,6 +46,65 @@
 //! [`Features::SUBMIT_STABLE`](crate::sys::Features::SUBMIT_STABLE), since Linux 5.5, that
 //! goes for timespecs, vectors, paths and addresses. Where an operation's documentation says
 //! *until taken*, this is meant.
+//!
+//! # What is pushed safely
+//!
+//! [`push_safe`](crate::SubmissionQueue::push_safe) takes a [`SafeSqe`](crate::SafeSqe), which
+//! `sqe` makes of an operation that names no memory, if it acts
+//!
+//! - on no file: [`Nop`], [`Socket`], [`AsyncCancel`], [`PollRemove`], [`PollUpdate`],
+//!   [`TimeoutRemove`], [`RemoveBuffers`];
+//! - or on a [`Fixed`] slot: [`Accept`] without a peer's address, [`Listen`], [`Shutdown`],
+//!   [`PollAdd`], [`Fsync`], [`Fallocate`], [`Ftruncate`], [`SyncFileRange`], [`Fadvise`],
+//!   [`Splice`] and [`Tee`] between two slots, [`Close::fixed`], [`FixedFdInstall`];
+//!   [`Read::provided`], [`Recv::provided`], [`ReadMultishot`] and [`RecvZc`], whose memory was
+//!   lent by unsafe code, and comes back by their completions; [`SocketCommand`] that asks for a
+//!   count or for time stamps.
+//!
+//! The type of the argument decides: `Fsync::new(Fixed(0))` is a `Fsync<SafeSqe>`. On a descriptor,
+//! `Fsync::new(&file)` is a `Fsync<Sqe>`, and is pushed unsafely: nothing keeps `file` open until
+//! the entry is submitted, and its number may be that of another file by then. On a [`Target`] it
+//! is the same, since that can be either.
+//!
+//! ```
+//! use ringbolt::IoUring;
+//! use ringbolt::ops::{Fixed, Fsync};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut ring = IoUring::new(8)?;
+//! let file = std::fs::File::open("Cargo.toml")?;
+//! ring.registrar().register_files(&[(&file).into()])?;
+//! ring.submission().push_safe(Fsync::new(Fixed(0)).sqe(1))?;
+//! ring.submit_and_wait(1)?;
+//! assert_eq!(ring.completion().pop().map(|cqe| cqe.result()), Some(Ok(0)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What names memory is not pushed like that, on a slot or not:
+//!
+//! ```compile_fail,E0308
+//! # use ringbolt::{IoUring, ops::{Fixed, Read}};
+//! # let mut ring = IoUring::new(8).unwrap();
+//! # let mut buf = [0; 64];
+//! ring.submission().push_safe(Read::new(Fixed(0), buf.as_mut_ptr(), 64).sqe(1)).unwrap();
+//! ```
+//!
+//! Neither is what acts on a descriptor, nor what has been given memory after the slot:
+//!
+//! ```compile_fail,E0308
+//! # use ringbolt::{IoUring, ops::Fsync};
+//! # let mut ring = IoUring::new(8).unwrap();
+//! # let file = std::fs::File::open("Cargo.toml").unwrap();
+//! ring.submission().push_safe(Fsync::new(&file).sqe(1)).unwrap();
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # use ringbolt::{IoUring, ops::{Accept, Fixed}};
+//! # let mut ring = IoUring::new(8).unwrap();
+//! # let (address, len) = (core::ptr::null_mut(), core::ptr::null_mut());
+//! ring.submission().push_safe(Accept::new(Fixed(0)).peer(address, len).sqe(1)).unwrap();
+//! ```
 //!
 //! # Support
 //!
@@ -47,6 +117,7 @@ mod cmd;
 mod epoll;
 mod fs;
 mod futex;
+mod into_target;
 mod msg;
 mod msg_ring;
 mod net;
@@ -67,6 +138,7 @@ pub use cmd::{BlockDiscard, SocketCommand, UringCmd, UringCmd80};
 pub use epoll::{EpollCtl, EpollWait};
 pub use fs::{Close, Fsync, OpenAt, Statx};
 pub use futex::{ChildInfo, FutexWait, FutexWaitv, FutexWake, WaitId};
+pub use into_target::{IntoFd, IntoTarget};
 pub use msg::MsgHdr;
 pub use msg_ring::{MsgRing, MsgRingFd};
 pub use net::{Accept, Bind, Connect, Listen, Shutdown, Socket};
@@ -110,14 +182,42 @@ const fn on_none(opcode: Opcode) -> Sqe {
     on(opcode, Target::Fd(-1))
 }
 
+/// Adds flags of the operation to those that `sqe` has.
+#[inline(always)]
+const fn add_flags(sqe: &mut Sqe, flags: u32) {
+    sqe.set_op_flags(sqe.op_flags() | flags);
+}
+
 /// Gives operations that wrap their entry the way out of it.
 macro_rules! sqe {
     ($($op:ident),+ => $entry:ty, $wrap:expr) => {$(
         impl $op {
             /// The entry, with what its completions are to be recognised by.
+            #[must_use = "an entry does nothing before it is pushed"]
             #[inline(always)]
             pub const fn sqe(self, user_data: u64) -> $entry {
                 $wrap(self.0.with_user_data(user_data))
+            }
+        }
+    )+};
+    (either: $($op:ident),+) => {$(
+        impl $op {
+            /// The entry, with what its completions are to be recognised by. It is pushed by
+            /// [`push`](crate::SubmissionQueue::push), which is unsafe.
+            #[must_use = "an entry does nothing before it is pushed"]
+            #[inline(always)]
+            pub const fn sqe(self, user_data: u64) -> $crate::entry::Sqe {
+                self.0.with_user_data(user_data)
+            }
+        }
+
+        impl $op<$crate::entry::SafeSqe> {
+            /// The entry, with what its completions are to be recognised by. It names no memory,
+            /// and is pushed by [`push_safe`](crate::SubmissionQueue::push_safe).
+            #[must_use = "an entry does nothing before it is pushed"]
+            #[inline(always)]
+            pub const fn sqe(self, user_data: u64) -> $crate::entry::SafeSqe {
+                $crate::entry::SafeSqe::new(self.0.with_user_data(user_data))
             }
         }
     )+};

@@ -1,12 +1,10 @@
 //! Messages from ring to ring.
 #![forbid(unsafe_code)]
 
-use rustix::fd::{AsFd, AsRawFd};
-
 use crate::entry::Sqe;
 use crate::sys::{CqeFlags, MsgRingCmd, MsgRingFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Fixed, Target, on, sqe};
+use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, sqe};
 
 /// Posts a completion on another ring, or on this one.
 ///
@@ -22,6 +20,7 @@ use super::{DestSlot, Fixed, Target, on, sqe};
 /// nothing can be kept; `EOPNOTSUPP` if that of an IOPOLL ring is busy.
 #[doc(alias = "IORING_OP_MSG_RING")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct MsgRing(Sqe);
 
 /// Puts a file of this ring's table into the table of another, which gets a completion.
@@ -40,13 +39,14 @@ pub struct MsgRing(Sqe);
 /// finds no room (the file stays).
 #[doc(alias = "IORING_OP_MSG_RING")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct MsgRingFd(Sqe);
 
 impl MsgRing {
     /// Posts a completion with `result` and `user_data` on `ring`.
     #[inline(always)]
-    pub fn new(ring: impl Into<Target>, result: i32, user_data: u64) -> Self {
-        let mut sqe = on(Opcode::MSG_RING, ring.into());
+    pub fn new(ring: impl IntoTarget, result: i32, user_data: u64) -> Self {
+        let mut sqe = on(Opcode::MSG_RING, ring.into_target());
         sqe.set_addr_raw(MsgRingCmd::DATA.as_raw());
         // The field is unsigned, a result is not: the bits are the same.
         sqe.set_len(u32::from_ne_bytes(result.to_ne_bytes()));
@@ -54,19 +54,17 @@ impl MsgRing {
         Self(sqe)
     }
 
-    /// Gives the completion these flags. `IORING_MSG_RING_FLAGS_PASS`, since Linux 6.3.
-    #[must_use]
+    /// Adds flags to the completion. `IORING_MSG_RING_FLAGS_PASS`, since Linux 6.3.
     #[inline(always)]
     pub const fn cqe_flags(mut self, flags: CqeFlags) -> Self {
-        self.0.set_file_index(flags.bits());
+        self.0.set_file_index(self.0.file_index() | flags.bits());
         self.flags(MsgRingFlags::FLAGS_PASS)
     }
 
     /// Adds `IORING_MSG_RING_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: MsgRingFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -75,8 +73,8 @@ impl MsgRingFd {
     /// Puts the file in slot `from` of this ring into `to` of `ring`, and posts a completion with
     /// `user_data` there.
     #[inline(always)]
-    pub fn new(ring: impl AsFd, from: Fixed, to: DestSlot, user_data: u64) -> Self {
-        let mut sqe = on(Opcode::MSG_RING, Target::Fd(ring.as_fd().as_raw_fd()));
+    pub fn new(ring: impl IntoFd, from: Fixed, to: DestSlot, user_data: u64) -> Self {
+        let mut sqe = on(Opcode::MSG_RING, Target::Fd(ring.into_fd()));
         sqe.set_addr_raw(MsgRingCmd::SEND_FD.as_raw());
         sqe.set_addr3(SharedPtr::without_provenance(u64::from(from.0)));
         sqe.set_file_index(to.file_index());
@@ -85,10 +83,9 @@ impl MsgRingFd {
     }
 
     /// Posts no completion on the other ring. `IORING_MSG_RING_CQE_SKIP`, since Linux 6.0.
-    #[must_use]
     #[inline(always)]
     pub const fn skip(mut self) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | MsgRingFlags::CQE_SKIP.bits());
+        add_flags(&mut self.0, MsgRingFlags::CQE_SKIP.bits());
         self
     }
 }

@@ -1,13 +1,15 @@
 //! Sockets.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use rustix::net::addr::{SocketAddrLen, SocketAddrStorage};
 use rustix::net::{AddressFamily, Protocol, Shutdown as How, SocketFlags, SocketType};
 
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{AcceptFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Target, on, on_none, sqe};
+use super::{DestSlot, IntoTarget, Target, add_flags, on, on_none, sqe};
 
 /// Makes a socket.
 ///
@@ -32,6 +34,7 @@ use super::{DestSlot, Target, on, on_none, sqe};
 /// [`socket(2)`]: https://man7.org/linux/man-pages/man2/socket.2.html
 #[doc(alias = "IORING_OP_SOCKET")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Socket(Sqe);
 
 /// Gives a socket its own address.
@@ -54,11 +57,14 @@ pub struct Socket(Sqe);
 /// [`bind(2)`]: https://man7.org/linux/man-pages/man2/bind.2.html
 #[doc(alias = "IORING_OP_BIND")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Bind(Sqe);
 
 /// Lets a socket take connections.
 ///
 /// `IORING_OP_LISTEN`, like [`listen(2)`]. Since Linux 6.11.
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -71,12 +77,15 @@ pub struct Bind(Sqe);
 /// [`listen(2)`]: https://man7.org/linux/man-pages/man2/listen.2.html
 #[doc(alias = "IORING_OP_LISTEN")]
 #[derive(Clone, Copy, Debug)]
-pub struct Listen(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Listen<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Takes a connection, or one after the other.
 ///
 /// `IORING_OP_ACCEPT`, like [`accept4(2)`]. Since Linux 5.5. Closing the listener does not end it:
 /// [`Shutdown`] does, with `EINVAL`, and [`AsyncCancel`](super::AsyncCancel).
+///
+/// On a [`Fixed`](super::Fixed) slot, and without [`peer`](Accept::peer), it is pushed safely.
 ///
 /// # Result
 ///
@@ -97,7 +106,8 @@ pub struct Listen(Sqe);
 /// [`accept4(2)`]: https://man7.org/linux/man-pages/man2/accept4.2.html
 #[doc(alias = "IORING_OP_ACCEPT")]
 #[derive(Clone, Copy, Debug)]
-pub struct Accept(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Accept<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Connects a socket.
 ///
@@ -121,12 +131,15 @@ pub struct Accept(Sqe);
 /// [`connect(2)`]: https://man7.org/linux/man-pages/man2/connect.2.html
 #[doc(alias = "IORING_OP_CONNECT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Connect(Sqe);
 
 /// Shuts one direction of a connection down, or both.
 ///
 /// `IORING_OP_SHUTDOWN`, like [`shutdown(2)`]. Since Linux 5.11. Unlike closing, it ends operations
 /// in flight on the socket: receives complete with 0, accepts with `EINVAL`.
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -139,7 +152,8 @@ pub struct Connect(Sqe);
 /// [`shutdown(2)`]: https://man7.org/linux/man-pages/man2/shutdown.2.html
 #[doc(alias = "IORING_OP_SHUTDOWN")]
 #[derive(Clone, Copy, Debug)]
-pub struct Shutdown(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Shutdown<E = Sqe>(Sqe, PhantomData<E>);
 
 impl Socket {
     /// Makes a socket of the family and type given, with their usual protocol.
@@ -152,15 +166,13 @@ impl Socket {
     }
 
     /// Another protocol than the usual one.
-    #[must_use]
     #[inline(always)]
     pub const fn protocol(mut self, protocol: Protocol) -> Self {
         self.0.set_len(protocol.as_raw().get());
         self
     }
 
-    /// `SOCK_CLOEXEC`, `SOCK_NONBLOCK`.
-    #[must_use]
+    /// Adds `SOCK_CLOEXEC`, `SOCK_NONBLOCK`.
     #[inline(always)]
     pub const fn flags(mut self, flags: SocketFlags) -> Self {
         self.0.set_off(self.0.off() | flags.bits() as u64);
@@ -168,7 +180,6 @@ impl Socket {
     }
 
     /// Puts the socket into the ring's file table instead of making a descriptor.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
@@ -180,11 +191,11 @@ impl Bind {
     /// Binds `socket` to the address of `len` bytes at `address`.
     #[inline(always)]
     pub fn new(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         address: *const SocketAddrStorage,
         len: SocketAddrLen,
     ) -> Self {
-        Self(addressed(Opcode::BIND, socket.into(), address, len))
+        Self(addressed(Opcode::BIND, socket.into_target(), address, len))
     }
 }
 
@@ -192,11 +203,11 @@ impl Connect {
     /// Connects `socket` to the address of `len` bytes at `address`.
     #[inline(always)]
     pub fn new(
-        socket: impl Into<Target>,
+        socket: impl IntoTarget,
         address: *const SocketAddrStorage,
         len: SocketAddrLen,
     ) -> Self {
-        Self(addressed(Opcode::CONNECT, socket.into(), address, len))
+        Self(addressed(Opcode::CONNECT, socket.into_target(), address, len))
     }
 }
 
@@ -215,39 +226,59 @@ const fn addressed(
 
 impl Listen {
     /// Lets `socket` hold up to `backlog` connections that nobody has accepted yet.
+    ///
+    /// The kernel lowers `backlog` to the limit in `/proc/sys/net/core/somaxconn`, 4096 by default.
+    /// `u32::MAX` asks for that limit. The socket holds one connection more than `backlog`, so 0 is
+    /// room for one. On a socket that listens already, this changes the backlog.
+    ///
+    /// A connection that finds no room is not refused. TCP drops the request, and the peer repeats
+    /// it. On a Unix socket the peer's connect waits, or fails with `EAGAIN` if that socket is
+    /// non-blocking.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, backlog: u32) -> Self {
-        let mut sqe = on(Opcode::LISTEN, socket.into());
+    pub fn new<F: IntoTarget>(socket: F, backlog: u32) -> Listen<F::Entry> {
+        let mut sqe = on(Opcode::LISTEN, socket.into_target());
         sqe.set_len(backlog);
-        Self(sqe)
+        Listen(sqe, PhantomData)
     }
 }
 
 impl Accept {
     /// Takes a connection from `listener`.
     #[inline(always)]
-    pub fn new(listener: impl Into<Target>) -> Self {
-        Self(on(Opcode::ACCEPT, listener.into()))
+    pub fn new<F: IntoTarget>(listener: F) -> Accept<F::Entry> {
+        Accept(on(Opcode::ACCEPT, listener.into_target()), PhantomData)
     }
+}
 
+impl<E> Accept<E> {
     /// Stores the peer's address, and at `len` its length, which holds the room there is.
     ///
-    /// Both must stay, and not be touched, until the completion has been popped. With
-    /// [`multishot`](Self::multishot) each connection overwrites them.
-    #[must_use]
+    /// Both must stay, and not be touched, until the completion has been popped: with this, the
+    /// entry is not pushed safely. With [`multishot`](Self::multishot) each connection overwrites
+    /// them.
     #[inline(always)]
-    pub const fn peer(mut self, address: *mut SocketAddrStorage, len: *mut SocketAddrLen) -> Self {
+    pub const fn peer(
+        mut self,
+        address: *mut SocketAddrStorage,
+        len: *mut SocketAddrLen,
+    ) -> Accept {
         self.0.set_addr(SharedPtr::from_mut(address));
         self.0.set_addr2(SharedPtr::from_mut(len));
+        Accept(self.0, PhantomData)
+    }
+
+    /// Adds `SOCK_CLOEXEC`, `SOCK_NONBLOCK`, for the new descriptor.
+    #[inline(always)]
+    pub const fn flags(mut self, flags: SocketFlags) -> Self {
+        add_flags(&mut self.0, flags.bits());
         self
     }
 
-    /// `SOCK_CLOEXEC`, `SOCK_NONBLOCK`, for the new descriptor.
-    #[must_use]
+    /// Waits for a connection before the first attempt, for a listener that likely has none.
+    /// `IORING_ACCEPT_POLL_FIRST`, since Linux 6.10.
     #[inline(always)]
-    pub const fn flags(mut self, flags: SocketFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
-        self
+    pub const fn poll_first(self) -> Self {
+        self.accept_flags(AcceptFlags::POLL_FIRST)
     }
 
     /// Goes on after the first connection: each completion but the last has
@@ -259,14 +290,12 @@ impl Accept {
     /// the completion queue full: the completion then comes in late, with its descriptor and
     /// without `MORE`. The operation has to be submitted again in either case. Connections that
     /// nobody has accepted meanwhile wait in the listener.
-    #[must_use]
     #[inline(always)]
     pub const fn multishot(self) -> Self {
         self.accept_flags(AcceptFlags::MULTISHOT)
     }
 
     /// Adds `IORING_ACCEPT_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn accept_flags(mut self, flags: AcceptFlags) -> Self {
         self.0.set_ioprio(self.0.ioprio() | flags.bits());
@@ -275,7 +304,6 @@ impl Accept {
 
     /// Puts connections into the ring's file table instead of making descriptors. Since Linux
     /// 5.15. With [`multishot`](Self::multishot), only [`DestSlot::Alloc`] makes sense.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
@@ -286,16 +314,17 @@ impl Accept {
 impl Shutdown {
     /// Shuts `socket` down for reading, writing or both.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, how: How) -> Self {
-        let mut sqe = on(Opcode::SHUTDOWN, socket.into());
+    pub fn new<F: IntoTarget>(socket: F, how: How) -> Shutdown<F::Entry> {
+        let mut sqe = on(Opcode::SHUTDOWN, socket.into_target());
         sqe.set_len(match how {
             How::Read => 0,
             How::Write => 1,
             How::Both => 2,
         });
-        Self(sqe)
+        Shutdown(sqe, PhantomData)
     }
 }
 
-sqe!(Bind, Listen, Accept, Connect, Shutdown);
+sqe!(Bind, Connect);
+sqe!(either: Listen, Accept, Shutdown);
 sqe!(Socket => SafeSqe, SafeSqe::new);

@@ -3,13 +3,13 @@
 
 use core::ffi::c_char;
 
-use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{AtFlags, Mode, RenameFlags};
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr, open_how};
+use crate::target::fd_bits;
 
-use super::{DestSlot, Target, on, sqe};
+use super::{DestSlot, IntoFd, Target, add_flags, on, sqe};
 
 /// Opens a file by its path, as a struct says.
 ///
@@ -30,6 +30,7 @@ use super::{DestSlot, Target, on, sqe};
 /// [`openat2(2)`]: https://man7.org/linux/man-pages/man2/openat2.2.html
 #[doc(alias = "IORING_OP_OPENAT2")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct OpenAt2(Sqe);
 
 /// Gives a file another name.
@@ -49,6 +50,7 @@ pub struct OpenAt2(Sqe);
 /// [`renameat2(2)`]: https://man7.org/linux/man-pages/man2/rename.2.html
 #[doc(alias = "IORING_OP_RENAMEAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RenameAt(Sqe);
 
 /// Removes a name, or with [`AtFlags::REMOVEDIR`] an empty directory.
@@ -66,6 +68,7 @@ pub struct RenameAt(Sqe);
 /// [`unlinkat(2)`]: https://man7.org/linux/man-pages/man2/unlink.2.html
 #[doc(alias = "IORING_OP_UNLINKAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct UnlinkAt(Sqe);
 
 /// Makes a directory.
@@ -83,6 +86,7 @@ pub struct UnlinkAt(Sqe);
 /// [`mkdirat(2)`]: https://man7.org/linux/man-pages/man2/mkdir.2.html
 #[doc(alias = "IORING_OP_MKDIRAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct MkdirAt(Sqe);
 
 /// Makes a symbolic link.
@@ -101,6 +105,7 @@ pub struct MkdirAt(Sqe);
 /// [`symlinkat(2)`]: https://man7.org/linux/man-pages/man2/symlink.2.html
 #[doc(alias = "IORING_OP_SYMLINKAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SymlinkAt(Sqe);
 
 /// Gives a file a further name.
@@ -119,6 +124,7 @@ pub struct SymlinkAt(Sqe);
 /// [`linkat(2)`]: https://man7.org/linux/man-pages/man2/link.2.html
 #[doc(alias = "IORING_OP_LINKAT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct LinkAt(Sqe);
 
 /// The length by which the kernel tells versions of `struct open_how` apart.
@@ -129,23 +135,22 @@ const HOW_LEN: u32 = {
 
 /// An entry about the name at `path`, from directory `dir` on.
 #[inline(always)]
-fn named(opcode: Opcode, dir: impl AsFd, path: *const c_char) -> Sqe {
-    let mut sqe = on(opcode, Target::Fd(dir.as_fd().as_raw_fd()));
+fn named(opcode: Opcode, dir: impl IntoFd, path: *const c_char) -> Sqe {
+    let mut sqe = on(opcode, Target::Fd(dir.into_fd()));
     sqe.set_addr(SharedPtr::new(path));
     sqe
 }
 
 /// The number of a second descriptor, where the field for a length is.
 #[inline(always)]
-fn second(dir: impl AsFd) -> u32 {
-    // The field is unsigned, a descriptor is not: the bits are the same.
-    u32::from_ne_bytes(dir.as_fd().as_raw_fd().to_ne_bytes())
+fn second(dir: impl IntoFd) -> u32 {
+    fd_bits(dir.into_fd())
 }
 
 impl OpenAt2 {
     /// Opens the file at the NUL-terminated `path`, from directory `dir` on, as `how` says.
     #[inline(always)]
-    pub fn new(dir: impl AsFd, path: *const c_char, how: *const open_how) -> Self {
+    pub fn new(dir: impl IntoFd, path: *const c_char, how: *const open_how) -> Self {
         let mut sqe = named(Opcode::OPENAT2, dir, path);
         sqe.set_addr2(SharedPtr::new(how));
         sqe.set_len(HOW_LEN);
@@ -154,7 +159,6 @@ impl OpenAt2 {
 
     /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
     /// 5.15. `O_CLOEXEC` is refused then.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
@@ -167,9 +171,9 @@ impl RenameAt {
     /// with NUL.
     #[inline(always)]
     pub fn new(
-        from_dir: impl AsFd,
+        from_dir: impl IntoFd,
         from: *const c_char,
-        to_dir: impl AsFd,
+        to_dir: impl IntoFd,
         to: *const c_char,
     ) -> Self {
         let mut sqe = named(Opcode::RENAMEAT, from_dir, from);
@@ -178,11 +182,10 @@ impl RenameAt {
         Self(sqe)
     }
 
-    /// `RENAME_` flags.
-    #[must_use]
+    /// Adds `RENAME_` flags.
     #[inline(always)]
     pub const fn flags(mut self, flags: RenameFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -190,7 +193,7 @@ impl RenameAt {
 impl UnlinkAt {
     /// Removes the name at the NUL-terminated `path`, from directory `dir` on.
     #[inline(always)]
-    pub fn new(dir: impl AsFd, path: *const c_char, flags: AtFlags) -> Self {
+    pub fn new(dir: impl IntoFd, path: *const c_char, flags: AtFlags) -> Self {
         let mut sqe = named(Opcode::UNLINKAT, dir, path);
         sqe.set_op_flags(flags.bits());
         Self(sqe)
@@ -200,7 +203,7 @@ impl UnlinkAt {
 impl MkdirAt {
     /// Makes a directory at the NUL-terminated `path`, from directory `dir` on.
     #[inline(always)]
-    pub fn new(dir: impl AsFd, path: *const c_char, mode: Mode) -> Self {
+    pub fn new(dir: impl IntoFd, path: *const c_char, mode: Mode) -> Self {
         let mut sqe = named(Opcode::MKDIRAT, dir, path);
         sqe.set_len(mode.bits());
         Self(sqe)
@@ -211,7 +214,7 @@ impl SymlinkAt {
     /// Makes a link at `path`, from directory `dir` on, that leads to `target`. Both paths end
     /// with NUL.
     #[inline(always)]
-    pub fn new(target: *const c_char, dir: impl AsFd, path: *const c_char) -> Self {
+    pub fn new(target: *const c_char, dir: impl IntoFd, path: *const c_char) -> Self {
         let mut sqe = named(Opcode::SYMLINKAT, dir, target);
         sqe.set_addr2(SharedPtr::new(path));
         Self(sqe)
@@ -223,9 +226,9 @@ impl LinkAt {
     /// `to_dir` on. Both paths end with NUL.
     #[inline(always)]
     pub fn new(
-        from_dir: impl AsFd,
+        from_dir: impl IntoFd,
         from: *const c_char,
-        to_dir: impl AsFd,
+        to_dir: impl IntoFd,
         to: *const c_char,
     ) -> Self {
         let mut sqe = named(Opcode::LINKAT, from_dir, from);
@@ -234,11 +237,10 @@ impl LinkAt {
         Self(sqe)
     }
 
-    /// `AT_SYMLINK_FOLLOW`, `AT_EMPTY_PATH`.
-    #[must_use]
+    /// Adds `AT_SYMLINK_FOLLOW`, `AT_EMPTY_PATH`.
     #[inline(always)]
     pub const fn flags(mut self, flags: AtFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }

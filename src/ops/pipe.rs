@@ -1,18 +1,22 @@
 //! Pipes, and moving data through them.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use rustix::fd::RawFd;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr, SpliceFlags as RingSpliceFlags};
 
-use super::{DestSlot, Fixed, Target, on, sqe};
+use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
 
 /// Moves data between a pipe and a file or another pipe, without copying it through the program.
 ///
 /// `IORING_OP_SPLICE`, like [`splice(2)`]. Since Linux 5.7. One of the two is a pipe. It is
 /// always carried out by a worker thread.
+///
+/// Between two [`Fixed`] slots it is pushed safely.
 ///
 /// # Result
 ///
@@ -27,12 +31,15 @@ use super::{DestSlot, Fixed, Target, on, sqe};
 /// [`splice(2)`]: https://man7.org/linux/man-pages/man2/splice.2.html
 #[doc(alias = "IORING_OP_SPLICE")]
 #[derive(Clone, Copy, Debug)]
-pub struct Splice(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Splice<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Copies data from one pipe into another and leaves it in the first.
 ///
 /// `IORING_OP_TEE`, like [`tee(2)`]. Since Linux 5.8. It is always carried out by a worker
 /// thread.
+///
+/// Between two [`Fixed`] slots it is pushed safely.
 ///
 /// # Result
 ///
@@ -46,7 +53,8 @@ pub struct Splice(Sqe);
 /// [`tee(2)`]: https://man7.org/linux/man-pages/man2/tee.2.html
 #[doc(alias = "IORING_OP_TEE")]
 #[derive(Clone, Copy, Debug)]
-pub struct Tee(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Makes a pipe.
 ///
@@ -68,6 +76,7 @@ pub struct Tee(Sqe);
 /// [`pipe2(2)`]: https://man7.org/linux/man-pages/man2/pipe.2.html
 #[doc(alias = "IORING_OP_PIPE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Pipe(Sqe);
 
 /// Where reading or writing begins that is no position in a file.
@@ -81,7 +90,7 @@ const fn read_from(sqe: &mut Sqe, input: Target) {
         Target::Fd(fd) => sqe.set_file_index(u32::from_ne_bytes(fd.to_ne_bytes())),
         Target::Fixed(Fixed(slot)) => {
             sqe.set_file_index(slot);
-            sqe.set_op_flags(sqe.op_flags() | RingSpliceFlags::FD_IN_FIXED.bits());
+            add_flags(sqe, RingSpliceFlags::FD_IN_FIXED.bits());
         }
     }
 }
@@ -89,36 +98,55 @@ const fn read_from(sqe: &mut Sqe, input: Target) {
 impl Splice {
     /// Moves up to `len` bytes from `input` to `output`, both at their current position.
     #[inline(always)]
-    pub fn new(input: impl Into<Target>, output: impl Into<Target>, len: u32) -> Self {
-        let mut sqe = on(Opcode::SPLICE, output.into());
+    pub fn new<I: IntoTarget, O: IntoTarget>(
+        input: I,
+        output: O,
+        len: u32,
+    ) -> Splice<I::EntryWith<O>> {
+        let mut sqe = on(Opcode::SPLICE, output.into_target());
         sqe.set_len(len);
         sqe.set_addr_raw(NO_OFFSET);
         sqe.set_off(NO_OFFSET);
-        read_from(&mut sqe, input.into());
-        Self(sqe)
+        read_from(&mut sqe, input.into_target());
+        Splice(sqe, PhantomData)
     }
+}
 
+impl<E> Splice<E> {
     /// Reads at `offset` bytes from the start of the input, which is no pipe.
-    #[must_use]
     #[inline(always)]
     pub const fn input_offset(mut self, offset: u64) -> Self {
         self.0.set_addr_raw(offset);
         self
     }
 
+    /// Reads at the current position of the input, and moves it: the default, and what is right for
+    /// a pipe. It takes [`input_offset`](Self::input_offset) back.
+    #[inline(always)]
+    pub const fn input_position(mut self) -> Self {
+        self.0.set_addr_raw(NO_OFFSET);
+        self
+    }
+
     /// Writes at `offset` bytes from the start of the output, which is no pipe.
-    #[must_use]
     #[inline(always)]
     pub const fn output_offset(mut self, offset: u64) -> Self {
         self.0.set_off(offset);
         self
     }
 
-    /// `SPLICE_F_` flags.
-    #[must_use]
+    /// Writes at the current position of the output, and moves it: the default, and what is right
+    /// for a pipe. It takes [`output_offset`](Self::output_offset) back.
+    #[inline(always)]
+    pub const fn output_position(mut self) -> Self {
+        self.0.set_off(NO_OFFSET);
+        self
+    }
+
+    /// Adds `SPLICE_F_` flags.
     #[inline(always)]
     pub const fn flags(mut self, flags: SpliceFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -126,18 +154,23 @@ impl Splice {
 impl Tee {
     /// Copies up to `len` bytes from pipe `input` to pipe `output`.
     #[inline(always)]
-    pub fn new(input: impl Into<Target>, output: impl Into<Target>, len: u32) -> Self {
-        let mut sqe = on(Opcode::TEE, output.into());
+    pub fn new<I: IntoTarget, O: IntoTarget>(
+        input: I,
+        output: O,
+        len: u32,
+    ) -> Tee<I::EntryWith<O>> {
+        let mut sqe = on(Opcode::TEE, output.into_target());
         sqe.set_len(len);
-        read_from(&mut sqe, input.into());
-        Self(sqe)
+        read_from(&mut sqe, input.into_target());
+        Tee(sqe, PhantomData)
     }
+}
 
-    /// `SPLICE_F_` flags.
-    #[must_use]
+impl<E> Tee<E> {
+    /// Adds `SPLICE_F_` flags.
     #[inline(always)]
     pub const fn flags(mut self, flags: SpliceFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -151,17 +184,15 @@ impl Pipe {
         Self(sqe)
     }
 
-    /// `O_CLOEXEC`, `O_NONBLOCK`, `O_DIRECT`.
-    #[must_use]
+    /// Adds `O_CLOEXEC`, `O_NONBLOCK`, `O_DIRECT`.
     #[inline(always)]
     pub const fn flags(mut self, flags: PipeFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 
     /// Puts the pipe into the ring's file table instead of making descriptors: into the slot named
     /// and the next one, or into any two.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
@@ -169,4 +200,5 @@ impl Pipe {
     }
 }
 
-sqe!(Splice, Tee, Pipe);
+sqe!(Pipe);
+sqe!(either: Splice, Tee);

@@ -1,12 +1,14 @@
 //! Waiting for readiness.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use rustix::event::epoll::EventFlags;
 
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{Opcode, PollFlags};
 
-use super::{Target, on, on_none, sqe};
+use super::{IntoTarget, on, on_none, sqe};
 
 /// Waits until `target` is ready.
 ///
@@ -14,6 +16,8 @@ use super::{Target, on, on_none, sqe};
 /// those of [`epoll_ctl(2)`], which have the numbers of poll's; beyond 16 bits since Linux 5.9
 /// ([`Features::POLL_32BITS`](crate::sys::Features::POLL_32BITS)). Errors and hang-ups are
 /// always waited for.
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -27,7 +31,8 @@ use super::{Target, on, on_none, sqe};
 /// [`epoll_ctl(2)`]: https://man7.org/linux/man-pages/man2/epoll_ctl.2.html
 #[doc(alias = "IORING_OP_POLL_ADD")]
 #[derive(Clone, Copy, Debug)]
-pub struct PollAdd(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct PollAdd<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Removes a [`PollAdd`], by its `user_data`.
 ///
@@ -43,6 +48,7 @@ pub struct PollAdd(Sqe);
 /// `ENOENT` if there is no such poll, `EALREADY` if it is completing.
 #[doc(alias = "IORING_OP_POLL_REMOVE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct PollRemove(Sqe);
 
 /// Changes a [`PollAdd`] that is in flight, by its `user_data`.
@@ -60,6 +66,7 @@ pub struct PollRemove(Sqe);
 /// changed.
 #[doc(alias = "IORING_OP_POLL_REMOVE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct PollUpdate(Sqe);
 
 /// The events where the kernel wants them. It once had 16 bits here, and keeps them where they
@@ -72,12 +79,14 @@ const fn poll_events(events: EventFlags) -> u32 {
 impl PollAdd {
     /// Waits until one of `events` is there.
     #[inline(always)]
-    pub fn new(target: impl Into<Target>, events: EventFlags) -> Self {
-        let mut sqe = on(Opcode::POLL_ADD, target.into());
+    pub fn new<F: IntoTarget>(target: F, events: EventFlags) -> PollAdd<F::Entry> {
+        let mut sqe = on(Opcode::POLL_ADD, target.into_target());
         sqe.set_op_flags(poll_events(events));
-        Self(sqe)
+        PollAdd(sqe, PhantomData)
     }
+}
 
+impl<E> PollAdd<E> {
     /// Goes on after the first event: each completion but the last has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). `IORING_POLL_ADD_MULTI`, since Linux
     /// 5.13.
@@ -90,14 +99,12 @@ impl PollAdd {
     /// The kernel ends it when a completion finds the completion queue full: the completion then
     /// comes in late, without `MORE`, and the poll has to be submitted again.
     /// [`Sqe::skip_success`] is refused with `EINVAL`.
-    #[must_use]
     #[inline(always)]
     pub const fn multishot(self) -> Self {
         self.flags(PollFlags::ADD_MULTI)
     }
 
     /// Adds `IORING_POLL_` flags; [`PollFlags::ADD_LEVEL`] is refused with `EINVAL`.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: PollFlags) -> Self {
         self.0.set_len(self.0.len() | flags.bits());
@@ -125,7 +132,6 @@ impl PollUpdate {
     }
 
     /// Has it wait for `events` from now on. `IORING_POLL_UPDATE_EVENTS`.
-    #[must_use]
     #[inline(always)]
     pub const fn events(mut self, events: EventFlags) -> Self {
         self.0.set_op_flags(poll_events(events));
@@ -133,7 +139,6 @@ impl PollUpdate {
     }
 
     /// Has it complete with another `user_data` from now on. `IORING_POLL_UPDATE_USER_DATA`.
-    #[must_use]
     #[inline(always)]
     pub const fn user_data(mut self, user_data: u64) -> Self {
         self.0.set_off(user_data);
@@ -141,7 +146,6 @@ impl PollUpdate {
     }
 
     /// Adds `IORING_POLL_` flags: [`PollFlags::ADD_MULTI`] keeps a multishot one going.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: PollFlags) -> Self {
         self.0.set_len(self.0.len() | flags.bits());
@@ -149,5 +153,5 @@ impl PollUpdate {
     }
 }
 
-sqe!(PollAdd);
+sqe!(either: PollAdd);
 sqe!(PollRemove, PollUpdate => SafeSqe, SafeSqe::new);

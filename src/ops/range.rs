@@ -1,17 +1,21 @@
 //! Ranges of a file or of memory: allocating, cutting, synchronising, advising.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use rustix::fs::{Advice as FileAdvice, FallocateFlags};
 use rustix::mm::Advice as MemoryAdvice;
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr};
 
-use super::{Target, on, on_none, sqe};
+use super::{IntoTarget, on, on_none, sqe};
 
 /// Sets space aside for a range of a file, or takes it away.
 ///
 /// `IORING_OP_FALLOCATE`, like [`fallocate(2)`]. Since Linux 5.6.
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -25,11 +29,14 @@ use super::{Target, on, on_none, sqe};
 /// [`fallocate(2)`]: https://man7.org/linux/man-pages/man2/fallocate.2.html
 #[doc(alias = "IORING_OP_FALLOCATE")]
 #[derive(Clone, Copy, Debug)]
-pub struct Fallocate(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Fallocate<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Gives a file another length.
 ///
 /// `IORING_OP_FTRUNCATE`, like [`ftruncate(2)`]. Since Linux 6.9.
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -42,12 +49,15 @@ pub struct Fallocate(Sqe);
 /// [`ftruncate(2)`]: https://man7.org/linux/man-pages/man2/ftruncate.2.html
 #[doc(alias = "IORING_OP_FTRUNCATE")]
 #[derive(Clone, Copy, Debug)]
-pub struct Ftruncate(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Ftruncate<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Starts or awaits the writing of a range of a file to the device.
 ///
 /// `IORING_OP_SYNC_FILE_RANGE`, like [`sync_file_range(2)`]. Since Linux 5.2. Metadata is not
 /// written: this is no [`Fsync`](super::Fsync).
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -60,11 +70,14 @@ pub struct Ftruncate(Sqe);
 /// [`sync_file_range(2)`]: https://man7.org/linux/man-pages/man2/sync_file_range.2.html
 #[doc(alias = "IORING_OP_SYNC_FILE_RANGE")]
 #[derive(Clone, Copy, Debug)]
-pub struct SyncFileRange(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct SyncFileRange<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells the kernel how a range of a file will be used.
 ///
 /// `IORING_OP_FADVISE`, like [`posix_fadvise(2)`]. Since Linux 5.6.
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -77,7 +90,8 @@ pub struct SyncFileRange(Sqe);
 /// [`posix_fadvise(2)`]: https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
 #[doc(alias = "IORING_OP_FADVISE")]
 #[derive(Clone, Copy, Debug)]
-pub struct Fadvise(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Fadvise<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells the kernel how a range of memory will be used, or has it done something there.
 ///
@@ -98,27 +112,33 @@ pub struct Fadvise(Sqe);
 /// [`madvise(2)`]: https://man7.org/linux/man-pages/man2/madvise.2.html
 #[doc(alias = "IORING_OP_MADVISE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Madvise(Sqe);
 
 impl Fallocate {
     /// Acts on `len` bytes of `file` from `offset` on, as `mode` says.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>, mode: FallocateFlags, offset: u64, len: u64) -> Self {
-        let mut sqe = on(Opcode::FALLOCATE, file.into());
+    pub fn new<F: IntoTarget>(
+        file: F,
+        mode: FallocateFlags,
+        offset: u64,
+        len: u64,
+    ) -> Fallocate<F::Entry> {
+        let mut sqe = on(Opcode::FALLOCATE, file.into_target());
         sqe.set_off(offset);
         sqe.set_addr_raw(len);
         sqe.set_len(mode.bits());
-        Self(sqe)
+        Fallocate(sqe, PhantomData)
     }
 }
 
 impl Ftruncate {
     /// Makes `file` `len` bytes long.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>, len: u64) -> Self {
-        let mut sqe = on(Opcode::FTRUNCATE, file.into());
+    pub fn new<F: IntoTarget>(file: F, len: u64) -> Ftruncate<F::Entry> {
+        let mut sqe = on(Opcode::FTRUNCATE, file.into_target());
         sqe.set_off(len);
-        Self(sqe)
+        Ftruncate(sqe, PhantomData)
     }
 }
 
@@ -126,27 +146,33 @@ impl SyncFileRange {
     /// Acts on `len` bytes of `file` from `offset` on; 0 stands for up to the end. `flags` are
     /// `SYNC_FILE_RANGE_WAIT_BEFORE` (1), `_WRITE` (2) and `_WAIT_AFTER` (4).
     #[inline(always)]
-    pub fn new(file: impl Into<Target>, offset: u64, len: u32, flags: u32) -> Self {
-        let mut sqe = on(Opcode::SYNC_FILE_RANGE, file.into());
+    pub fn new<F: IntoTarget>(
+        file: F,
+        offset: u64,
+        len: u32,
+        flags: u32,
+    ) -> SyncFileRange<F::Entry> {
+        let mut sqe = on(Opcode::SYNC_FILE_RANGE, file.into_target());
         sqe.set_off(offset);
         sqe.set_len(len);
         sqe.set_op_flags(flags);
-        Self(sqe)
+        SyncFileRange(sqe, PhantomData)
     }
 }
 
 impl Fadvise {
     /// Advises on all of `file`.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>, advice: FileAdvice) -> Self {
-        let mut sqe = on(Opcode::FADVISE, file.into());
+    pub fn new<F: IntoTarget>(file: F, advice: FileAdvice) -> Fadvise<F::Entry> {
+        let mut sqe = on(Opcode::FADVISE, file.into_target());
         sqe.set_op_flags(advice as u32);
-        Self(sqe)
+        Fadvise(sqe, PhantomData)
     }
+}
 
+impl<E> Fadvise<E> {
     /// Only on `len` bytes from `offset` on; 0 stands for up to the end. More than 32 bits of
     /// length since Linux 6.11; older kernels take that for 0.
-    #[must_use]
     #[inline(always)]
     pub fn range(mut self, offset: u64, len: u64) -> Self {
         self.0.set_off(offset);
@@ -174,4 +200,5 @@ impl Madvise {
     }
 }
 
-sqe!(Fallocate, Ftruncate, SyncFileRange, Fadvise, Madvise);
+sqe!(Madvise);
+sqe!(either: Fallocate, Ftruncate, SyncFileRange, Fadvise);

@@ -4,7 +4,7 @@
 use crate::entry::{SafeSqe, Sqe, Sqe128};
 use crate::sys::{NopFlags, Opcode, SharedPtr};
 
-use super::{Target, on, on_none, sqe};
+use super::{IntoTarget, Target, add_flags, on, on_none, sqe};
 
 /// Does nothing, and completes.
 ///
@@ -15,6 +15,7 @@ use super::{Target, on, on_none, sqe};
 /// 0, or what [`inject_result`](Self::inject_result) says.
 #[doc(alias = "IORING_OP_NOP")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Nop(Sqe);
 
 /// Does nothing, with an entry of 128 bytes on a ring with mixed ones.
@@ -22,6 +23,7 @@ pub struct Nop(Sqe);
 /// `IORING_OP_NOP128`. Since Linux 6.19. As [`Nop`] otherwise.
 #[doc(alias = "IORING_OP_NOP128")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Nop128(Sqe);
 
 /// Any operation, field by field.
@@ -32,6 +34,7 @@ pub struct Nop128(Sqe);
 ///
 /// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RawOp(Sqe);
 
 impl Nop {
@@ -43,11 +46,10 @@ impl Nop {
     }
 
     /// Looks a file up, and lets go of it again. `IORING_NOP_FILE`, since Linux 6.13.
-    #[must_use]
     #[inline(always)]
-    pub fn file(mut self, file: impl Into<Target>) -> Self {
+    pub fn file(mut self, file: impl IntoTarget) -> Self {
         let mut flags = NopFlags::FILE;
-        let target = file.into();
+        let target = file.into_target();
         let on_file = on(Opcode::NOP, target);
         self.0.set_fd(on_file.fd());
         if matches!(target, Target::Fixed(_)) {
@@ -58,7 +60,6 @@ impl Nop {
 
     /// Looks registered buffer `buf_index` up, and lets go of it again.
     /// `IORING_NOP_FIXED_BUFFER`, since Linux 6.13.
-    #[must_use]
     #[inline(always)]
     pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
         self.0.set_buf_index(buf_index);
@@ -66,7 +67,6 @@ impl Nop {
     }
 
     /// Completes by way of task work. `IORING_NOP_TW`, since Linux 6.17.
-    #[must_use]
     #[inline(always)]
     pub const fn task_work(self) -> Self {
         self.flags(NopFlags::TW)
@@ -74,7 +74,6 @@ impl Nop {
 
     /// Completes with 32 bytes, whose second half is `extra`. `IORING_NOP_CQE32`, since Linux
     /// 6.18.
-    #[must_use]
     #[inline(always)]
     pub const fn cqe32(mut self, extra: [u64; 2]) -> Self {
         let [first, second] = extra;
@@ -84,16 +83,14 @@ impl Nop {
     }
 
     /// Adds `IORING_NOP_` flags.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: NopFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 
     /// Completes with `result`, an errno if negative: for tests.
     /// `IORING_NOP_INJECT_RESULT`, since Linux 6.10.
-    #[must_use]
     #[inline(always)]
     pub const fn inject_result(mut self, result: i32) -> Self {
         // The field is unsigned, the result is not: the bits are the same.
@@ -111,6 +108,7 @@ impl Nop128 {
     }
 
     /// The entry, with what its completion is to be recognised by.
+    #[must_use = "an entry does nothing before it is pushed"]
     #[inline(always)]
     pub const fn sqe(self, user_data: u64) -> Sqe128 {
         Sqe128 { sqe: self.0.with_user_data(user_data), payload: [0; 64] }
@@ -125,18 +123,16 @@ impl RawOp {
     }
 
     /// Acts on `target`.
-    #[must_use]
     #[inline(always)]
-    pub fn target(mut self, target: impl Into<Target>) -> Self {
+    pub fn target(mut self, target: impl IntoTarget) -> Self {
         let flags = self.0.flags();
-        let on_target = on(self.0.opcode(), target.into());
+        let on_target = on(self.0.opcode(), target.into_target());
         self.0.set_fd(on_target.fd());
         self.0.set_flags(flags.union(on_target.flags()));
         self
     }
 
     /// The field `fd`, where it is not a file.
-    #[must_use]
     #[inline(always)]
     pub const fn fd(mut self, fd: i32) -> Self {
         self.0.set_fd(fd);
@@ -144,7 +140,6 @@ impl RawOp {
     }
 
     /// The field `ioprio`.
-    #[must_use]
     #[inline(always)]
     pub const fn ioprio(mut self, ioprio: u16) -> Self {
         self.0.set_ioprio(ioprio);
@@ -152,7 +147,6 @@ impl RawOp {
     }
 
     /// The field `off`.
-    #[must_use]
     #[inline(always)]
     pub const fn off(mut self, off: u64) -> Self {
         self.0.set_off(off);
@@ -160,7 +154,6 @@ impl RawOp {
     }
 
     /// The field `addr2`, which is `off` as an address.
-    #[must_use]
     #[inline(always)]
     pub const fn addr2(mut self, addr2: SharedPtr) -> Self {
         self.0.set_addr2(addr2);
@@ -168,7 +161,6 @@ impl RawOp {
     }
 
     /// The field `addr`.
-    #[must_use]
     #[inline(always)]
     pub const fn addr(mut self, addr: SharedPtr) -> Self {
         self.0.set_addr(addr);
@@ -176,7 +168,6 @@ impl RawOp {
     }
 
     /// The field `addr` where it is a number.
-    #[must_use]
     #[inline(always)]
     pub const fn addr_raw(mut self, addr: u64) -> Self {
         self.0.set_addr_raw(addr);
@@ -184,7 +175,6 @@ impl RawOp {
     }
 
     /// The field `len`.
-    #[must_use]
     #[inline(always)]
     pub const fn len(mut self, len: u32) -> Self {
         self.0.set_len(len);
@@ -192,7 +182,6 @@ impl RawOp {
     }
 
     /// The flags of the operation, `rw_flags` and its other names.
-    #[must_use]
     #[inline(always)]
     pub const fn op_flags(mut self, flags: u32) -> Self {
         self.0.set_op_flags(flags);
@@ -200,7 +189,6 @@ impl RawOp {
     }
 
     /// The field `buf_index` or `buf_group`.
-    #[must_use]
     #[inline(always)]
     pub const fn buf_index(mut self, buf_index: u16) -> Self {
         self.0.set_buf_index(buf_index);
@@ -209,7 +197,6 @@ impl RawOp {
 
     /// The field `file_index`, `splice_fd_in` and its other names, as the kernel has it: a
     /// destination slot counts from 1.
-    #[must_use]
     #[inline(always)]
     pub const fn file_index(mut self, file_index: u32) -> Self {
         self.0.set_file_index(file_index);
@@ -217,7 +204,6 @@ impl RawOp {
     }
 
     /// The field `addr3`.
-    #[must_use]
     #[inline(always)]
     pub const fn addr3(mut self, addr3: SharedPtr) -> Self {
         self.0.set_addr3(addr3);
@@ -225,7 +211,6 @@ impl RawOp {
     }
 
     /// The last 16 bytes, as two numbers.
-    #[must_use]
     #[inline(always)]
     pub const fn tail(mut self, tail: [u64; 2]) -> Self {
         self.0.set_tail(tail);

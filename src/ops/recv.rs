@@ -1,19 +1,24 @@
 //! Receiving.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use rustix::net::RecvFlags;
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, RecvSendFlags, SharedPtr};
 
 use super::msg::{MsgHdr, message};
-use super::{Target, on, sqe};
+use super::{IntoTarget, add_flags, on, sqe};
 
 /// Receives up to `len` bytes into `buf`.
 ///
 /// `IORING_OP_RECV`, like [`recv(2)`]. Since Linux 5.6.
 ///
 /// `buf` must stay, and not be touched, until the completion has been popped.
+///
+/// Into a [`provided`](Recv::provided) buffer, from a [`Fixed`](super::Fixed) slot, it is pushed
+/// safely.
 ///
 /// # Result
 ///
@@ -51,7 +56,8 @@ use super::{Target, on, sqe};
 /// [`min_left`]: crate::register::BufferRingOptions::min_left
 #[doc(alias = "IORING_OP_RECV")]
 #[derive(Clone, Copy, Debug)]
-pub struct Recv(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Recv<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Receives a message into several buffers, with its address and control messages.
 ///
@@ -73,6 +79,7 @@ pub struct Recv(Sqe);
 /// [`recvmsg(2)`]: https://man7.org/linux/man-pages/man2/recvmsg.2.html
 #[doc(alias = "IORING_OP_RECVMSG")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RecvMsg(Sqe);
 
 /// Receives into memory that the network card writes itself.
@@ -81,6 +88,8 @@ pub struct RecvMsg(Sqe);
 /// completions: each but the last has [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE), and
 /// its second half is an [`io_uring_zcrx_cqe`](crate::sys::io_uring_zcrx_cqe), which says where in
 /// the area of the interface queue the data lies.
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -92,33 +101,35 @@ pub struct RecvMsg(Sqe);
 /// [`Recv`](super::Recv).
 #[doc(alias = "IORING_OP_RECV_ZC")]
 #[derive(Clone, Copy, Debug)]
-pub struct RecvZc(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct RecvZc<E = Sqe>(Sqe, PhantomData<E>);
 
 impl Recv {
     /// Receives from `socket` up to `len` bytes into `buf`.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, buf: *mut u8, len: u32) -> Self {
-        let mut sqe = on(Opcode::RECV, socket.into());
+    pub fn new(socket: impl IntoTarget, buf: *mut u8, len: u32) -> Self {
+        let mut sqe = on(Opcode::RECV, socket.into_target());
         sqe.set_addr(SharedPtr::from_mut(buf));
         sqe.set_len(len);
-        Self(sqe)
+        Self(sqe, PhantomData)
     }
 
     /// Receives from `socket` into a buffer that the kernel picks from those provided as
     /// `group`, when there is data; [`Cqe::buffer_id`](crate::Cqe::buffer_id) says which.
     /// Since Linux 5.7.
     #[inline(always)]
-    pub fn provided(socket: impl Into<Target>, group: u16) -> Self {
-        Self(on(Opcode::RECV, socket.into()).buffer_group(group))
+    pub fn provided<F: IntoTarget>(socket: F, group: u16) -> Recv<F::Entry> {
+        Recv(on(Opcode::RECV, socket.into_target()).buffer_group(group), PhantomData)
     }
+}
 
+impl<E> Recv<E> {
     /// Goes on after the first message: each completion but the last has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). Needs
     /// [`provided`](Self::provided) buffers. `IORING_RECV_MULTISHOT`, since Linux 6.0.
     ///
     /// The kernel ends it when a completion finds the completion queue full: the completion then
     /// comes in late, without `MORE`, and the operation has to be submitted again.
-    #[must_use]
     #[inline(always)]
     pub const fn multishot(self) -> Self {
         self.recv_flags(RecvSendFlags::RECV_MULTISHOT)
@@ -132,7 +143,6 @@ impl Recv {
     ///
     /// The result counts the bytes of all; the buffers used are those from
     /// [`Cqe::buffer_id`](crate::Cqe::buffer_id) on.
-    #[must_use]
     #[inline(always)]
     pub const fn bundle(self) -> Self {
         self.recv_flags(RecvSendFlags::RECVSEND_BUNDLE)
@@ -142,8 +152,8 @@ impl Recv {
 impl RecvMsg {
     /// Receives from `socket` into what `header` describes.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, header: *mut MsgHdr) -> Self {
-        Self(message(Opcode::RECVMSG, socket.into(), SharedPtr::from_mut(header)))
+    pub fn new(socket: impl IntoTarget, header: *mut MsgHdr) -> Self {
+        Self(message(Opcode::RECVMSG, socket.into_target(), SharedPtr::from_mut(header)))
     }
 
     /// Receives one message after the other into buffers that the kernel picks from those provided
@@ -165,8 +175,8 @@ impl RecvMsg {
     /// The kernel ends it when a completion finds the completion queue full: the completion then
     /// comes in late, without `MORE`, and the operation has to be submitted again.
     #[inline(always)]
-    pub fn multishot(socket: impl Into<Target>, header: *const MsgHdr, group: u16) -> Self {
-        let sqe = message(Opcode::RECVMSG, socket.into(), SharedPtr::new(header));
+    pub fn multishot(socket: impl IntoTarget, header: *const MsgHdr, group: u16) -> Self {
+        let sqe = message(Opcode::RECVMSG, socket.into_target(), SharedPtr::new(header));
         Self(sqe.buffer_group(group)).recv_flags(RecvSendFlags::RECV_MULTISHOT)
     }
 }
@@ -174,15 +184,16 @@ impl RecvMsg {
 impl RecvZc {
     /// Receives from `socket` through interface queue `queue`, as registered.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, queue: u32) -> Self {
-        let mut sqe = on(Opcode::RECV_ZC, socket.into());
+    pub fn new<F: IntoTarget>(socket: F, queue: u32) -> RecvZc<F::Entry> {
+        let mut sqe = on(Opcode::RECV_ZC, socket.into_target());
         sqe.set_ioprio(RecvSendFlags::RECV_MULTISHOT.bits());
         sqe.set_file_index(queue);
-        Self(sqe)
+        RecvZc(sqe, PhantomData)
     }
+}
 
+impl<E> RecvZc<E> {
     /// Ends after `len` bytes. Since Linux 6.16.
-    #[must_use]
     #[inline(always)]
     pub const fn len(mut self, len: u32) -> Self {
         self.0.set_len(len);
@@ -192,18 +203,16 @@ impl RecvZc {
 
 /// What those that receive can be told.
 macro_rules! recv_options {
-    ($($op:ident),+) => {$(
-        impl $op {
-            /// `MSG_` flags.
-            #[must_use]
+    ($($op:ident$(<$entry:ident>)?),+) => {$(
+        impl$(<$entry>)? $op$(<$entry>)? {
+            /// Adds `MSG_` flags.
             #[inline(always)]
             pub const fn flags(mut self, flags: RecvFlags) -> Self {
-                self.0.set_op_flags(flags.bits());
+                add_flags(&mut self.0, flags.bits());
                 self
             }
 
             /// Adds `IORING_RECVSEND_` and `IORING_RECV_` flags.
-            #[must_use]
             #[inline(always)]
             pub const fn recv_flags(mut self, flags: RecvSendFlags) -> Self {
                 self.0.set_ioprio(self.0.ioprio() | flags.bits());
@@ -212,7 +221,6 @@ macro_rules! recv_options {
 
             /// Waits for data before the first attempt, for a socket that is likely empty.
             /// `IORING_RECVSEND_POLL_FIRST`, since Linux 5.19.
-            #[must_use]
             #[inline(always)]
             pub const fn poll_first(self) -> Self {
                 self.recv_flags(RecvSendFlags::RECVSEND_POLL_FIRST)
@@ -221,5 +229,6 @@ macro_rules! recv_options {
     )+};
 }
 
-recv_options!(Recv, RecvMsg);
-sqe!(Recv, RecvMsg, RecvZc);
+recv_options!(Recv<E>, RecvMsg);
+sqe!(RecvMsg);
+sqe!(either: Recv, RecvZc);

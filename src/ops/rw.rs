@@ -1,13 +1,15 @@
 //! Reading and writing.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use crate::entry::Sqe;
 use crate::sys::{
     Opcode, RwAttrFlags, RwFlags, SharedPtr, io_uring_attr_pi, sqe_attr, sqe_file, sqe_tail,
     sqe_write_stream,
 };
 
-use super::{IoVec, Target, on, sqe};
+use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 
 /// Reads up to `len` bytes into `buf`.
 ///
@@ -15,6 +17,9 @@ use super::{IoVec, Target, on, sqe};
 /// Linux 5.6.
 ///
 /// `buf` must stay, and not be touched, until the completion has been popped.
+///
+/// Into a [`provided`](Read::provided) buffer, from a [`Fixed`](super::Fixed) slot, it is pushed
+/// safely.
 ///
 /// # Result
 ///
@@ -37,7 +42,8 @@ use super::{IoVec, Target, on, sqe};
 /// [`pread(2)`]: https://man7.org/linux/man-pages/man2/pread.2.html
 #[doc(alias = "IORING_OP_READ")]
 #[derive(Clone, Copy, Debug)]
-pub struct Read(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Writes up to `len` bytes from `buf`.
 ///
@@ -68,6 +74,7 @@ pub struct Read(Sqe);
 /// [`pwrite(2)`]: https://man7.org/linux/man-pages/man2/pwrite.2.html
 #[doc(alias = "IORING_OP_WRITE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Write(Sqe);
 
 /// Reads into several buffers, filling one after the other.
@@ -90,6 +97,7 @@ pub struct Write(Sqe);
 /// [`preadv2(2)`]: https://man7.org/linux/man-pages/man2/preadv2.2.html
 #[doc(alias = "IORING_OP_READV")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Readv(Sqe);
 
 /// Writes from several buffers, one after the other.
@@ -112,6 +120,7 @@ pub struct Readv(Sqe);
 /// [`pwritev2(2)`]: https://man7.org/linux/man-pages/man2/pwritev2.2.html
 #[doc(alias = "IORING_OP_WRITEV")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Writev(Sqe);
 
 /// Reads up to `len` bytes into `buf`, which lies in a registered buffer.
@@ -134,6 +143,7 @@ pub struct Writev(Sqe);
 /// [`pread(2)`]: https://man7.org/linux/man-pages/man2/pread.2.html
 #[doc(alias = "IORING_OP_READ_FIXED")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ReadFixed(Sqe);
 
 /// Writes up to `len` bytes from `buf`, which lies in a registered buffer.
@@ -156,6 +166,7 @@ pub struct ReadFixed(Sqe);
 /// [`pwrite(2)`]: https://man7.org/linux/man-pages/man2/pwrite.2.html
 #[doc(alias = "IORING_OP_WRITE_FIXED")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct WriteFixed(Sqe);
 
 /// Reads into several buffers that all lie in one registered buffer.
@@ -172,6 +183,7 @@ pub struct WriteFixed(Sqe);
 /// As [`Readv`] and [`ReadFixed`]; `EFAULT` also for a vector of no bytes.
 #[doc(alias = "IORING_OP_READV_FIXED")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ReadvFixed(Sqe);
 
 /// Writes from several buffers that all lie in one registered buffer.
@@ -188,6 +200,7 @@ pub struct ReadvFixed(Sqe);
 /// As [`Writev`] and [`WriteFixed`]; `EFAULT` also for a vector of no bytes.
 #[doc(alias = "IORING_OP_WRITEV_FIXED")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct WritevFixed(Sqe);
 
 /// Reads whenever there is data, into provided buffers.
@@ -196,6 +209,8 @@ pub struct WritevFixed(Sqe);
 /// regular files are refused. Each completion but the last has
 /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE), and names its buffer by
 /// [`Cqe::buffer_id`](crate::Cqe::buffer_id).
+///
+/// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
 /// # Result
 ///
@@ -208,7 +223,8 @@ pub struct WritevFixed(Sqe);
 /// completion queue full: the completion then comes in late, with its data and without `MORE`.
 #[doc(alias = "IORING_OP_READ_MULTISHOT")]
 #[derive(Clone, Copy, Debug)]
-pub struct ReadMultishot(Sqe);
+#[must_use = "an operation does nothing before its entry is pushed"]
+pub struct ReadMultishot<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Without an offset given, the file position is used and moved, as read(2) and write(2) do.
 const CURRENT_POSITION: u64 = u64::MAX;
@@ -224,9 +240,13 @@ fn transfer(opcode: Opcode, target: Target, addr: SharedPtr, len: u32) -> Sqe {
 
 impl Read {
     /// Reads from `target` up to `len` bytes into `buf`.
+    ///
+    /// This uses the file position and moves it, as `read(2)` does, unless
+    /// [`offset`](Self::offset) gives another place.
     #[inline(always)]
-    pub fn new(target: impl Into<Target>, buf: *mut u8, len: u32) -> Self {
-        Self(transfer(Opcode::READ, target.into(), SharedPtr::from_mut(buf), len))
+    pub fn new(target: impl IntoTarget, buf: *mut u8, len: u32) -> Self {
+        let buf = SharedPtr::from_mut(buf);
+        Self(transfer(Opcode::READ, target.into_target(), buf, len), PhantomData)
     }
 
     /// Reads from `target` up to `len` bytes into a buffer that the kernel picks from those
@@ -236,42 +256,53 @@ impl Read {
     /// A read that waits for data may hold a buffer meanwhile. If it fails or is cancelled then,
     /// its completion names the buffer all the same, which is the program's again.
     #[inline(always)]
-    pub fn provided(target: impl Into<Target>, len: u32, group: u16) -> Self {
-        let sqe = transfer(Opcode::READ, target.into(), SharedPtr::NULL, len);
-        Self(sqe.buffer_group(group))
+    pub fn provided<F: IntoTarget>(target: F, len: u32, group: u16) -> Read<F::Entry> {
+        let sqe = transfer(Opcode::READ, target.into_target(), SharedPtr::NULL, len);
+        Read(sqe.buffer_group(group), PhantomData)
     }
 }
 
 impl Write {
     /// Writes to `target` up to `len` bytes from `buf`.
+    ///
+    /// This uses the file position and moves it, as `write(2)` does, unless
+    /// [`offset`](Self::offset) gives another place.
     #[inline(always)]
-    pub fn new(target: impl Into<Target>, buf: *const u8, len: u32) -> Self {
-        Self(transfer(Opcode::WRITE, target.into(), SharedPtr::new(buf), len))
+    pub fn new(target: impl IntoTarget, buf: *const u8, len: u32) -> Self {
+        Self(transfer(Opcode::WRITE, target.into_target(), SharedPtr::new(buf), len))
     }
 }
 
 impl Readv {
     /// Reads from `target` into the `count` buffers of `vectors`.
+    ///
+    /// This uses the file position and moves it, as `read(2)` does, unless
+    /// [`offset`](Self::offset) gives another place.
     #[inline(always)]
-    pub fn new(target: impl Into<Target>, vectors: *const IoVec, count: u32) -> Self {
-        Self(transfer(Opcode::READV, target.into(), SharedPtr::new(vectors), count))
+    pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32) -> Self {
+        Self(transfer(Opcode::READV, target.into_target(), SharedPtr::new(vectors), count))
     }
 }
 
 impl Writev {
     /// Writes to `target` from the `count` buffers of `vectors`.
+    ///
+    /// This uses the file position and moves it, as `write(2)` does, unless
+    /// [`offset`](Self::offset) gives another place.
     #[inline(always)]
-    pub fn new(target: impl Into<Target>, vectors: *const IoVec, count: u32) -> Self {
-        Self(transfer(Opcode::WRITEV, target.into(), SharedPtr::new(vectors), count))
+    pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32) -> Self {
+        Self(transfer(Opcode::WRITEV, target.into_target(), SharedPtr::new(vectors), count))
     }
 }
 
 impl ReadFixed {
     /// Reads from `target` up to `len` bytes into `buf`, inside registered buffer `buf_index`.
+    /// This uses the file position and moves it, unless [`offset`](Self::offset) gives another
+    /// place.
     #[inline(always)]
-    pub fn new(target: impl Into<Target>, buf: *mut u8, len: u32, buf_index: u16) -> Self {
+    pub fn new(target: impl IntoTarget, buf: *mut u8, len: u32, buf_index: u16) -> Self {
         let buf = SharedPtr::from_mut(buf);
-        let mut sqe = transfer(Opcode::READ_FIXED, target.into(), buf, len);
+        let mut sqe = transfer(Opcode::READ_FIXED, target.into_target(), buf, len);
         sqe.set_buf_index(buf_index);
         Self(sqe)
     }
@@ -279,10 +310,12 @@ impl ReadFixed {
 
 impl WriteFixed {
     /// Writes to `target` up to `len` bytes from `buf`, inside registered buffer `buf_index`.
+    /// This uses the file position and moves it, unless [`offset`](Self::offset) gives another
+    /// place.
     #[inline(always)]
-    pub fn new(target: impl Into<Target>, buf: *const u8, len: u32, buf_index: u16) -> Self {
+    pub fn new(target: impl IntoTarget, buf: *const u8, len: u32, buf_index: u16) -> Self {
         let buf = SharedPtr::new(buf);
-        let mut sqe = transfer(Opcode::WRITE_FIXED, target.into(), buf, len);
+        let mut sqe = transfer(Opcode::WRITE_FIXED, target.into_target(), buf, len);
         sqe.set_buf_index(buf_index);
         Self(sqe)
     }
@@ -290,16 +323,12 @@ impl WriteFixed {
 
 impl ReadvFixed {
     /// Reads from `target` into the `count` buffers of `vectors`, inside registered buffer
-    /// `buf_index`.
+    /// `buf_index`. This uses the file position and moves it, unless [`offset`](Self::offset) gives
+    /// another place.
     #[inline(always)]
-    pub fn new(
-        target: impl Into<Target>,
-        vectors: *const IoVec,
-        count: u32,
-        buf_index: u16,
-    ) -> Self {
+    pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32, buf_index: u16) -> Self {
         let vectors = SharedPtr::new(vectors);
-        let mut sqe = transfer(Opcode::READV_FIXED, target.into(), vectors, count);
+        let mut sqe = transfer(Opcode::READV_FIXED, target.into_target(), vectors, count);
         sqe.set_buf_index(buf_index);
         Self(sqe)
     }
@@ -307,16 +336,12 @@ impl ReadvFixed {
 
 impl WritevFixed {
     /// Writes to `target` from the `count` buffers of `vectors`, inside registered buffer
-    /// `buf_index`.
+    /// `buf_index`. This uses the file position and moves it, unless [`offset`](Self::offset) gives
+    /// another place.
     #[inline(always)]
-    pub fn new(
-        target: impl Into<Target>,
-        vectors: *const IoVec,
-        count: u32,
-        buf_index: u16,
-    ) -> Self {
+    pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32, buf_index: u16) -> Self {
         let vectors = SharedPtr::new(vectors);
-        let mut sqe = transfer(Opcode::WRITEV_FIXED, target.into(), vectors, count);
+        let mut sqe = transfer(Opcode::WRITEV_FIXED, target.into_target(), vectors, count);
         sqe.set_buf_index(buf_index);
         Self(sqe)
     }
@@ -326,9 +351,9 @@ impl ReadMultishot {
     /// Reads from `target` into buffers that the kernel picks from those provided as `group`. Each
     /// read fills as much of its buffer as there is data for.
     #[inline(always)]
-    pub fn new(target: impl Into<Target>, group: u16) -> Self {
-        let sqe = transfer(Opcode::READ_MULTISHOT, target.into(), SharedPtr::NULL, 0);
-        Self(sqe.buffer_group(group))
+    pub fn new<F: IntoTarget>(target: F, group: u16) -> ReadMultishot<F::Entry> {
+        let sqe = transfer(Opcode::READ_MULTISHOT, target.into_target(), SharedPtr::NULL, 0);
+        ReadMultishot(sqe.buffer_group(group), PhantomData)
     }
 }
 
@@ -338,7 +363,6 @@ macro_rules! write_options {
         impl $op {
             /// Groups what is written with other data of the same `stream`, on devices that
             /// keep streams apart; 0 for none. Since Linux 6.16.
-            #[must_use]
             #[inline(always)]
             pub const fn stream(mut self, stream: u8) -> Self {
                 let write_stream = sqe_write_stream { write_stream: stream, __pad4: [0; 3] };
@@ -351,36 +375,48 @@ macro_rules! write_options {
 
 /// What all transfers can be told.
 macro_rules! transfer_options {
-    ($($op:ident),+) => {$(
-        impl $op {
+    ($($op:ident$(<$entry:ident>)?),+) => {$(
+        impl$(<$entry>)? $op$(<$entry>)? {
             /// At `offset` bytes from the start of the file, leaving the file position alone.
             ///
             /// Without this the file position is used and moved
             /// ([`Features::RW_CUR_POS`](crate::sys::Features::RW_CUR_POS), since Linux 5.6);
             /// with several transfers in flight their order is then undefined. Files that
             /// cannot seek pay no attention to it.
-            #[must_use]
             #[inline(always)]
             pub const fn offset(mut self, offset: u64) -> Self {
                 self.0.set_off(offset);
                 self
             }
 
-            /// `RWF_` flags, as for `preadv2(2)` and `pwritev2(2)`.
-            #[must_use]
+            /// Adds `RWF_` flags, as for `preadv2(2)` and `pwritev2(2)`.
             #[inline(always)]
             pub const fn flags(mut self, flags: RwFlags) -> Self {
-                self.0.set_op_flags(flags.bits());
+                add_flags(&mut self.0, flags.bits());
                 self
             }
 
+            /// The I/O priority, as for
+            /// [`ioprio_set(2)`](https://man7.org/linux/man-pages/man2/ioprio_set.2.html).
+            #[inline(always)]
+            pub const fn ioprio(mut self, ioprio: u16) -> Self {
+                self.0.set_ioprio(ioprio);
+                self
+            }
+        }
+    )+};
+}
+
+/// What all transfers can be told that name memory.
+macro_rules! protection {
+    ($($op:ident),+) => {$(
+        impl $op {
             /// Sends protection information along, which the device checks or fills in.
             /// `IORING_RW_ATTR_FLAG_PI`
             /// ([`Features::RW_ATTR`](crate::sys::Features::RW_ATTR), since Linux 6.14).
             ///
             /// The struct must stay until taken; the memory that it names must stay, and not
             /// be touched, until the completion has been popped.
-            #[must_use]
             #[inline(always)]
             pub const fn protection(mut self, information: *const io_uring_attr_pi) -> Self {
                 self.0.as_raw_mut().tail = sqe_tail {
@@ -391,19 +427,12 @@ macro_rules! transfer_options {
                 };
                 self
             }
-
-            /// The I/O priority, as for
-            /// [`ioprio_set(2)`](https://man7.org/linux/man-pages/man2/ioprio_set.2.html).
-            #[must_use]
-            #[inline(always)]
-            pub const fn ioprio(mut self, ioprio: u16) -> Self {
-                self.0.set_ioprio(ioprio);
-                self
-            }
         }
     )+};
 }
 
-transfer_options!(Read, Write, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
+protection!(Read, Write, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
+transfer_options!(Read<E>, Write, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
 write_options!(Write, Writev, WriteFixed, WritevFixed);
-sqe!(Read, Write, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed, ReadMultishot);
+sqe!(Write, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
+sqe!(either: Read, ReadMultishot);

@@ -8,7 +8,7 @@ use crate::entry::Sqe;
 use crate::sys::{Opcode, RecvSendFlags, SharedPtr, sqe_addr_len, sqe_file};
 
 use super::msg::{MsgHdr, message};
-use super::{IoVec, Target, on, sqe};
+use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 
 /// Sends up to `len` bytes from `buf`.
 ///
@@ -38,6 +38,7 @@ use super::{IoVec, Target, on, sqe};
 /// [`sendto(2)`]: https://man7.org/linux/man-pages/man2/sendto.2.html
 #[doc(alias = "IORING_OP_SEND")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Send(Sqe);
 
 /// Sends a message from several buffers, with an address and control messages.
@@ -59,6 +60,7 @@ pub struct Send(Sqe);
 /// [`sendmsg(2)`]: https://man7.org/linux/man-pages/man2/sendmsg.2.html
 #[doc(alias = "IORING_OP_SENDMSG")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SendMsg(Sqe);
 
 /// Sends without copying the data.
@@ -91,6 +93,7 @@ pub struct SendMsg(Sqe);
 /// locked memory than is allowed; `EOPNOTSUPP` if the socket cannot.
 #[doc(alias = "IORING_OP_SEND_ZC")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SendZc(Sqe);
 
 /// Sends a message without copying its data.
@@ -108,6 +111,7 @@ pub struct SendZc(Sqe);
 /// As [`SendZc`].
 #[doc(alias = "IORING_OP_SENDMSG_ZC")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SendMsgZc(Sqe);
 
 #[inline(always)]
@@ -121,8 +125,8 @@ const fn bytes(opcode: Opcode, socket: Target, buf: *const u8, len: u32) -> Sqe 
 impl Send {
     /// Sends to the peer of `socket` up to `len` bytes from `buf`.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, buf: *const u8, len: u32) -> Self {
-        Self(bytes(Opcode::SEND, socket.into(), buf, len))
+    pub fn new(socket: impl IntoTarget, buf: *const u8, len: u32) -> Self {
+        Self(bytes(Opcode::SEND, socket.into_target(), buf, len))
     }
 
     /// Sends buffers that the kernel takes from those provided as `group`, in their order, until
@@ -136,8 +140,8 @@ impl Send {
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE), and another one follows. `ENOBUFS` if the
     /// group has no buffer, `ENOENT` if there is no such group.
     #[inline(always)]
-    pub fn bundle(socket: impl Into<Target>, len: u32, group: u16) -> Self {
-        let mut sqe = on(Opcode::SEND, socket.into()).buffer_group(group);
+    pub fn bundle(socket: impl IntoTarget, len: u32, group: u16) -> Self {
+        let mut sqe = on(Opcode::SEND, socket.into_target()).buffer_group(group);
         sqe.set_len(len);
         Self(sqe).send_flags(RecvSendFlags::RECVSEND_BUNDLE)
     }
@@ -145,8 +149,8 @@ impl Send {
     /// The buffer is `count` vectors instead of bytes. `IORING_SEND_VECTORIZED`, since Linux 6.17.
     /// The vectors must stay until taken.
     #[inline(always)]
-    pub fn vectored(socket: impl Into<Target>, vectors: *const IoVec, count: u32) -> Self {
-        let mut sqe = on(Opcode::SEND, socket.into());
+    pub fn vectored(socket: impl IntoTarget, vectors: *const IoVec, count: u32) -> Self {
+        let mut sqe = on(Opcode::SEND, socket.into_target());
         sqe.set_addr(SharedPtr::new(vectors));
         sqe.set_len(count);
         Self(sqe).send_flags(RecvSendFlags::SEND_VECTORIZED)
@@ -156,24 +160,24 @@ impl Send {
 impl SendMsg {
     /// Sends to `socket` the message that `header` describes.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, header: *const MsgHdr) -> Self {
-        Self(message(Opcode::SENDMSG, socket.into(), SharedPtr::new(header)))
+    pub fn new(socket: impl IntoTarget, header: *const MsgHdr) -> Self {
+        Self(message(Opcode::SENDMSG, socket.into_target(), SharedPtr::new(header)))
     }
 }
 
 impl SendZc {
     /// Sends to the peer of `socket` up to `len` bytes from `buf`.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, buf: *const u8, len: u32) -> Self {
-        Self(bytes(Opcode::SEND_ZC, socket.into(), buf, len))
+    pub fn new(socket: impl IntoTarget, buf: *const u8, len: u32) -> Self {
+        Self(bytes(Opcode::SEND_ZC, socket.into_target(), buf, len))
     }
 }
 
 impl SendMsgZc {
     /// Sends to `socket` the message that `header` describes.
     #[inline(always)]
-    pub fn new(socket: impl Into<Target>, header: *const MsgHdr) -> Self {
-        Self(message(Opcode::SENDMSG_ZC, socket.into(), SharedPtr::new(header)))
+    pub fn new(socket: impl IntoTarget, header: *const MsgHdr) -> Self {
+        Self(message(Opcode::SENDMSG_ZC, socket.into_target(), SharedPtr::new(header)))
     }
 }
 
@@ -181,16 +185,14 @@ impl SendMsgZc {
 macro_rules! send_options {
     ($($op:ident),+) => {$(
         impl $op {
-            /// `MSG_` flags.
-            #[must_use]
+            /// Adds `MSG_` flags.
             #[inline(always)]
             pub const fn flags(mut self, flags: SendFlags) -> Self {
-                self.0.set_op_flags(flags.bits());
+                add_flags(&mut self.0, flags.bits());
                 self
             }
 
             /// Adds `IORING_RECVSEND_` and `IORING_SEND_` flags.
-            #[must_use]
             #[inline(always)]
             pub const fn send_flags(mut self, flags: RecvSendFlags) -> Self {
                 self.0.set_ioprio(self.0.ioprio() | flags.bits());
@@ -199,7 +201,6 @@ macro_rules! send_options {
 
             /// Waits for room before the first attempt, for a socket that is likely full.
             /// `IORING_RECVSEND_POLL_FIRST`, since Linux 5.19.
-            #[must_use]
             #[inline(always)]
             pub const fn poll_first(self) -> Self {
                 self.send_flags(RecvSendFlags::RECVSEND_POLL_FIRST)
@@ -214,7 +215,6 @@ macro_rules! fixed_buffer {
         impl $op {
             /// The data lies in registered buffer `buf_index`. `IORING_RECVSEND_FIXED_BUF`; with
             /// vectors since Linux 6.15.
-            #[must_use]
             #[inline(always)]
             pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
                 self.0.set_buf_index(buf_index);
@@ -230,7 +230,6 @@ macro_rules! address {
         impl $op {
             /// Sends to the address of `len` bytes at `address`, which must stay until taken. Since
             /// Linux 6.0.
-            #[must_use]
             #[inline(always)]
             pub const fn to(mut self, address: *const SocketAddrStorage, len: u16) -> Self {
                 self.0.set_addr2(SharedPtr::new(address));

@@ -6,7 +6,7 @@ use crate::sys::{FixedFdFlags, IORING_FILE_INDEX_ALLOC, Opcode, SharedPtr};
 
 use crate::target::FileSlot;
 
-use super::{Fixed, Target, on, on_none, sqe};
+use super::{Fixed, Target, add_flags, on, on_none, sqe};
 
 /// Gives the kernel buffers to pick from, in the older way.
 ///
@@ -30,6 +30,7 @@ use super::{Fixed, Target, on, on_none, sqe};
 /// `ENOMEM`, `EOVERFLOW`.
 #[doc(alias = "IORING_OP_PROVIDE_BUFFERS")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ProvideBuffers(Sqe);
 
 /// Takes buffers back that [`ProvideBuffers`] gave.
@@ -46,6 +47,7 @@ pub struct ProvideBuffers(Sqe);
 /// `EINVAL` if the group is a buffer ring, `ENOENT` if there is no such group.
 #[doc(alias = "IORING_OP_REMOVE_BUFFERS")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RemoveBuffers(Sqe);
 
 /// Changes slots of the ring's file table.
@@ -62,6 +64,7 @@ pub struct RemoveBuffers(Sqe);
 /// As [`Registrar::update_files`](crate::register::Registrar::update_files).
 #[doc(alias = "IORING_OP_FILES_UPDATE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FilesUpdate(Sqe);
 
 /// Makes a descriptor of a fixed slot, which stays.
@@ -79,6 +82,7 @@ pub struct FilesUpdate(Sqe);
 /// `EBADF` if the slot is empty, `EMFILE`, `ENFILE`; `EPERM` with a personality.
 #[doc(alias = "IORING_OP_FIXED_FD_INSTALL")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FixedFdInstall(Sqe);
 
 impl ProvideBuffers {
@@ -135,11 +139,10 @@ impl FixedFdInstall {
         Self(on(Opcode::FIXED_FD_INSTALL, Target::Fixed(slot)))
     }
 
-    /// `IORING_FIXED_FD_` flags.
-    #[must_use]
+    /// Adds `IORING_FIXED_FD_` flags.
     #[inline(always)]
     pub const fn flags(mut self, flags: FixedFdFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }

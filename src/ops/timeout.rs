@@ -6,7 +6,7 @@ use crate::sys::{Opcode, SharedPtr, TimeoutFlags};
 
 use crate::time::Timespec;
 
-use super::{on_none, sqe};
+use super::{add_flags, on_none, sqe};
 
 /// Completes when some time has gone by, or when enough other operations have completed.
 ///
@@ -27,6 +27,7 @@ use super::{on_none, sqe};
 /// | `ETIME` | the time has gone by: not a failure, see [`TimeoutFlags::ETIME_SUCCESS`] |
 #[doc(alias = "IORING_OP_TIMEOUT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Timeout(Sqe);
 
 /// Cancels the entry before it in a chain if that has not completed in time.
@@ -56,6 +57,7 @@ pub struct Timeout(Sqe);
 /// reports its end: link a further entry after the timeout, which starts only then.
 #[doc(alias = "IORING_OP_LINK_TIMEOUT")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct LinkTimeout(Sqe);
 
 /// Removes a [`Timeout`], by its `user_data`.
@@ -72,6 +74,7 @@ pub struct LinkTimeout(Sqe);
 /// `ENOENT` if there is no such timeout, `EALREADY` if it is completing.
 #[doc(alias = "IORING_OP_TIMEOUT_REMOVE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct TimeoutRemove(Sqe);
 
 /// Gives a [`Timeout`] or a [`LinkTimeout`] in flight another time, by its `user_data`.
@@ -89,6 +92,7 @@ pub struct TimeoutRemove(Sqe);
 /// is none.
 #[doc(alias = "IORING_OP_TIMEOUT_REMOVE")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct TimeoutUpdate(Sqe);
 
 #[inline(always)]
@@ -111,7 +115,6 @@ impl Timeout {
     /// [`TimeoutFlags::MULTISHOT`], how often to fire; 0 for without end. A multishot timeout also
     /// ends when a completion finds the completion queue full: that one is without
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE).
-    #[must_use]
     #[inline(always)]
     pub const fn count(mut self, count: u32) -> Self {
         self.0.set_off(count as u64);
@@ -119,10 +122,9 @@ impl Timeout {
     }
 
     /// Adds `IORING_TIMEOUT_` flags: an instant instead of a span, another clock, and so on.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: TimeoutFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -135,10 +137,9 @@ impl LinkTimeout {
     }
 
     /// Adds `IORING_TIMEOUT_` flags: an instant instead of a span, another clock.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: TimeoutFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -175,10 +176,9 @@ impl TimeoutUpdate {
     }
 
     /// Adds `IORING_TIMEOUT_` flags: an instant instead of a span, another clock.
-    #[must_use]
     #[inline(always)]
     pub const fn flags(mut self, flags: TimeoutFlags) -> Self {
-        self.0.set_op_flags(self.0.op_flags() | flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }

@@ -8,7 +8,7 @@ use rustix::fs::XattrFlags;
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr};
 
-use super::{Target, on, sqe};
+use super::{IntoTarget, add_flags, on, sqe};
 
 /// Sets an extended attribute of an open file.
 ///
@@ -26,6 +26,7 @@ use super::{Target, on, sqe};
 /// [`fsetxattr(2)`]: https://man7.org/linux/man-pages/man2/setxattr.2.html
 #[doc(alias = "IORING_OP_FSETXATTR")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FSetXattr(Sqe);
 
 /// Sets an extended attribute of the file at a path.
@@ -44,6 +45,7 @@ pub struct FSetXattr(Sqe);
 /// [`setxattr(2)`]: https://man7.org/linux/man-pages/man2/setxattr.2.html
 #[doc(alias = "IORING_OP_SETXATTR")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SetXattr(Sqe);
 
 /// Reads an extended attribute of an open file.
@@ -62,6 +64,7 @@ pub struct SetXattr(Sqe);
 /// [`fgetxattr(2)`]: https://man7.org/linux/man-pages/man2/getxattr.2.html
 #[doc(alias = "IORING_OP_FGETXATTR")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FGetXattr(Sqe);
 
 /// Reads an extended attribute of the file at a path.
@@ -80,6 +83,7 @@ pub struct FGetXattr(Sqe);
 /// [`getxattr(2)`]: https://man7.org/linux/man-pages/man2/getxattr.2.html
 #[doc(alias = "IORING_OP_GETXATTR")]
 #[derive(Clone, Copy, Debug)]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct GetXattr(Sqe);
 
 /// An entry about the attribute `name`, whose value has `len` bytes at `value`.
@@ -101,22 +105,16 @@ const fn at(opcode: Opcode, path: *const c_char) -> Sqe {
 impl FSetXattr {
     /// Sets attribute `name` of `file` to the `len` bytes at `value`. The name ends with NUL.
     #[inline(always)]
-    pub fn new(
-        file: impl Into<Target>,
-        name: *const c_char,
-        value: *const c_void,
-        len: u32,
-    ) -> Self {
-        let mut sqe = on(Opcode::FSETXATTR, file.into());
+    pub fn new(file: impl IntoTarget, name: *const c_char, value: *const c_void, len: u32) -> Self {
+        let mut sqe = on(Opcode::FSETXATTR, file.into_target());
         attribute(&mut sqe, name, SharedPtr::new(value), len);
         Self(sqe)
     }
 
-    /// Only if it is there, or only if it is not.
-    #[must_use]
+    /// Adds `XATTR_` flags: only if it is there, or only if it is not.
     #[inline(always)]
     pub const fn flags(mut self, flags: XattrFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -131,11 +129,10 @@ impl SetXattr {
         Self(sqe)
     }
 
-    /// Only if it is there, or only if it is not.
-    #[must_use]
+    /// Adds `XATTR_` flags: only if it is there, or only if it is not.
     #[inline(always)]
     pub const fn flags(mut self, flags: XattrFlags) -> Self {
-        self.0.set_op_flags(flags.bits());
+        add_flags(&mut self.0, flags.bits());
         self
     }
 }
@@ -143,8 +140,8 @@ impl SetXattr {
 impl FGetXattr {
     /// Reads attribute `name` of `file` into the `len` bytes at `value`. The name ends with NUL.
     #[inline(always)]
-    pub fn new(file: impl Into<Target>, name: *const c_char, value: *mut c_void, len: u32) -> Self {
-        let mut sqe = on(Opcode::FGETXATTR, file.into());
+    pub fn new(file: impl IntoTarget, name: *const c_char, value: *mut c_void, len: u32) -> Self {
+        let mut sqe = on(Opcode::FGETXATTR, file.into_target());
         attribute(&mut sqe, name, SharedPtr::from_mut(value), len);
         Self(sqe)
     }

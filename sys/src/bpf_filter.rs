@@ -72,7 +72,7 @@ impl fmt::Debug for bpf_ctx_pdu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // SAFETY: every bit pattern is valid in every arm, and each is the whole 24 bytes.
         let open = unsafe { self.open };
-        write!(f, "{:#x?}", [open.flags, open.mode, open.resolve])
+        write!(f, "[{:#x}, {:#x}, {:#x}]", open.flags, open.mode, open.resolve)
     }
 }
 

@@ -94,6 +94,16 @@ macro_rules! open_set {
             }
         }
 
+        impl core::fmt::Display for $Set {
+            /// The name, or the number where there is none.
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                match self.name() {
+                    Some(name) => f.pad(name),
+                    None => core::fmt::Display::fmt(&self.0, f),
+                }
+            }
+        }
+
         impl core::fmt::Debug for $Set {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 match self.name() {

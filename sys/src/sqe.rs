@@ -334,7 +334,7 @@ impl fmt::Debug for sqe_file {
 impl fmt::Debug for sqe_tail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // SAFETY: every bit pattern is a valid `[u64; 2]`, and all arms fill its 16 bytes.
-        let words = unsafe { self.raw };
-        write!(f, "{words:#x?}")
+        let [first, second] = unsafe { self.raw };
+        write!(f, "[{first:#x}, {second:#x}]")
     }
 }

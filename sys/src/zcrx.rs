@@ -175,6 +175,6 @@ impl fmt::Debug for zcrx_ctrl_arg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // SAFETY: every bit pattern is valid in every arm, and each is the whole 48 bytes.
         let words = unsafe { self.zc_flush };
-        write!(f, "{:#x?}", words.__resv)
+        write!(f, "{:x?}", words.__resv)
     }
 }

@@ -69,6 +69,21 @@ fn codes_print_their_name_or_their_number() {
 }
 
 #[test]
+fn codes_are_displayed_by_their_name_or_their_number() {
+    assert_eq!(Opcode::READ_FIXED.to_string(), "READ_FIXED");
+    assert_eq!(Opcode::from_raw(200).to_string(), "200");
+    assert_eq!(format!("{:>6}|{:<4}|", Opcode::NOP, Opcode::from_raw(250)), "   NOP|250 |");
+}
+
+#[test]
+fn a_buffer_id_is_in_the_upper_half_of_the_flags() {
+    let flags = |bits| CqeFlags::from_bits_retain(bits);
+    assert_eq!(flags(0xabcd_0003).buffer_id(), Some(0xabcd));
+    assert_eq!(flags(0x0001).buffer_id(), Some(0));
+    assert_eq!(flags(0xabcd_0002).buffer_id(), None);
+}
+
+#[test]
 fn codes_are_listed_in_the_order_of_the_kernel_without_holes() {
     for (index, (name, opcode)) in Opcode::ALL.iter().enumerate() {
         assert_eq!(usize::from(opcode.as_raw()), index, "{name}");

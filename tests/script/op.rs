@@ -177,7 +177,7 @@ impl Op {
                 Write::new(WRITE_TO, buffer, len.into()).offset(at.into()).sqe(user_data)
             }
             Kind::ReadProvided { at, len } => {
-                Read::provided(READ_FROM, len.into(), GROUP).offset(at.into()).sqe(user_data)
+                Read::provided(READ_FROM, len.into(), GROUP).offset(at.into()).sqe(user_data).into()
             }
             Kind::Unknown => RawOp::new(Opcode::from_raw(250)).sqe(user_data),
         };

@@ -1,23 +1,20 @@
 //! Reading, writing, and what else is done to files and their names.
 
 use core::ffi::c_char;
-use std::fs::File;
 
-use ringbolt::Sqe;
 use ringbolt::ops::{
     Close, DestSlot, FGetXattr, FSetXattr, Fadvise, Fallocate, Fixed, Fsync, Ftruncate, GetXattr,
     LinkAt, Madvise, MkdirAt, OpenAt, OpenAt2, Read, ReadFixed, ReadMultishot, Readv, ReadvFixed,
-    RenameAt, SetXattr, Statx, SymlinkAt, SyncFileRange, UnlinkAt, Write, WriteFixed, Writev,
-    WritevFixed,
+    RenameAt, SetXattr, Statx, SymlinkAt, SyncFileRange, Target, UnlinkAt, Write, WriteFixed,
+    Writev, WritevFixed,
 };
-use ringbolt::rustix::fd::AsRawFd as _;
 use ringbolt::rustix::fs::{
     Advice, AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, StatxFlags, XattrFlags,
 };
 use ringbolt::rustix::mm::Advice as MemoryAdvice;
 use ringbolt::sys::RwFlags;
 
-use super::{Case, LONG, OFFSET, SEVEN, SLOT, TAG, at, case, on_seven, renumbered};
+use super::{Case, LONG, OFFSET, SEVEN, SLOT, TAG, at, case};
 
 pub(super) fn rw() -> Vec<Case> {
     let (vectors, fixed) = (at(0x7f11_0000_1000), at(0x7f11_0000_2000));
@@ -51,10 +48,9 @@ pub(super) fn rw() -> Vec<Case> {
 pub(super) fn fs() -> Vec<Case> {
     let path = at(0x7f11_0000_7000);
     let how = at(0x7f11_0000_8000);
-    let dir = File::open(".").expect("the working directory");
     let create = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
     let rdonly = OpenAt::new(CWD, path, OFlags::RDONLY);
-    let in_dir = OpenAt::new(&dir, path, OFlags::RDONLY).fixed(DestSlot::At(SLOT));
+    let in_dir = OpenAt::new(SEVEN, path, OFlags::RDONLY).fixed(DestSlot::At(SLOT));
     let openat2 = OpenAt2::new(CWD, path, how);
     let mask = StatxFlags::SIZE | StatxFlags::MTIME;
     let stat = Statx::new(CWD, path, AtFlags::SYMLINK_NOFOLLOW, mask, at(0x7f11_0000_8000));
@@ -62,7 +58,7 @@ pub(super) fn fs() -> Vec<Case> {
         case("fsync", Fsync::new(SEVEN).sqe(TAG)),
         case("fsync_datasync", Fsync::new(SEVEN).data_only().sqe(TAG)),
         case("openat", OpenAt::new(CWD, path, create).mode(Mode::from(0o644)).sqe(TAG)),
-        case("openat_fixed_slot", on_seven(in_dir.sqe(TAG), &dir)),
+        case("openat_fixed_slot", in_dir.sqe(TAG)),
         case("openat_fixed_alloc", rdonly.fixed(DestSlot::Alloc).sqe(TAG)),
         case("openat2", openat2.sqe(TAG)),
         case("openat2_fixed_slot", openat2.fixed(DestSlot::At(SLOT)).sqe(TAG)),
@@ -77,36 +73,22 @@ pub(super) fn path() -> Vec<Case> {
         (at(0x7f11_0000_7000), at(0x7f11_0000_8000));
     let value = at(0x7f11_0000_8000);
     let named = at(0x7f11_0000_9000);
-    let (from, to) = dirs();
-    let rename = RenameAt::new(&from, path, &to, other).flags(RenameFlags::NOREPLACE);
-    let link = LinkAt::new(&from, path, &to, other).flags(AtFlags::SYMLINK_FOLLOW);
-    let unlink = UnlinkAt::new(&from, path, AtFlags::REMOVEDIR);
+    let (from, to) = (Target::Fd(5), Target::Fd(6));
+    let rename = RenameAt::new(from, path, to, other).flags(RenameFlags::NOREPLACE);
+    let link = LinkAt::new(from, path, to, other).flags(AtFlags::SYMLINK_FOLLOW);
+    let unlink = UnlinkAt::new(SEVEN, path, AtFlags::REMOVEDIR);
     let create = XattrFlags::CREATE;
     vec![
-        case("renameat", between(rename.sqe(TAG), &from, &to)),
-        case("linkat", between(link.sqe(TAG), &from, &to)),
-        case("unlinkat", on_seven(unlink.sqe(TAG), &from)),
+        case("renameat", rename.sqe(TAG)),
+        case("linkat", link.sqe(TAG)),
+        case("unlinkat", unlink.sqe(TAG)),
         case("mkdirat", MkdirAt::new(CWD, path, Mode::from(0o755)).sqe(TAG)),
-        case("symlinkat", on_seven(SymlinkAt::new(path, &from, other).sqe(TAG), &from)),
+        case("symlinkat", SymlinkAt::new(path, SEVEN, other).sqe(TAG)),
         case("fsetxattr", FSetXattr::new(SEVEN, path, value, 32).flags(create).sqe(TAG)),
         case("setxattr", SetXattr::new(named, path, value, 32).flags(create).sqe(TAG)),
         case("fgetxattr", FGetXattr::new(SEVEN, path, value, 32).sqe(TAG)),
         case("getxattr", GetXattr::new(named, path, value, 32).sqe(TAG)),
     ]
-}
-
-/// Two directories with descriptors of their own.
-fn dirs() -> (File, File) {
-    let open = || File::open(".").expect("the working directory");
-    (open(), open())
-}
-
-/// The entry with descriptors 5 and 6 in place of `from` and `to`.
-fn between(sqe: Sqe, from: &File, to: &File) -> Sqe {
-    let mut sqe = renumbered(sqe, from, 5);
-    assert_eq!(sqe.len(), to.as_raw_fd().unsigned_abs());
-    sqe.set_len(6);
-    sqe
 }
 
 pub(super) fn range() -> Vec<Case> {

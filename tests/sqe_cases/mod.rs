@@ -4,9 +4,8 @@ mod files;
 mod net;
 mod other;
 
+use ringbolt::Sqe128;
 use ringbolt::ops::{Fixed, Target};
-use ringbolt::rustix::fd::{AsFd, AsRawFd as _};
-use ringbolt::{Sqe, Sqe128};
 
 /// A case's name, and its entry: of 64 bytes, widened with zeros, or of 128.
 pub(crate) type Case = (&'static str, Sqe128);
@@ -50,17 +49,4 @@ fn at<T>(addr: usize) -> *mut T {
 /// A case of 64 bytes.
 fn case(name: &'static str, sqe: impl Into<Sqe128>) -> Case {
     (name, sqe.into())
-}
-
-/// The entry with descriptor 7, which nobody has to have open, in place of `file`.
-fn on_seven(sqe: impl Into<Sqe>, file: impl AsFd) -> Sqe {
-    renumbered(sqe, file, 7)
-}
-
-/// The entry with descriptor `fd`, which nobody has to have open, in place of `file`.
-fn renumbered(sqe: impl Into<Sqe>, file: impl AsFd, fd: i32) -> Sqe {
-    let mut sqe = sqe.into();
-    assert_eq!(sqe.fd(), file.as_fd().as_raw_fd());
-    sqe.set_fd(fd);
-    sqe
 }

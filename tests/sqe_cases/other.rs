@@ -1,7 +1,5 @@
 //! Waiting, cancelling, tables, pipes, and messages between rings.
 
-use std::fs::File;
-
 use ringbolt::ops::{
     AsyncCancel, DestSlot, EpollCtl, EpollWait, FilesUpdate, Fixed, FixedFdInstall, FutexWait,
     FutexWaitv, FutexWake, LinkTimeout, MsgRing, MsgRingFd, Nop, Nop128, Pipe, PollAdd, PollRemove,
@@ -9,16 +7,11 @@ use ringbolt::ops::{
     TimeoutUpdate, WaitId,
 };
 use ringbolt::rustix::event::epoll::EventFlags;
-use ringbolt::rustix::fd::AsRawFd as _;
 use ringbolt::rustix::pipe::{PipeFlags, SpliceFlags};
 use ringbolt::rustix::process::{Pid, WaitId as Who, WaitIdOptions};
 use ringbolt::sys::{CqeFlags, FixedFdFlags, Futex2Flags, MsgRingFlags, TimeoutFlags};
 
-use super::{Case, OFFSET, OTHER, SEVEN, SLOT, TAG, at, case, on_seven, renumbered};
-
-fn file() -> File {
-    File::open(".").expect("the working directory")
-}
+use super::{Case, OFFSET, OTHER, SEVEN, SLOT, TAG, at, case};
 
 pub(super) fn waiting() -> Vec<Case> {
     let timespec = at(0x7f11_0000_4000);
@@ -32,10 +25,7 @@ pub(super) fn waiting() -> Vec<Case> {
     let child = Who::Pid(Pid::from_raw(1234).expect("not 0"));
     let exited = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     let events = at(0x7f11_0000_8000);
-    let (set, one) = (file(), file());
-    let mut watch = renumbered(EpollCtl::add(&set, &one, events).sqe(TAG), &set, 6);
-    assert_eq!(watch.off(), u64::from(one.as_raw_fd().unsigned_abs()));
-    watch.set_off(7);
+    let watch = EpollCtl::add(Target::Fd(6), SEVEN, events);
     vec![
         case("poll_add", PollAdd::new(SEVEN, readable | EventFlags::RDHUP).sqe(TAG)),
         case("poll_multishot", PollAdd::new(SEVEN, readable | writable).multishot().sqe(TAG)),
@@ -50,20 +40,19 @@ pub(super) fn waiting() -> Vec<Case> {
         case("futex_wake", FutexWake::new(word, 1, shared).sqe(TAG)),
         case("futex_waitv", FutexWaitv::new(at(0x7f11_0000_2000), 3).sqe(TAG)),
         case("waitid", WaitId::new(child, exited, at(0x7f11_0000_8000)).sqe(TAG)),
-        case("epoll_ctl", watch),
+        case("epoll_ctl", watch.sqe(TAG)),
         case("epoll_wait", EpollWait::new(SEVEN, events, 16).sqe(TAG)),
     ]
 }
 
 pub(super) fn cancelling() -> Vec<Case> {
-    let file = file();
-    let by_file = AsyncCancel::of_file(&file).all();
+    let by_file = AsyncCancel::of_file(SEVEN).all();
     vec![
         case("poll_remove", PollRemove::new(OTHER).sqe(TAG)),
         case("timeout_remove", TimeoutRemove::new(OTHER).sqe(TAG)),
         case("cancel_user_data", AsyncCancel::of_user_data(OTHER).sqe(TAG)),
         case("cancel_all_user_data", AsyncCancel::of_user_data(OTHER).all().sqe(TAG)),
-        case("cancel_fd_all", on_seven(by_file.sqe(TAG), &file)),
+        case("cancel_fd_all", by_file.sqe(TAG)),
         case("cancel_fd_fixed", AsyncCancel::of_fixed(Fixed(7)).sqe(TAG)),
         case("cancel_any", AsyncCancel::any().sqe(TAG)),
     ]
@@ -89,8 +78,7 @@ pub(super) fn rings() -> Vec<Case> {
     let tee = Tee::new(six, SEVEN, 65_536).flags(SpliceFlags::NONBLOCK);
     let message = MsgRing::new(SEVEN, 64, OTHER);
     let flagged = message.cqe_flags(CqeFlags::BUF_MORE);
-    let ring = file();
-    let send_fd = |slot| on_seven(MsgRingFd::new(&ring, Fixed(2), slot, OTHER).sqe(TAG), &ring);
+    let send_fd = |slot| MsgRingFd::new(SEVEN, Fixed(2), slot, OTHER).sqe(TAG);
     let pipe = Pipe::new(ends);
     vec![
         case("nop", Nop::new().sqe(TAG)),

@@ -2,6 +2,8 @@
 
 use bitflags::bitflags;
 
+use crate::IORING_CQE_BUFFER_SHIFT;
+
 bitflags! {
     /// The flags of a submission that mean the same for every operation, the `flags` of
     /// [`io_uring_sqe`](crate::io_uring_sqe).
@@ -65,5 +67,18 @@ bitflags! {
         #[doc(alias = "IORING_CQE_F_32")]
         const F_32 = 1 << 15;
         const _ = !0;
+    }
+}
+
+impl CqeFlags {
+    /// The id of the provided buffer that was used, if one was.
+    #[inline(always)]
+    pub const fn buffer_id(self) -> Option<u16> {
+        if !self.contains(Self::BUFFER) {
+            return None;
+        }
+        // `IORING_CQE_BUFFER_SHIFT` is 16: what is left fits.
+        let [low, high, _, _] = (self.bits() >> IORING_CQE_BUFFER_SHIFT).to_le_bytes();
+        Some(u16::from_le_bytes([low, high]))
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn enter_ours<'a>(case: &mut Case<'a>, mut work: Work<'a>) {
                 let open = OpenAt::new(dir, path, FLAGS).fixed(DestSlot::At(slot)).sqe(OTHER);
                 let read = ReadFixed::new(slot, work.buf(n), LEN, 0).offset(0).sqe(u64::from(n));
                 let close = Close::fixed(slot).sqe(OTHER);
-                for entry in [open.link(), read.link(), close] {
+                for entry in [open.link(), read.link(), close.into()] {
                     // SAFETY: names, memory and slot are the work's until all have completed,
                     // below.
                     unsafe { chains.put(entry) }.expect("room");

@@ -51,7 +51,7 @@ pub(super) fn enter_slots<'a>(case: &mut Case<'a>, mut work: Work<'a>) {
     case.enter(Who::Ringbolt, move |turns| {
         for _ in 0..turns {
             open_and_read(&mut ring, &mut work);
-            let close = |_: &mut Work<'_>, n| Close::fixed(Fixed(n)).sqe(0);
+            let close = |_: &mut Work<'_>, n| Close::fixed(Fixed(n)).sqe(0).into();
             let batch = work.batch();
             // SAFETY: it names no memory, and slots that nobody uses any more.
             unsafe { phase(&mut ring, &mut work, batch, close, succeeded) };

@@ -150,8 +150,8 @@ impl Kind {
     /// The entry that receives whatever comes, into provided buffers.
     pub(super) fn multishot_entry(self, receiver: Fixed) -> Sqe {
         match self {
-            Self::Pipe => ReadMultishot::new(receiver, GROUP).sqe(0),
-            Self::Unix => Recv::provided(receiver, GROUP).multishot().sqe(0),
+            Self::Pipe => ReadMultishot::new(receiver, GROUP).sqe(0).into(),
+            Self::Unix => Recv::provided(receiver, GROUP).multishot().sqe(0).into(),
         }
     }
 }
