@@ -112,6 +112,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// [`StillInFlight`] when `timeout` is over and operations are still out, with the ring and
     /// their number. A zero-copy send whose peer does not read, for example, cannot be cancelled
     /// once its data is queued, and a device may take any time.
+    #[doc(alias = "io_uring_queue_exit")]
     #[expect(
         clippy::result_large_err,
         reason = "the ring comes back, and there is nothing to box it"

@@ -73,6 +73,7 @@ impl<'b> ReceivedMessage<'b> {
     /// # Errors
     ///
     /// [`MessageError`] if `bytes` is shorter than what comes before the payload.
+    #[doc(alias = "io_uring_recvmsg_validate")]
     pub fn parse(bytes: &'b [u8], asked: &MsgHdr) -> Result<Self, MessageError> {
         let name_room = usize::try_from(asked.name_len).unwrap_or(usize::MAX);
         let needed = Self::HEADER.saturating_add(name_room).saturating_add(asked.control_len);
@@ -94,6 +95,7 @@ impl<'b> ReceivedMessage<'b> {
     }
 
     /// The peer's address, `struct sockaddr` of its family; cut if there was not room enough.
+    #[doc(alias = "io_uring_recvmsg_name")]
     pub const fn name(&self) -> &'b [u8] {
         self.name
     }
@@ -110,17 +112,21 @@ impl<'b> ReceivedMessage<'b> {
     }
 
     /// The control messages, one by one.
+    #[doc(alias = "io_uring_recvmsg_cmsg_firsthdr")]
+    #[doc(alias = "io_uring_recvmsg_cmsg_nexthdr")]
     pub const fn controls(&self) -> ControlMessages<'b> {
         ControlMessages { rest: self.control }
     }
 
     /// The payload that is in this buffer.
+    #[doc(alias = "io_uring_recvmsg_payload")]
     pub const fn payload(&self) -> &'b [u8] {
         self.payload
     }
 
     /// How many bytes of payload were received; with `MSG_TRUNC` among the flags of the operation,
     /// how many there were, whether there was room or not.
+    #[doc(alias = "io_uring_recvmsg_payload_length")]
     pub const fn payload_len(&self) -> u32 {
         self.header.payload_len
     }

@@ -105,6 +105,8 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
     ///
     /// [`ResizeError`]. Addresses for the new rings are kept free until the kernel has made them,
     /// so that a lack of room leaves the ring as it was.
+    #[doc(alias = "io_uring_resize_rings")]
+    #[doc(alias = "IORING_REGISTER_RESIZE_RINGS")]
     pub fn resize(&mut self, entries: u32, cq_entries: Option<u32>) -> Result<(), ResizeError> {
         self.usable().map_err(ResizeError::Unusable)?;
         let sizes = Builder::<S, C>::sized(cq_entries);

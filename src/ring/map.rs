@@ -23,6 +23,7 @@ use super::sq::SqParts;
 ///
 /// [`Builder::memory_needed`](crate::Builder::memory_needed) returns the sizes. The two parts do
 /// not overlap.
+#[doc(alias = "io_uring_queue_init_mem")]
 #[derive(Clone, Copy, Debug)]
 pub struct RingMemory {
     /// Holds the queues' words, the completion entries and the index array. Page-aligned.
