@@ -1,27 +1,27 @@
-//! Why a submission queue did not take what was pushed.
+//! Why a push failed.
 #![forbid(unsafe_code)]
 
 use core::fmt;
 
-/// Why entries were not taken, with what was not taken.
+/// Why a push failed, with the entries that were not queued.
 ///
-/// Nothing of `entries` has been queued.
+/// None of the entries was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushError<E> {
-    /// The queue has no room now; it will have when the kernel has taken what is queued.
+    /// The queue is full. It has room again after the kernel has consumed queued entries.
     Full(E),
-    /// The last entry is linked to a next one that is not here. A link that is left open
-    /// would tie to whatever is pushed next, or be cut by a submit.
+    /// The last entry is linked to a next one that was not pushed with it. An open link would apply
+    /// to whatever entry is pushed next, or would end at a submit.
     OpenChain(E),
-    /// More entries than the queue has slots: these can never go in together.
+    /// There are more entries than the queue has slots: they can never be queued together.
     TooMany(E),
-    /// The ring cannot be used: it was made by another process, of which this one is a child, or a
-    /// failed [`resize`](crate::IoUring::resize) made it unusable.
+    /// The ring cannot be used: a parent process made it, or a failed
+    /// [`resize`](crate::IoUring::resize) made it unusable.
     Unusable(E),
 }
 
 impl<E> PushError<E> {
-    /// What was not taken.
+    /// Returns the entries that were not queued.
     pub fn into_entries(self) -> E {
         match self {
             Self::Full(entries)
@@ -31,7 +31,7 @@ impl<E> PushError<E> {
         }
     }
 
-    /// The same error about something else.
+    /// The same error with other contents.
     pub(crate) fn map<F>(self, f: impl FnOnce(E) -> F) -> PushError<F> {
         match self {
             Self::Full(e) => PushError::Full(f(e)),
@@ -47,10 +47,10 @@ impl<E> fmt::Display for PushError<E> {
         f.write_str(match self {
             Self::Full(_) => "the submission queue is full: submit, then push again",
             Self::OpenChain(_) => {
-                "the last entry is linked to an entry that is not here: push the whole chain \
-                 at once, its last entry without a link"
+                "the last entry is linked to an entry that was not pushed with it: push the \
+                 whole chain at once, its last entry without a link"
             }
-            Self::TooMany(_) => "more entries at once than the submission queue has slots",
+            Self::TooMany(_) => "more entries were pushed at once than the queue has slots",
             Self::Unusable(_) => {
                 "the ring cannot be used here: the process that made it has forked, or a resize \
                  made it unusable; make a new ring"
