@@ -216,7 +216,7 @@ fn r4_a_completion_is_read_before_the_cq_head_frees_it() {
 /// it sleeps. Method: it falls asleep while this side publishes; at least one side must notice the
 /// other.
 #[test]
-fn r5_nobody_sleeps_on_a_published_entry() {
+fn r5_the_polling_thread_never_sleeps_on_an_unseen_entry() {
     loom::model(|| {
         let shared = Shared::new(entry(u32::MAX));
         let mut sq = sq(&shared);
