@@ -8,24 +8,24 @@ use rustix::event::{Timespec as Interval, poll};
 use rustix::io::Errno;
 
 use crate::entry::{CqEntry, Cqe, SafeSqe, SqEntry, Sqe};
-use crate::ops::AsyncCancel;
 use crate::explain::ErrnoText;
+use crate::ops::AsyncCancel;
 use crate::register::CancelWhat;
 use crate::thread::AnyThread;
 use crate::uring::IoUring;
 
-/// What [`IoUring::close_when_idle`] hands over.
+/// What [`IoUring::close_when_idle`] passes to its callback.
 #[derive(Clone, Copy, Debug)]
 pub enum Leftover<S: SqEntry = Sqe, C: CqEntry = Cqe> {
-    /// An entry that was pushed and that the kernel has not seen. What it names is the program's
-    /// again.
+    /// An entry that was pushed and not submitted. The memory that it refers to belongs to the
+    /// program again.
     Unsent(S),
     /// A completion.
     Completed(C),
 }
 
 impl<S: SqEntry, C: CqEntry> Leftover<S, C> {
-    /// The `user_data` of the entry, or of the operation that has completed.
+    /// The `user_data` of the entry or of the completion.
     pub fn user_data(&self) -> u64 {
         match self {
             Self::Unsent(entry) => entry.as_sqe().user_data(),
@@ -33,7 +33,9 @@ impl<S: SqEntry, C: CqEntry> Leftover<S, C> {
         }
     }
 
-    /// Whether its operation has ended: an entry that was not sent, or a completion without
+    /// Whether its operation has ended.
+    ///
+    /// That is so for an entry that was not submitted, and for a completion without
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE).
     pub fn is_last(&self) -> bool {
         match self {
@@ -43,13 +45,14 @@ impl<S: SqEntry, C: CqEntry> Leftover<S, C> {
     }
 }
 
-/// A ring was not closed, since operations are still in flight. From
-/// [`IoUring::close_when_idle`].
+/// The error of [`IoUring::close_when_idle`]: operations are still in flight, and the ring was not
+/// closed.
 #[derive(Debug)]
 pub struct StillInFlight<S: SqEntry = Sqe, C: CqEntry = Cqe, T = AnyThread> {
-    /// The ring: wait on, or forget it together with what is in flight.
+    /// The ring. Either continue to wait, or forget it together with the memory of the operations
+    /// in flight.
     pub ring: IoUring<S, C, T>,
-    /// How many operations have not ended.
+    /// The number of operations that have not ended.
     pub in_flight: u32,
     /// `ETIME` at the deadline; `ECHILD` or `ESTALE` if the ring cannot be used.
     pub errno: Errno,
@@ -68,20 +71,24 @@ impl<S: SqEntry, C: CqEntry, T: fmt::Debug> core::error::Error for StillInFlight
 /// The first pause between two cancellations, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 
-/// The `user_data` of the cancellations that are entries.
+/// The `user_data` of cancellations that are submitted as entries.
 const CANCELLATION: u64 = u64::MAX;
 
 impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
-    /// Ends everything in flight, then closes the ring.
+    /// Ends all operations in flight, then closes the ring.
     ///
-    /// `in_flight` is the number of operations, pushed ones included, whose last completion was not
-    /// popped. Entries that the kernel has not seen are taken back. The others are cancelled, again
-    /// and again with growing pauses, as a cancelled operation may start the next one of its chain
-    /// and a worker may be busy. Each entry that was taken back and each completion is handed to
-    /// `ended`, which returns whether an operation of those counted has ended with it:
-    /// [`Leftover::is_last`] is right unless the ring has entries with
-    /// [`skip_success`](Sqe::skip_success), which end without a completion and are not to be
-    /// counted. The ring is closed when all have ended.
+    /// `in_flight` is the number of operations, including pushed ones, whose last completion was
+    /// not popped. Do not count entries with [`skip_success`](Sqe::skip_success): they may end
+    /// without a completion.
+    ///
+    /// Entries that were not submitted are taken back. The other operations are cancelled,
+    /// repeatedly and with growing pauses, because a cancelled operation may start the next one of
+    /// its chain, and a worker may be busy.
+    ///
+    /// Each entry that was taken back and each completion is passed to `ended`, which returns
+    /// whether one of the counted operations has ended with it. [`Leftover::is_last`] is the right
+    /// answer unless the ring has entries with `skip_success`. The ring is closed when all counted
+    /// operations have ended.
     ///
     /// ```
     /// use std::time::Duration;
@@ -102,22 +109,20 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// # }
     /// ```
     ///
-    /// Cancelling needs Linux 6.0 (`IORING_REGISTER_SYNC_CANCEL`). On older kernels, and where
-    /// restrictions forbid it, this waits for what ends by itself.
+    /// Cancelling needs Linux 6.0 (`IORING_REGISTER_SYNC_CANCEL`). On older kernels, and if
+    /// restrictions forbid it, this method only waits for operations to end by themselves.
     ///
     /// On a ring with SQPOLL the cancellations are entries ([`AsyncCancel`]) with the `user_data`
-    /// [`u64::MAX`], as the worker threads belong to the polling thread. They are not handed to
-    /// `ended`, and neither is a completion of the program's own that has this `user_data`.
+    /// [`u64::MAX`], because the worker threads belong to the polling thread. Completions with this
+    /// `user_data` are not passed to `ended`, even if they are the program's own.
     ///
     /// # Errors
     ///
-    /// [`StillInFlight`] when `timeout` is over and operations are still out, with the ring and
-    /// their number. A zero-copy send whose peer does not read, for example, cannot be cancelled
+    /// [`StillInFlight`] if operations are still in flight after `timeout`; it contains the ring
+    /// and their number. For example, a zero-copy send whose peer does not read cannot be cancelled
     /// once its data is queued, and a device may take any time.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the ring comes back, and there is nothing to box it"
-    )]
+    #[doc(alias = "io_uring_queue_exit")]
+    #[expect(clippy::result_large_err, reason = "the error returns the ring, without an allocator")]
     pub fn close_when_idle(
         mut self,
         mut in_flight: u32,
@@ -153,13 +158,13 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
         }
     }
 
-    /// Fails where the ring cannot be used.
+    /// Fails if the ring cannot be used.
     pub(crate) fn usable(&mut self) -> Result<(), Errno> {
         self.look_where_we_are();
         self.enter.usable()
     }
 
-    /// Cancels what is in flight. Whatever comes of it, what has ended is seen by its completion.
+    /// Cancels what is in flight. Errors are ignored: completions show which operations have ended.
     fn cancel_all(&mut self)
     where
         S: From<SafeSqe>,
@@ -168,20 +173,21 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
             let _ = self.registrar().cancel(CancelWhat::any(), Some(Duration::ZERO.into()));
             return;
         }
-        // The call finds the workers of the thread that calls. Those of this ring were started by
-        // the polling thread, which carries out entries.
+        // The system call finds only the workers of the calling thread. The workers of this ring
+        // were started by the polling thread, so an entry has to cancel: the polling thread
+        // executes it.
         let cancel = AsyncCancel::any().sqe(CANCELLATION).skip_success();
-        // A queue that is full has such an entry in it already, or gets one with a later turn.
+        // A full queue contains such an entry already, or a later turn adds one.
         let _ = self.submission().push_safe(cancel);
         let _ = self.submit();
     }
 
-    /// Hands over every completion that is there. Returns how many operations ended.
+    /// Passes every completion that is ready to `ended`. Returns how many operations ended.
     fn reap(&mut self, ended: &mut impl FnMut(Leftover<S, C>) -> bool) -> u32 {
         let mut count = 0;
         let polled = self.enter.is_polled();
         loop {
-            // What cannot be brought in now is brought in by a later turn.
+            // An error is ignored: a later turn tries again.
             let _ = self.get_events();
             let mut completion = self.completion();
             if completion.is_empty() {
@@ -200,14 +206,14 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     fn pause(&mut self, time: Duration) {
         let waited = self.completion().wait_timeout(1, time);
         if !matches!(waited, Ok(()) | Err(Errno::TIME | Errno::INTR)) {
-            // A kernel without timed waits, or a ring that cannot wait now.
+            // The kernel has no timed waits, or the ring cannot wait now.
             let time = Interval::try_from(time).ok();
             let _ = poll(&mut [], time.as_ref());
         }
     }
 }
 
-/// The time since some moment, of a clock that only goes forward.
+/// The time since an arbitrary moment, from a clock that never goes back.
 #[cfg(feature = "std")]
 fn now() -> Duration {
     use std::sync::OnceLock;
@@ -217,7 +223,7 @@ fn now() -> Duration {
     START.get_or_init(Instant::now).elapsed()
 }
 
-/// The time since some moment, of a clock that only goes forward.
+/// The time since an arbitrary moment, from a clock that never goes back.
 #[cfg(not(feature = "std"))]
 fn now() -> Duration {
     use rustix::time::{ClockId, clock_gettime};

@@ -1,4 +1,4 @@
-//! [`DisabledIoUring`]: a ring before it takes entries.
+//! [`DisabledIoUring`]: a ring that does not accept entries yet.
 #![forbid(unsafe_code)]
 
 use core::fmt;
@@ -11,37 +11,38 @@ use crate::register::Registrar;
 use crate::sys::{SetupFlags, io_uring_params};
 use crate::uring::{IoUring, LocalIoUring};
 
-/// A ring that is set up and takes no entries yet, from
-/// [`Builder::build_disabled`](crate::Builder::build_disabled).
+/// A ring that is set up but not enabled: it does not accept entries yet.
 ///
-/// Restrictions are registered now or never. It can be sent to the thread that will use it;
-/// with SINGLE_ISSUER, that is the thread which enables it.
+/// [`Builder::build_disabled`](crate::Builder::build_disabled) returns it.
+///
+/// Restrictions can be registered only while the ring is disabled. The ring can be sent to the
+/// thread that will use it; with SINGLE_ISSUER, that must be the thread which enables it.
 #[derive(Debug)]
 pub struct DisabledIoUring<S: SqEntry = Sqe, C: CqEntry = Cqe> {
     ring: IoUring<S, C>,
 }
 
-/// Enabling failed; the ring is as it was.
+/// The error of enabling a ring. The ring is unchanged.
 #[derive(Debug)]
 pub struct EnableError<S: SqEntry = Sqe, C: CqEntry = Cqe> {
     /// The ring, still disabled.
     pub ring: DisabledIoUring<S, C>,
-    /// What went wrong.
+    /// The cause.
     pub cause: BuildError,
 }
 
-#[expect(clippy::result_large_err, reason = "the ring comes back, and there is nothing to box it")]
+#[expect(clippy::result_large_err, reason = "the error returns the ring, without an allocator")]
 impl<S: SqEntry, C: CqEntry> DisabledIoUring<S, C> {
     pub(crate) const fn new(ring: IoUring<S, C>) -> Self {
         Self { ring }
     }
 
-    /// Registers what has to be there before the first entry.
+    /// Returns the registrar, for what must be registered before the first entry.
     pub fn registrar(&self) -> Registrar<'_> {
         self.ring.registrar()
     }
 
-    /// What set-up returned.
+    /// The parameters that set-up returned.
     pub const fn params(&self) -> &io_uring_params {
         self.ring.params()
     }
@@ -50,8 +51,10 @@ impl<S: SqEntry, C: CqEntry> DisabledIoUring<S, C> {
     ///
     /// # Errors
     ///
-    /// [`BuildError::NeedsOneThread`] with SINGLE_ISSUER, which is for
-    /// [`enable_local`](Self::enable_local); [`BuildError::Setup`] if the kernel refuses.
+    /// [`BuildError::NeedsOneThread`] for a ring with SINGLE_ISSUER: use
+    /// [`enable_local`](Self::enable_local) for it. [`BuildError::Setup`] if the kernel refuses.
+    #[doc(alias = "io_uring_enable_rings")]
+    #[doc(alias = "IORING_REGISTER_ENABLE_RINGS")]
     pub fn enable(self) -> Result<IoUring<S, C>, EnableError<S, C>> {
         let flags = self.ring.setup_flags().intersection(SetupFlags::SINGLE_ISSUER);
         if !flags.is_empty() {
@@ -60,11 +63,13 @@ impl<S: SqEntry, C: CqEntry> DisabledIoUring<S, C> {
         self.enabled()
     }
 
-    /// Enables the ring for this thread.
+    /// Enables the ring for the calling thread.
     ///
     /// # Errors
     ///
     /// [`BuildError::Setup`] if the kernel refuses.
+    #[doc(alias = "io_uring_enable_rings")]
+    #[doc(alias = "IORING_REGISTER_ENABLE_RINGS")]
     pub fn enable_local(self) -> Result<LocalIoUring<S, C>, EnableError<S, C>> {
         self.enabled().map(IoUring::into_local)
     }

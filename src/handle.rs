@@ -1,4 +1,4 @@
-//! The name of a ring: its descriptor, its registered index, or both.
+//! How a ring is referred to: by its descriptor, its registered index, or both.
 #![forbid(unsafe_code)]
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -13,30 +13,30 @@ use crate::sim;
 use crate::submit::Enter;
 use crate::sys::{EnterFlags, io_uring_params};
 
-/// What set-up returned to name the ring by.
+/// What set-up returned to refer to the ring.
 #[derive(Debug)]
 pub(crate) enum RingFd {
     /// A descriptor.
     Owned(OwnedFd),
-    /// An index registered with the thread, and no descriptor at all.
+    /// An index registered with the thread; there is no descriptor.
     Index(i32),
     /// The number of a ring of the simulated kernel.
     #[cfg(feature = "sim")]
     Simulated(i32),
 }
 
-/// The name of a ring, released when dropped.
+/// A reference to a ring, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Handle {
     fd: RingFd,
-    /// The index that the descriptor is registered as, too.
+    /// The index under which the descriptor is registered, if it is.
     registered: Option<i32>,
     /// The process that made the ring.
     home: Home,
 }
 
 impl Handle {
-    /// The name of a ring that `home` made.
+    /// A reference to a ring that was made by the process `home`.
     pub(crate) const fn new(fd: RingFd, home: Home) -> Self {
         Self { fd, registered: None, home }
     }
@@ -67,7 +67,7 @@ impl Handle {
         }
     }
 
-    /// How to enter the kernel for this ring.
+    /// Returns what is needed to enter the kernel for this ring.
     pub(crate) fn enter(&self, params: &io_uring_params) -> Enter {
         let (fd, base) = match (&self.fd, self.index()) {
             (RingFd::Owned(fd), None) => (fd.as_raw_fd(), EnterFlags::empty()),
@@ -79,7 +79,7 @@ impl Handle {
         Enter::new(fd, base, params.flags, params.features)
     }
 
-    /// How to register things with this ring.
+    /// Returns the registrar of this ring.
     pub(crate) fn registrar(&self) -> Registrar<'_> {
         match &self.fd {
             RingFd::Owned(fd) => Registrar::new(fd.as_fd(), self.home),
@@ -93,7 +93,8 @@ impl Handle {
     pub(crate) fn map(&self, layout: Layout) -> Result<Memory, Errno> {
         match &self.fd {
             RingFd::Owned(fd) => Memory::map(fd.as_fd(), layout),
-            // There is nothing to map from: such rings lie in memory of the caller's.
+            // Without a descriptor nothing can be mapped: such rings are in memory that the caller
+            // provided.
             RingFd::Index(_) => Err(Errno::BADF),
             #[cfg(feature = "sim")]
             RingFd::Simulated(number) => {
@@ -102,17 +103,17 @@ impl Handle {
         }
     }
 
-    /// Keeps addresses free for queues of these many bytes, until just before they are mapped.
+    /// Reserves addresses for queues of these lengths in bytes, until just before they are mapped.
     pub(crate) fn reserve(&self, rings: usize, sqes: usize) -> Result<Option<Reservation>, Errno> {
         match &self.fd {
             RingFd::Owned(_) | RingFd::Index(_) => Memory::reserve(rings, sqes).map(Some),
-            // Its memory is there already.
+            // Its memory is allocated already.
             #[cfg(feature = "sim")]
             RingFd::Simulated(_) => Ok(None),
         }
     }
 
-    /// Registers the descriptor with this thread; the ring goes by its index from then on.
+    /// Registers the descriptor with this thread; from then on the index is used for the ring.
     pub(crate) fn register(&mut self) -> Result<(), Errno> {
         if !self.home.is_here() {
             return Err(Errno::CHILD);
@@ -125,10 +126,10 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // The index first: a slot that is not freed keeps the ring alive. In a child process the
-        // index is another ring's, or none.
+        // The index is released first: a slot that is not freed keeps the ring alive. In a child
+        // process the index refers to another ring or to none.
         if let (Some(index), true) = (self.index(), self.home.is_here()) {
-            // Fails only where the index is gone with its thread.
+            // Fails only if the index was freed when its thread ended.
             let _ = register::unregister_ring_fd(self.registrar(), index);
         }
         #[cfg(feature = "sim")]

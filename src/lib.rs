@@ -106,6 +106,7 @@ mod submit_error;
 mod target;
 mod thread;
 mod time;
+mod together;
 mod uring;
 mod waiting;
 
@@ -128,10 +129,11 @@ pub use resize::ResizeError;
 pub use ring::layout::LayoutError;
 pub use ring::map::RingMemory;
 pub use ring::push_error::PushError;
-pub use submission::{Reserved, SubmissionQueue};
+pub use submission::SubmissionQueue;
 pub use submit_error::{Advice, SubmitError};
 pub use thread::{AnyThread, HasFd, NoFd, OneThread};
 pub use time::Timespec;
+pub use together::Reserved;
 pub use uring::{IoUring, LocalIoUring};
 
 /// The crates whose types are part of this crate's interface, by the versions it uses.

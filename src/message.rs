@@ -1,4 +1,4 @@
-//! What a multishot receive of messages leaves in a provided buffer: [`ReceivedMessage`].
+//! [`ReceivedMessage`]: what a multishot receive of messages stores in a provided buffer.
 #![forbid(unsafe_code)]
 
 use core::fmt;
@@ -6,10 +6,13 @@ use core::iter::FusedIterator;
 
 use crate::ops::MsgHdr;
 
-/// A message in a provided buffer, as [`RecvMsg::multishot`](crate::ops::RecvMsg::multishot) leaves
-/// it: a header, room for the address, room for control messages, the payload.
+/// A message in a provided buffer, as [`RecvMsg::multishot`](crate::ops::RecvMsg::multishot) stores
+/// it.
 ///
-/// Nothing in the buffer is trusted: whatever it says, no part reaches beyond it.
+/// It consists of a header, room for the address, room for control messages, and the payload.
+///
+/// The contents of the buffer are not trusted: whatever lengths it contains, no part reaches beyond
+/// its end.
 ///
 /// ```
 /// use ringbolt::ReceivedMessage;
@@ -45,34 +48,38 @@ struct Header {
     flags: u32,
 }
 
-/// A buffer that holds no whole message.
+/// The error of [`ReceivedMessage::parse`]: the buffer does not hold a whole message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageError {
-    /// Bytes that the header and the room for address and control messages take.
+    /// The length in bytes of everything before the payload: the header, and the room for the
+    /// address and the control messages.
     pub needed: usize,
-    /// Bytes that there are.
+    /// The length of the buffer in bytes.
     pub len: usize,
 }
 
 impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { needed, len } = self;
-        write!(f, "a message takes {needed} bytes before its payload, and there are {len}")
+        write!(f, "a message has {needed} bytes before its payload, and the buffer has only {len}")
     }
 }
 
 impl core::error::Error for MessageError {}
 
 impl<'b> ReceivedMessage<'b> {
-    /// Bytes of the header.
+    /// The length of the header in bytes.
     const HEADER: usize = 16;
 
-    /// Takes the bytes of a buffer apart: as many as the completion's result says, from where the
-    /// kernel wrote. `asked` is the header with which the operation was made.
+    /// Splits the bytes of a buffer into the parts of a message.
+    ///
+    /// `bytes` starts where the kernel wrote and is as long as the result of the completion.
+    /// `asked` is the header with which the operation was made.
     ///
     /// # Errors
     ///
-    /// [`MessageError`] if `bytes` is shorter than what comes before the payload.
+    /// [`MessageError`] if `bytes` is shorter than everything before the payload.
+    #[doc(alias = "io_uring_recvmsg_validate")]
     pub fn parse(bytes: &'b [u8], asked: &MsgHdr) -> Result<Self, MessageError> {
         let name_room = usize::try_from(asked.name_len).unwrap_or(usize::MAX);
         let needed = Self::HEADER.saturating_add(name_room).saturating_add(asked.control_len);
@@ -93,46 +100,50 @@ impl<'b> ReceivedMessage<'b> {
         })
     }
 
-    /// The peer's address, `struct sockaddr` of its family; cut if there was not room enough.
+    /// The peer's address, the `struct sockaddr` of its family; cut if there was not enough room.
+    #[doc(alias = "io_uring_recvmsg_name")]
     pub const fn name(&self) -> &'b [u8] {
         self.name
     }
 
-    /// How many bytes the address has, whether there was room for all of it or not; 0 if there was
-    /// none at all.
+    /// The full length of the address in bytes, even if it was cut; 0 if there is no address.
     pub const fn name_len(&self) -> u32 {
         self.header.name_len
     }
 
-    /// The control messages, as they lie behind each other.
+    /// The bytes of all control messages, one after another.
     pub const fn control(&self) -> &'b [u8] {
         self.control
     }
 
     /// The control messages, one by one.
+    #[doc(alias = "io_uring_recvmsg_cmsg_firsthdr")]
+    #[doc(alias = "io_uring_recvmsg_cmsg_nexthdr")]
     pub const fn controls(&self) -> ControlMessages<'b> {
         ControlMessages { rest: self.control }
     }
 
     /// The payload that is in this buffer.
+    #[doc(alias = "io_uring_recvmsg_payload")]
     pub const fn payload(&self) -> &'b [u8] {
         self.payload
     }
 
-    /// How many bytes of payload were received; with `MSG_TRUNC` among the flags of the operation,
-    /// how many there were, whether there was room or not.
+    /// How many bytes of payload were received. With `MSG_TRUNC` among the flags of the operation,
+    /// the full length of the payload in bytes, even if it was cut.
+    #[doc(alias = "io_uring_recvmsg_payload_length")]
     pub const fn payload_len(&self) -> u32 {
         self.header.payload_len
     }
 
-    /// `MSG_` flags of what was received: `MSG_TRUNC` (0x20) if the payload was cut, `MSG_CTRUNC`
-    /// (8) if control messages were. What was cut is lost.
+    /// The `MSG_` flags of the received message: `MSG_TRUNC` (0x20) if the payload was cut,
+    /// `MSG_CTRUNC` (8) if control messages were. What was cut is lost.
     pub const fn flags(&self) -> u32 {
         self.header.flags
     }
 }
 
-/// The bytes from the start on that there are, at most `len`.
+/// The first `len` bytes, or all of them if there are fewer.
 fn at_most(bytes: &[u8], len: u32) -> &[u8] {
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     bytes.get(..len).unwrap_or(bytes)
@@ -149,19 +160,20 @@ impl fmt::Debug for ReceivedMessage<'_> {
     }
 }
 
-/// A control message, `struct cmsghdr` and what follows it.
+/// A control message: `struct cmsghdr` and the data that follows it.
 #[doc(alias = "cmsghdr")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ControlMessage<'b> {
-    /// Whose it is: `SOL_SOCKET`, `IPPROTO_IP`, ...
+    /// The protocol that it belongs to: `SOL_SOCKET`, `IPPROTO_IP`, ...
     pub level: i32,
-    /// What it is: `SCM_RIGHTS`, `IP_TTL`, ...
+    /// Its type: `SCM_RIGHTS`, `IP_TTL`, ...
     pub kind: i32,
-    /// What it says.
+    /// Its data.
     pub data: &'b [u8],
 }
 
-/// The control messages of a [`ReceivedMessage`]. Ends at the first that is not whole.
+/// Iterates over the control messages of a [`ReceivedMessage`]. Ends at the first one that is
+/// incomplete.
 #[derive(Clone, Copy, Debug)]
 pub struct ControlMessages<'b> {
     rest: &'b [u8],
@@ -171,11 +183,11 @@ impl<'b> Iterator for ControlMessages<'b> {
     type Item = ControlMessage<'b>;
 
     fn next(&mut self) -> Option<ControlMessage<'b>> {
-        /// A length, as long as a pointer, and two numbers.
+        /// The length of a message, as long as a pointer. The header also has two 32-bit numbers.
         const WORD: usize = size_of::<usize>();
         const HEADER: usize = (WORD + 8).next_multiple_of(WORD);
 
-        // Whatever stops this, stops it for good.
+        // After a message that is incomplete the iterator stays at its end.
         let rest = core::mem::take(&mut self.rest);
         let (len, numbers) = rest.split_first_chunk::<WORD>()?;
         let (level, numbers) = numbers.split_first_chunk()?;
@@ -220,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_is_where_it_was_asked_for() {
+    fn parse_finds_each_part_of_a_message() {
         let controls = [control(1, 2, b"rights"), control(0, 8, &[64, 0, 0, 0])].concat();
         let mut bytes = header([6, u32::try_from(controls.len()).unwrap(), 3, 0x20]);
         bytes.extend(*b"sender\0\0");
@@ -235,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_is_told_and_not_made_up() {
+    fn cut_parts_are_as_long_as_the_buffer_and_report_their_full_length() {
         let mut bytes = header([100, 50, 1000, 0x20]);
         bytes.extend(*b"namecontpay");
         let message = ReceivedMessage::parse(&bytes, &asked(4, 4)).unwrap();
@@ -246,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_without_room_for_what_was_asked_is_an_error() {
+    fn parse_fails_on_a_buffer_that_is_shorter_than_the_requested_parts() {
         let bytes = header([0; 4]);
         let error = MessageError { needed: 24, len: 16 };
         assert_eq!(ReceivedMessage::parse(&bytes, &asked(8, 0)), Err(error));
@@ -262,9 +274,10 @@ mod tests {
             ..ProptestConfig::default()
         })]
 
-        /// Any bytes at all: every part lies in the buffer, and control messages end.
+        /// For arbitrary bytes, every part lies in the buffer, and the iterator over control
+        /// messages ends.
         #[test]
-        fn no_bytes_lead_out_of_the_buffer(
+        fn no_part_reaches_beyond_the_buffer(
             bytes in vec(prop_oneof![Just(0u8), Just(16), any::<u8>()], 0..96),
             name_len in prop_oneof![0u32..40, any::<u32>()],
             control_len in prop_oneof![0usize..64, any::<usize>()],

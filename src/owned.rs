@@ -1,7 +1,7 @@
-//! The two halves of a ring, owned: each keeps the ring open, and has no lifetime.
+//! The two halves of a ring as owned values: each keeps the ring open, and has no lifetime.
 //!
-//! For a runtime that puts a lock of its own around one half, or hands the halves to two
-//! threads for good. One allocation, when the ring is taken apart.
+//! This is for a runtime that protects one half with its own lock, or moves the halves to two
+//! threads permanently. Splitting the ring makes one allocation.
 #![forbid(unsafe_code)]
 
 use alloc::sync::Arc;
@@ -19,18 +19,19 @@ use crate::submit::Enter;
 use crate::thread::AnyThread;
 use crate::uring::IoUring;
 
-/// What the halves share: the ring, closed when the last of them is dropped.
+/// What the halves share: the ring, which is closed when the last half is dropped.
 #[derive(Debug)]
 struct Shared {
     enter: Enter,
-    // The descriptor goes before the memory does.
+    // The descriptor is dropped before the memory.
     handle: Handle,
     #[expect(dead_code, reason = "held for the queues that point into it")]
     memory: Memory,
 }
 
 impl Shared {
-    /// How to enter the ring. In a process that did not make it, calls `abandon` and refuses.
+    /// Returns what is needed to enter the ring. In a process that did not make it, calls
+    /// `abandon`, and the result refuses to enter.
     #[inline(always)]
     fn enter_from_here(&self, abandon: impl FnOnce()) -> &Enter {
         if self.handle.home().is_here() {
@@ -44,7 +45,7 @@ impl Shared {
 /// The submission half of a ring, from [`IoUring::into_halves`].
 #[derive(Debug)]
 pub struct OwnedSubmissionQueue<S: SqEntry = Sqe, T = AnyThread> {
-    // The queue points into what is shared, and is dropped first.
+    // The queue points into the shared memory, and is dropped first.
     sq: Sq<S>,
     shared: Arc<Shared>,
     thread: PhantomData<T>,
@@ -53,14 +54,14 @@ pub struct OwnedSubmissionQueue<S: SqEntry = Sqe, T = AnyThread> {
 /// The completion half of a ring, from [`IoUring::into_halves`].
 #[derive(Debug)]
 pub struct OwnedCompletionQueue<C: CqEntry = Cqe, T = AnyThread> {
-    // The queue points into what is shared, and is dropped first.
+    // The queue points into the shared memory, and is dropped first.
     cq: Cq<C>,
     shared: Arc<Shared>,
     thread: PhantomData<T>,
 }
 
 impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
-    /// Takes the ring apart into halves that own it together.
+    /// Splits the ring into two halves that own it together.
     ///
     /// ```
     /// use ringbolt::{IoUring, ops::Nop};
@@ -87,7 +88,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
 }
 
 impl<S: SqEntry, T> OwnedSubmissionQueue<S, T> {
-    /// Where entries are pushed and submitted.
+    /// Returns the queue to which entries are pushed and submitted.
     #[inline(always)]
     pub fn queue(&mut self) -> SubmissionQueue<'_, S, T> {
         let Self { sq, shared, .. } = self;
@@ -95,14 +96,14 @@ impl<S: SqEntry, T> OwnedSubmissionQueue<S, T> {
         SubmissionQueue::new(sq, enter)
     }
 
-    /// Registers buffers, files and everything else.
+    /// Returns the registrar, for buffers, files and everything else that can be registered.
     pub fn registrar(&self) -> Registrar<'_> {
         self.shared.handle.registrar()
     }
 }
 
 impl<C: CqEntry, T> OwnedCompletionQueue<C, T> {
-    /// Where completions are waited for and taken.
+    /// Returns the queue from which completions are waited for and popped.
     #[inline(always)]
     pub fn queue(&mut self) -> CompletionQueue<'_, C, T> {
         let Self { cq, shared, .. } = self;
@@ -110,7 +111,7 @@ impl<C: CqEntry, T> OwnedCompletionQueue<C, T> {
         CompletionQueue::new(cq, enter)
     }
 
-    /// Registers buffers, files and everything else.
+    /// Returns the registrar, for buffers, files and everything else that can be registered.
     pub fn registrar(&self) -> Registrar<'_> {
         self.shared.handle.registrar()
     }

@@ -1,4 +1,4 @@
-//! Giving a ring other sizes while it is in use.
+//! Resizing a ring while it is in use.
 
 use core::fmt;
 
@@ -21,43 +21,48 @@ use crate::uring::IoUring;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResizeError {
-    /// Sizes that no ring can have. The kernel was not asked.
+    /// The sizes are invalid for any ring. The kernel was not called.
     Sizes(BuildError),
-    /// More entries or completions wait than there would be room for; or any, in a queue of mixed
-    /// widths that is to shrink, where a wide one might be cut in two by the new end. The kernel
-    /// was not asked.
+    /// The queues hold more entries or completions than the new sizes have room for. The kernel was
+    /// not called.
+    ///
+    /// A queue of mixed widths that shrinks must be empty: otherwise a wide entry could be split by
+    /// the end of the smaller queue.
     TooSmall {
-        /// Slots of the submission queue that are filled.
+        /// The number of filled slots of the submission queue.
         queued: u32,
-        /// Slots of the completion queue that are filled.
+        /// The number of filled slots of the completion queue.
         ready: u32,
     },
     /// A chain is open in the submission queue: see
-    /// [`push_chained`](crate::SubmissionQueue::push_chained). The kernel was not asked.
+    /// [`push_chained`](crate::SubmissionQueue::push_chained). The kernel was not called.
     OpenChain,
-    /// The ring lies in memory of the caller's. The kernel was not asked.
+    /// The ring is in memory that the caller provided. The kernel was not called.
     ProvidedMemory,
-    /// The ring has an index array, and the kernel does not tell where that comes to lie: set it
-    /// up with [`no_sqarray`](crate::Builder::no_sqarray). The kernel was not asked.
+    /// The ring has an index array, and the kernel does not report where the array is after
+    /// resizing. Set the ring up with [`no_sqarray`](crate::Builder::no_sqarray). The kernel was
+    /// not called.
     IndexArray,
-    /// There is no room in the address space. The kernel was not asked.
+    /// The address space has no room for the new rings. The kernel was not called.
     Map(Errno),
-    /// The kernel's answer: `EINVAL` before Linux 6.13 and for rings without DEFER_TASKRUN,
-    /// `EOVERFLOW` if more waits than there would be room for.
+    /// The kernel refused: `EINVAL` before Linux 6.13 and for rings without DEFER_TASKRUN,
+    /// `EOVERFLOW` if the queues hold more than the new sizes have room for.
     Refused(Errno),
-    /// The ring was resized and could then not be mapped: addresses were kept free for it, and
-    /// another thread took them when they were set free. The ring is unusable from then on: `push`
-    /// returns [`PushError::Unusable`](crate::PushError::Unusable), and calls that submit or wait
-    /// fail with `ESTALE`.
+    /// The ring was resized and could then not be mapped. It is unusable: `push` returns
+    /// [`PushError::Unusable`](crate::PushError::Unusable), and calls that submit or wait fail with
+    /// `ESTALE`.
     ///
-    /// The kernel has what was pushed and has no longer a way to report completions: what is queued
-    /// or in flight may use its memory until some time after the ring is closed.
+    /// This is possible only if another thread maps memory during the call: addresses are reserved
+    /// for the new rings, and must be released just before they are mapped.
+    ///
+    /// The kernel has the entries that were pushed, and can no longer report completions. Whatever
+    /// is queued or in flight may use its memory until some time after the ring is closed.
     Lost(Errno),
-    /// The ring was resized, and the kernel returned offsets that cannot be right. The ring is
-    /// unusable, as after [`Lost`](Self::Lost).
+    /// The ring was resized, and the kernel returned invalid offsets. The ring is unusable, as
+    /// after [`Lost`](Self::Lost).
     Layout(LayoutError),
-    /// The ring was made by another process, or is unusable: `ECHILD` or `ESTALE`. The kernel was
-    /// not asked.
+    /// The ring was made by another process (`ECHILD`) or was unusable already (`ESTALE`). The
+    /// kernel was not called.
     Unusable(Errno),
 }
 
@@ -68,22 +73,25 @@ impl fmt::Display for ResizeError {
             Self::Sizes(error) => error.fmt_sizes(f),
             Self::TooSmall { queued, ready } => write!(
                 f,
-                "{queued} entries and {ready} completions wait, more than there would be room for: \
-                 submit and reap first"
+                "{queued} entries are queued and {ready} completions are ready, more than the new \
+                 sizes have room for: submit and reap first"
             ),
             Self::OpenChain => {
                 f.write_str("a chain is open in the submission queue: close it or take it back")
             }
             Self::ProvidedMemory => {
-                f.write_str("a ring in memory of the caller's cannot be resized")
+                f.write_str("a ring in memory that the caller provided cannot be resized")
             }
             Self::IndexArray => {
-                f.write_str("a ring with an index array cannot be resized: set up without it")
+                f.write_str("a ring with an index array cannot be resized: set it up without one")
             }
-            Self::Map(errno) => write!(f, "no room for other rings: {}", ErrnoText(*errno)),
+            Self::Map(errno) => {
+                let errno = ErrnoText(*errno);
+                write!(f, "the address space has no room for the new rings: {errno}")
+            }
             Self::Refused(errno) => write!(
                 f,
-                "the kernel refuses to resize the ring, which needs Linux 6.13 and \
+                "the kernel refused to resize the ring, which needs Linux 6.13 and \
                  DEFER_TASKRUN: {}",
                 ErrnoText(*errno)
             ),
@@ -104,17 +112,22 @@ impl fmt::Display for ResizeError {
 impl core::error::Error for ResizeError {}
 
 impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
-    /// Gives the ring `entries` submission slots and `cq_entries` completion slots, twice as many
-    /// if `None`; both rounded up to powers of two. `IORING_REGISTER_RESIZE_RINGS`, since Linux
-    /// 6.13.
+    /// Changes the sizes of the queues while the ring is in use. `IORING_REGISTER_RESIZE_RINGS`,
+    /// since Linux 6.13.
     ///
-    /// What is pushed is published, and stays queued; what has completed stays to be reaped. For
-    /// rings with DEFER_TASKRUN and NO_SQARRAY, on their own thread.
+    /// The ring gets `entries` submission slots and `cq_entries` completion slots, or twice as many
+    /// as submission slots if that is `None`. Both are rounded up to powers of two.
+    ///
+    /// Entries that were pushed are published and stay queued. Completions that are ready stay in
+    /// the queue. The ring must have DEFER_TASKRUN and NO_SQARRAY, and the call must come from its
+    /// own thread.
     ///
     /// # Errors
     ///
-    /// [`ResizeError`]. Addresses for the new rings are kept free until the kernel has made them,
-    /// so that a lack of room leaves the ring as it was.
+    /// [`ResizeError`]. Addresses for the new rings are reserved before the kernel is called, so
+    /// that a lack of room leaves the ring unchanged.
+    #[doc(alias = "io_uring_resize_rings")]
+    #[doc(alias = "IORING_REGISTER_RESIZE_RINGS")]
     pub fn resize(&mut self, entries: u32, cq_entries: Option<u32>) -> Result<(), ResizeError> {
         self.usable().map_err(ResizeError::Unusable)?;
         let sizes = Builder::<S, C>::sized(cq_entries);
@@ -149,24 +162,24 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
             ..io_uring_params::ZEROED
         };
         let arg = (&raw mut params).cast();
-        // SAFETY: one struct, valid for reads and writes during the call. The queues that the
-        // kernel gives up are used no more but to be unmapped.
+        // SAFETY: one struct, valid for reads and writes during the call. Afterwards the old
+        // queues, which the kernel has released, are only unmapped.
         unsafe { self.registrar().raw(RegisterOp::REGISTER_RESIZE_RINGS, arg, 1) }
             .map_err(ResizeError::Refused)?;
 
-        // The kernel returns sizes and offsets; the rest is what it was.
+        // The kernel returns sizes and offsets; the other fields stay the same.
         params.flags = self.params.flags;
         params.features = self.params.features;
-        // The kernel chooses the addresses of a ring, and refuses any that it is told. So those
-        // that were kept free are set free first, and nothing is lacking unless another thread
-        // takes them in between.
+        // The kernel chooses the addresses of a ring, and refuses a given address. So the reserved
+        // addresses are released first, and mapping can fail only if another thread takes them in
+        // between.
         drop(reservation);
         let memory = self.map_resized(&params).inspect_err(|_| {
-            // The kernel uses the queues that it made; those here it has given up.
+            // The kernel now uses the new queues, and has released the ones mapped here.
             self.abandon(Errno::STALE);
         })?;
-        // SAFETY: the memory is that of the ring, resized, and outlives the queue, which is a field
-        // before it.
+        // SAFETY: the memory is that of the resized ring, and outlives the queue: the queue is a
+        // field before it, and so is dropped first.
         let sq = unsafe { memory.sq_parts(params.flags) };
         // SAFETY: as above.
         let cq = unsafe { memory.cq_parts() };
@@ -174,13 +187,13 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
         self.sq = unsafe { Sq::new(sq) };
         // SAFETY: as above.
         self.cq = unsafe { Cq::new(cq) };
-        // The old memory is unmapped only now that no queue points to it.
+        // The old memory is unmapped only here, when no queue points to it any more.
         self.memory = memory;
         self.params = params;
         Ok(())
     }
 
-    /// Maps the queues that the kernel made.
+    /// Maps the new queues.
     fn map_resized(&self, params: &io_uring_params) -> Result<Memory, ResizeError> {
         let layout = Layout::new(params, size_of::<S::Slot>(), size_of::<C::Slot>())
             .map_err(ResizeError::Layout)?;
@@ -188,11 +201,12 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
     }
 }
 
-/// How many filled slots a queue of `room` slots takes over from one of `capacity`, whose entries
-/// are those of `setup`.
+/// How many filled slots a new queue of `room` slots can take over from an old one of `capacity`
+/// slots, for entries as in `setup`.
 ///
-/// The kernel copies slot by slot. Where both slots of a wide entry were within the old end, they
-/// are within the end of a larger queue, and may lie on both sides of that of a smaller one.
+/// The kernel copies slot by slot. The two slots of a wide entry are never split by the end of the
+/// old queue. Then they are not split by the end of a larger queue either, but a smaller queue may
+/// split them.
 const fn takes_over(room: u32, capacity: u32, setup: SetupFlags) -> u32 {
     const MIXED: SetupFlags = SetupFlags::SQE_MIXED.union(SetupFlags::CQE_MIXED);
     if room < capacity && setup.intersects(MIXED) { 0 } else { room }

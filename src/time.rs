@@ -1,24 +1,26 @@
-//! Times as the kernel takes them: [`Timespec`].
+//! [`Timespec`]: times in the kernel's format.
 #![forbid(unsafe_code)]
 
 use core::time::Duration;
 
 use crate::sys::__kernel_timespec;
 
-/// A time span or an instant as the kernel takes it, `struct __kernel_timespec`: seconds and
-/// nanoseconds, the same on every architecture.
+/// A duration or a point in time in the kernel's format, `struct __kernel_timespec`.
 ///
-/// Operations take a pointer to one: it must stay where it is until the entry is submitted. Calls
-/// that wait take anything that becomes one, a [`Duration`] for example.
+/// It consists of seconds and nanoseconds, with the same layout on every architecture.
+///
+/// Operations take a pointer to it: it must stay at its address until the entry is submitted. Calls
+/// that wait take anything that converts to it, a [`Duration`] for example.
 #[doc(alias = "__kernel_timespec")]
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
 pub struct Timespec(__kernel_timespec);
 
 impl Timespec {
-    /// `seconds` and `nanoseconds`. Operations with negative ones complete with `EINVAL`; a
-    /// wait for such a time is over at once. To a 32-bit program's nanoseconds the kernel adds
-    /// 2^32 instead.
+    /// Makes a time of `seconds` and `nanoseconds`.
+    ///
+    /// With negative values, operations complete with `EINVAL`, and waits end immediately. In a
+    /// 32-bit program the kernel instead adds 2^32 to negative nanoseconds.
     pub const fn new(seconds: i64, nanoseconds: i64) -> Self {
         Self(__kernel_timespec { tv_sec: seconds, tv_nsec: nanoseconds })
     }
@@ -33,7 +35,7 @@ impl Timespec {
         self.0.tv_nsec
     }
 
-    /// The time as the kernel lays it out.
+    /// The time as the kernel's struct.
     pub const fn as_raw(&self) -> &__kernel_timespec {
         &self.0
     }
@@ -42,7 +44,7 @@ impl Timespec {
 impl From<Duration> for Timespec {
     /// A duration of more than 2^63 - 1 seconds becomes 2^63 - 1 seconds and keeps its nanoseconds.
     ///
-    /// The kernel counts nanoseconds, and shortens what is longer than 2^63 - 1 of them, about 292
+    /// The kernel counts nanoseconds, and reduces times of more than 2^63 - 1 of them, about 292
     /// years.
     fn from(duration: Duration) -> Self {
         let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);

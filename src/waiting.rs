@@ -1,4 +1,4 @@
-//! A wait that returns when completions can be popped, or says why not.
+//! A wait that returns `Ok` only if the completions can be popped.
 #![forbid(unsafe_code)]
 
 use rustix::io::Errno;
@@ -11,9 +11,9 @@ use crate::uring::IoUring;
 impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// Submits, then waits until `want` completions can be popped.
     ///
-    /// Where [`submit_and_wait`](Self::submit_and_wait) returns `Ok` after any wait of a call that
-    /// submitted something, this returns `Ok` only if the completions are there: `want` of them, or
-    /// as many as the queue has slots for.
+    /// It returns `Ok` only if `want` completions are ready, or as many as the queue has slots for.
+    /// [`submit_and_wait`](Self::submit_and_wait), by contrast, returns `Ok` whenever it submitted
+    /// something, however the wait ended.
     ///
     /// ```
     /// use ringbolt::{Advice, IoUring, ops::Nop};
@@ -22,7 +22,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// let mut ring = IoUring::new(8)?;
     /// ring.submission().push_safe(Nop::new().sqe(1))?;
     /// while let Err(error) = ring.wait_for(1) {
-    ///     // A signal: this program has no reason to stop.
+    ///     // A signal interrupted the wait: this program has no reason to stop.
     ///     if error.advice() != Advice::Retry {
     ///         return Err(error.into());
     ///     }
@@ -34,9 +34,9 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     ///
     /// # Errors
     ///
-    /// As [`submit_and_wait`](Self::submit_and_wait). `EINTR` also when entries were submitted and
-    /// a signal, or the completion of a [`Timeout`](crate::ops::Timeout), ended the wait. What is
-    /// in flight stays in flight: call again, or keep what it uses.
+    /// As for [`submit_and_wait`](Self::submit_and_wait). Also `EINTR` if entries were submitted
+    /// and a signal, or the completion of a [`Timeout`](crate::ops::Timeout), ended the wait.
+    /// Operations in flight stay in flight: call again, or keep the memory that they use.
     #[inline]
     pub fn wait_for(&mut self, want: u32) -> Result<(), SubmitError> {
         loop {
@@ -49,7 +49,8 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
                 return Ok(());
             }
             let queued = self.sq.queued();
-            // The kernel does not wait where it stopped at an entry that it refuses.
+            // The kernel does not wait if it stopped at an entry that it refuses: then entries are
+            // still queued, and the loop submits them.
             if queued == 0 || self.enter.is_polled() {
                 return Err(SubmitError { errno: Errno::INTR, taken, queued });
             }

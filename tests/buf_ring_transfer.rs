@@ -259,7 +259,7 @@ fn a_multishot_read_that_cannot_be_is_refused() {
 
 /// liburing: read-inc-buf-more.
 #[test]
-fn an_incremental_buffer_is_used_up_bit_by_bit() {
+fn an_incremental_buffer_is_used_up_piece_by_piece() {
     // The flag came with Linux 6.12; the newer call is what can be asked for.
     require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let (reader, mut writer) = pipe();

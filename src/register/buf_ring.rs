@@ -1,4 +1,4 @@
-//! Provided buffers, as a ring that is shared with the kernel.
+//! Provided buffers, in a ring that is shared with the kernel.
 
 use core::fmt;
 use core::iter::FusedIterator;
@@ -19,41 +19,45 @@ use crate::sys::{
 
 use super::{Registrar, RingName};
 
-/// The most buffers that a ring can hold.
+/// The maximum number of buffers in one ring.
 pub const MAX_BUFFERS: u16 = 32_768;
 
-/// The last group whose ring can be mapped. Where its number would go on in the offset of a
-/// mapping, there are the bits that say what is to be mapped: group 32,768 would be group 0.
+/// The last group whose ring can be mapped.
+///
+/// The offset of a mapping holds the group, and above it the bits that select what is mapped. A
+/// larger group number would run into those bits: group 32,768 would be group 0.
 const LAST_MAPPED_GROUP: u16 = 2047;
 
-/// A ring of provided buffers: memory that the kernel picks from when data is there.
+/// A ring of provided buffers: the kernel picks a buffer from it when data arrives.
 ///
-/// From [`Registrar::register_buffer_ring`]. Buffers are [added](Self::add) and then
-/// [published](Self::publish). An entry names the ring by its group, and its completions name the
-/// buffer that was used. [`reclaim`](Self::reclaim) is called with each of them and returns the
-/// buffer when it is the program's again; it can then be added again.
+/// [`Registrar::register_buffer_ring`] returns it. [Add](Self::add) buffers, then
+/// [publish](Self::publish) them. An entry refers to the ring by its group, and its completions
+/// name the buffer that was used. Call [`reclaim`](Self::reclaim) with each of these completions:
+/// it returns the buffer once it belongs to the program again. The buffer can then be added again.
 ///
 /// The value owns its registration: no other value has the same group of the same ring.
-/// [`Registrar::unregister_buffer_ring`] takes it back and ends the registration. Dropping the
-/// value does not: the kernel goes on to use the buffers that were published, and the group stays
-/// taken until the ring is closed or [`Registrar::unregister_buffer_group`] is called.
+/// [`Registrar::unregister_buffer_ring`] consumes the value and ends the registration. Dropping the
+/// value does not end it: the kernel continues to use the buffers that were published, and the
+/// group stays in use until the ring is closed or [`Registrar::unregister_buffer_group`] is called.
 ///
-/// Like a ring, it belongs to the process that made it, and its memory is kept out of children: in
-/// a child, [`publish`](Self::publish) shows nothing and [`bundle`](Self::bundle) is empty.
+/// Like an `IoUring`, it belongs to the process that made it, and child processes do not inherit
+/// its memory: in a child, [`publish`](Self::publish) publishes nothing and returns 0, and
+/// [`bundle`](Self::bundle) is empty.
+#[doc(alias = "io_uring_buf_ring")]
 #[derive(Debug)]
 pub struct BufferRing {
     bufs: Bufs,
     group: u16,
-    /// The ring that it is registered with.
+    /// The ring with which it is registered.
     ring: RingName,
-    /// Unmapped when dropped, if it was mapped here; the kernel holds its own reference.
+    /// Unmapped when dropped, if this crate mapped it; the kernel holds its own reference.
     _memory: Memory,
 }
 
 /// The memory of a ring of provided buffers.
 #[derive(Debug)]
 enum Memory {
-    /// Mapped here, or the caller's.
+    /// Mapped by this crate, or provided by the caller.
     Mapped(Region),
     /// Shared with a simulated kernel.
     #[cfg(feature = "sim")]
@@ -70,27 +74,30 @@ impl Memory {
     }
 }
 
-/// A buffer was not added: the ring holds as many as it has places for.
+/// The error of [`BufferRing::add`]: the ring is full.
+///
+/// [`BufferRing::capacity`] buffers were added and not reclaimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferRingFull;
 
 impl fmt::Display for BufferRingFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the buffer ring is full: each completion with a buffer is reported by `reclaim` or \
-             `bundle` before the buffer is added again",
+            "the buffer ring is full: pass each completion that has a buffer to `reclaim` or \
+             `bundle` before adding buffers again",
         )
     }
 }
 
 impl core::error::Error for BufferRingFull {}
 
-/// A buffer ring was not unregistered. From [`Registrar::unregister_buffer_ring`].
+/// The error of [`Registrar::unregister_buffer_ring`].
 #[derive(Debug)]
 pub struct UnregisterError {
     /// The buffer ring, still registered.
     pub buffers: BufferRing,
-    /// Why: `EINVAL` if it is another ring's, `ECHILD` in a process that did not make the ring.
+    /// The cause: `EINVAL` if it is registered with another ring, `ECHILD` in a process that did
+    /// not make the ring.
     pub errno: Errno,
 }
 
@@ -103,15 +110,20 @@ impl fmt::Display for UnregisterError {
 
 impl core::error::Error for UnregisterError {}
 
-/// How the kernel uses the buffers of a ring; flags alone will do where a ring is registered.
+/// How the kernel uses the buffers of a ring.
+///
+/// [`BufRingFlags`] convert into it: pass just the flags where `min_left` is not needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferRingOptions {
-    /// Whose memory the ring lies in, and whether buffers are used up bit by bit.
+    /// Who provides the memory of the ring, and whether a buffer is used up piece by piece.
     pub flags: BufRingFlags,
-    /// With [`BufRingFlags::INC`], how many bytes a buffer must have left to be used on: with
-    /// fewer it is used up. For datagrams, the longest one with what is stored before it, or what
-    /// does not fit is lost: see [`Registrar::register_buffer_ring`]. 0 on kernels that do not know
-    /// this, which refuse anything else.
+    /// With [`BufRingFlags::INC`]: the number of bytes that a buffer must have left for the kernel
+    /// to use it again. With fewer bytes left it is used up.
+    ///
+    /// For datagrams, set it to the length of the longest datagram plus that of whatever is stored
+    /// before the datagram: otherwise the part of a datagram that does not fit is lost. See
+    /// [`Registrar::register_buffer_ring`]. Kernels that do not know this field refuse any value
+    /// except 0.
     pub min_left: u32,
 }
 
@@ -125,30 +137,38 @@ impl Registrar<'_> {
     /// Makes a ring for `entries` provided buffers and registers it as `group`.
     /// `IORING_REGISTER_PBUF_RING`, since Linux 5.19.
     ///
-    /// With [`BufRingFlags::MMAP`] the memory of the ring itself is the kernel's, for groups up to
-    /// 2047, since Linux 6.4. With [`BufRingFlags::INC`] the kernel uses a buffer up bit by bit,
-    /// since Linux 6.12: as long as a completion has
-    /// [`CqeFlags::BUF_MORE`](crate::sys::CqeFlags::BUF_MORE), the next data goes behind it into
-    /// the same buffer. A read from a regular file uses up as much as it asks for, even if it gets
-    /// less: the next data then goes behind that.
+    /// With [`BufRingFlags::MMAP`] the kernel provides the memory of the ring itself, for groups up
+    /// to 2047, since Linux 6.4.
     ///
-    /// With `INC`, data that meets the end of a buffer is cut there: the rest of a stream goes into
-    /// the next buffer, but **the rest of a datagram is lost**. [`Recv`](crate::ops::Recv) does not
-    /// report that: its result is what was stored. [`RecvMsg`](crate::ops::RecvMsg) sets
-    /// `MSG_TRUNC` in the flags of the message. To prevent it, set
-    /// [`min_left`](BufferRingOptions::min_left) to the longest datagram that may come; for a
-    /// multishot `RecvMsg`, to 16 bytes, the room for the address, the room for control messages,
-    /// and the longest datagram together. Buffers are then given up with that much left, and none
-    /// is cut, if each is at least that long.
+    /// With [`BufRingFlags::INC`] the kernel uses up a buffer piece by piece, since Linux 6.12:
+    /// after a completion that has [`CqeFlags::BUF_MORE`](crate::sys::CqeFlags::BUF_MORE), the next
+    /// data follows in the same buffer. A read from a regular file uses up as many bytes as it asks
+    /// for, even if it gets fewer: the next data then follows after all the bytes that it asked
+    /// for.
+    ///
+    /// With `INC`, data that reaches the end of a buffer is cut there: the rest of a stream goes
+    /// into the next buffer, but **the rest of a datagram is lost**. [`Recv`](crate::ops::Recv)
+    /// does not report the loss: its result is the number of bytes stored.
+    /// [`RecvMsg`](crate::ops::RecvMsg) sets `MSG_TRUNC` in the flags of the message.
+    ///
+    /// To prevent the loss, set [`min_left`](BufferRingOptions::min_left) to the length of the
+    /// longest datagram that may arrive. For a multishot `RecvMsg`, set it to the sum of 16 bytes,
+    /// the room for the address, the room for control messages, and the longest datagram. The
+    /// kernel then stops using a buffer when fewer bytes than that are left, so no datagram is cut,
+    /// provided that each buffer is at least that long.
     ///
     /// # Errors
     ///
     /// | errno | cause |
     /// |---|---|
     /// | `EEXIST` | the group exists |
-    /// | `EINVAL` | not a power of two up to [`MAX_BUFFERS`], or flags that this kernel lacks |
+    /// | `EINVAL` | `entries` is not a power of two up to [`MAX_BUFFERS`] |
+    /// | `EINVAL` | flags or a `min_left` that this kernel does not support |
     /// | `EINVAL` | `MMAP` for a group beyond 2047 |
-    /// | `ENOMEM` | no memory |
+    /// | `ENOMEM` | out of memory |
+    #[doc(alias = "io_uring_setup_buf_ring")]
+    #[doc(alias = "io_uring_register_buf_ring")]
+    #[doc(alias = "IORING_REGISTER_PBUF_RING")]
     pub fn register_buffer_ring(
         &self,
         group: u16,
@@ -183,17 +203,23 @@ impl Registrar<'_> {
         Ok(BufferRing { bufs, group, ring: self.name(), _memory: memory })
     }
 
-    /// The same in `memory` of the caller's: huge pages, say.
+    /// Registers a ring of provided buffers in `memory` that the caller provides, such as huge
+    /// pages. `IORING_REGISTER_PBUF_RING`, since Linux 5.19.
+    ///
+    /// [`BufRingFlags::MMAP`] is ignored. For everything else see
+    /// [`register_buffer_ring`](Self::register_buffer_ring).
     ///
     /// # Errors
     ///
-    /// As [`register_buffer_ring`](Self::register_buffer_ring); `EINVAL` also if the memory is not
-    /// aligned to a page or too short for `entries` of 16 bytes.
+    /// As for [`register_buffer_ring`](Self::register_buffer_ring); also `EINVAL` if the memory is
+    /// not aligned to a page or is too short for `entries` of 16 bytes.
     ///
     /// # Safety
     ///
-    /// Until the group has been unregistered and the value was dropped, `memory` is valid for reads
-    /// and writes, and nothing else uses it.
+    /// Until the group has been unregistered and the value has been dropped, `memory` is valid for
+    /// reads and writes, and nothing else uses it.
+    #[doc(alias = "io_uring_register_buf_ring")]
+    #[doc(alias = "IORING_REGISTER_PBUF_RING")]
     pub unsafe fn register_buffer_ring_in(
         &self,
         memory: NonNull<[u8]>,
@@ -223,12 +249,15 @@ impl Registrar<'_> {
     /// Ends the registration of a ring of provided buffers. `IORING_UNREGISTER_PBUF_RING`, since
     /// Linux 5.19.
     ///
-    /// Its buffers are the program's again, except those that operations in flight have picked: the
-    /// completions of these name them still.
+    /// Afterwards its buffers belong to the program again, except those that operations in flight
+    /// have picked: the completions of these operations still name them.
     ///
     /// # Errors
     ///
-    /// [`UnregisterError`], with the buffer ring in it.
+    /// [`UnregisterError`], which contains the buffer ring.
+    #[doc(alias = "io_uring_free_buf_ring")]
+    #[doc(alias = "io_uring_unregister_buf_ring")]
+    #[doc(alias = "IORING_UNREGISTER_PBUF_RING")]
     pub fn unregister_buffer_ring(&self, buffers: BufferRing) -> Result<(), UnregisterError> {
         if buffers.ring != self.name() {
             return Err(UnregisterError { buffers, errno: Errno::INVAL });
@@ -245,13 +274,15 @@ impl Registrar<'_> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the group is not a buffer ring, `ENOENT` if there is no such group.
+    /// `EINVAL` if the group is not a buffer ring, `ENOENT` if the group does not exist.
     ///
     /// # Safety
     ///
     /// The [`BufferRing`] of this group was dropped, or the group was registered by other code that
-    /// agrees. Otherwise the group can be registered again while the value is alive, and two values
-    /// hand out the buffers of one group.
+    /// permits this call. Otherwise the group could be registered again while the value is alive,
+    /// and two values would hand out the buffers of one group.
+    #[doc(alias = "io_uring_unregister_buf_ring")]
+    #[doc(alias = "IORING_UNREGISTER_PBUF_RING")]
     pub unsafe fn unregister_buffer_group(&self, group: u16) -> Result<(), Errno> {
         let mut reg = io_uring_buf_reg { bgid: group, ..io_uring_buf_reg::ZEROED };
         let arg = (&raw mut reg).cast();
@@ -260,12 +291,16 @@ impl Registrar<'_> {
         Ok(())
     }
 
-    /// How many buffers the kernel has ever taken from a ring, modulo 65,536.
+    /// Returns how many buffers the kernel has ever consumed from a ring, modulo 65,536.
     /// `IORING_REGISTER_PBUF_STATUS`, since Linux 6.8.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the group is no ring, or before Linux 6.8; `ENOENT` if there is no such group.
+    /// `EINVAL` if the group is not a buffer ring, or before Linux 6.8; `ENOENT` if the group does
+    /// not exist.
+    #[doc(alias = "io_uring_buf_ring_head")]
+    #[doc(alias = "io_uring_buf_ring_available")]
+    #[doc(alias = "IORING_REGISTER_PBUF_STATUS")]
     pub fn buffer_ring_head(&self, group: u16) -> Result<u16, Errno> {
         let mut status =
             io_uring_buf_status { buf_group: u32::from(group), ..io_uring_buf_status::ZEROED };
@@ -276,7 +311,7 @@ impl Registrar<'_> {
         Ok(u16::from_le_bytes([low, high]))
     }
 
-    /// Memory that a ring of provided buffers can lie in.
+    /// Allocates memory for a ring of provided buffers.
     fn buffer_memory(&self, len: usize) -> Result<Memory, Errno> {
         #[cfg(feature = "sim")]
         if self.is_simulated() {
@@ -303,32 +338,38 @@ impl Registrar<'_> {
         };
         let arg = (&raw mut reg).cast();
         // SAFETY: one struct, which the kernel only reads, during the call. The memory that it
-        // names, if any, has room for the entries; the kernel pins it.
+        // refers to, if any, has room for the entries; the kernel pins it.
         unsafe { self.raw(RegisterOp::REGISTER_PBUF_RING, arg, 1) }?;
         Ok(())
     }
 }
 
 impl BufferRing {
-    /// The group that entries name: see [`Sqe::buffer_group`](crate::Sqe::buffer_group).
+    /// The group by which entries refer to the ring: see
+    /// [`Sqe::buffer_group`](crate::Sqe::buffer_group).
     pub const fn group(&self) -> u16 {
         self.group
     }
 
-    /// How many buffers there is room for.
+    /// How many buffers the ring has room for.
+    #[doc(alias = "io_uring_buf_ring_mask")]
     pub const fn capacity(&self) -> u16 {
         self.bufs.capacity()
     }
 
     /// How many buffers have ever been added, modulo 65,536.
     ///
-    /// Less [`Registrar::buffer_ring_head`], that is how many the kernel has left.
+    /// This value minus [`Registrar::buffer_ring_head`] is the number of buffers that the kernel
+    /// has left.
     pub const fn tail(&self) -> u16 {
         self.bufs.tail()
     }
 
-    /// How many buffers the kernel has, as far as completions were reported: those that were added
-    /// and not reclaimed.
+    /// How many buffers were added and not reclaimed.
+    ///
+    /// These are the buffers that the kernel has, provided that every completion was passed to
+    /// [`reclaim`](Self::reclaim) or [`bundle`](Self::bundle).
+    #[doc(alias = "io_uring_buf_ring_available")]
     pub const fn len(&self) -> u16 {
         self.bufs.out()
     }
@@ -338,25 +379,27 @@ impl BufferRing {
         self.len() == 0
     }
 
-    /// Adds the buffer `bid`: `len` bytes at `start`. The kernel sees it after
-    /// [`publish`](Self::publish).
+    /// Adds the buffer with the id `bid`: `len` bytes at `start`.
+    ///
+    /// The kernel can use it after [`publish`](Self::publish).
     ///
     /// # Errors
     ///
-    /// [`BufferRingFull`] if [`capacity`](Self::capacity) buffers were added and not reclaimed: the
-    /// kernel would hand out the newest ones twice.
+    /// [`BufferRingFull`] if [`capacity`](Self::capacity) buffers were added and not reclaimed.
+    /// With more, the kernel would hand out the newest ones twice.
     ///
     /// # Safety
     ///
-    /// - From [`publish`](Self::publish) on, until a completion has named `bid` and
-    ///   [`reclaim`](Self::reclaim) or [`bundle`](Self::bundle) has returned it, or the group was
-    ///   unregistered and no operation in flight has picked the buffer: the memory is valid for
-    ///   writes, and neither read nor written by the program. Closing the ring ends this only when
-    ///   the kernel has let go of it, some time later.
+    /// - From [`publish`](Self::publish) on, the memory is valid for writes, and the program
+    ///   neither reads nor writes it. This ends when a completion has named `bid` and
+    ///   [`reclaim`](Self::reclaim) or [`bundle`](Self::bundle) has returned it, or when the group
+    ///   was unregistered and no operation in flight has picked the buffer. After the ring is
+    ///   closed it ends only when the kernel has released the ring, some time later.
     /// - No other buffer in the ring has the id `bid`.
-    /// - Completions were reported truthfully: each one at most once, and none that another group's
-    ///   buffer belongs to.
-    /// - This is the process that registered the ring.
+    /// - Each completion was passed to [`reclaim`](Self::reclaim) or [`bundle`](Self::bundle) at
+    ///   most once, and none of them was for a buffer of another group.
+    /// - The calling process is the one that registered the ring.
+    #[doc(alias = "io_uring_buf_ring_add")]
     #[inline(always)]
     pub unsafe fn add(&mut self, start: *mut u8, len: u32, bid: u16) -> Result<(), BufferRingFull> {
         if self.bufs.add(SharedPtr::from_mut(start), len, bid) {
@@ -366,26 +409,30 @@ impl BufferRing {
         }
     }
 
-    /// Shows the kernel the buffers that were added. Returns how many are new to it.
+    /// Makes the buffers that were added visible to the kernel. Returns how many are new to it.
+    #[doc(alias = "io_uring_buf_ring_advance")]
     #[inline(always)]
     pub fn publish(&mut self) -> u16 {
         if self.ring.is_here() { self.bufs.publish() } else { 0 }
     }
 
-    /// Publishes, and gives the slots of completions taken so far back to the kernel, as after a
-    /// batch in which each completion has returned its buffer.
+    /// Publishes the buffers, and returns the slots of the completions popped so far to the kernel.
+    ///
+    /// Call it after a batch of completions whose buffers were reclaimed and added again.
+    #[doc(alias = "io_uring_buf_ring_cq_advance")]
     #[inline(always)]
     pub fn publish_with<C: CqEntry, T>(&mut self, completions: &mut CompletionQueue<'_, C, T>) {
         self.publish();
         completions.sync();
     }
 
-    /// Reports a completion. Returns the buffer that is the program's again by it: the one that it
-    /// names, or `None` if it names none or the kernel goes on to use the buffer
-    /// ([`CqeFlags::BUF_MORE`](crate::sys::CqeFlags::BUF_MORE)).
+    /// Records a completion. Returns the id of the buffer that belongs to the program again.
     ///
-    /// Each completion of an operation on this group is reported once, by this or, for a bundle, by
-    /// [`bundle`](Self::bundle). A ring that is not told of its completions becomes full.
+    /// Returns `None` if the completion names no buffer, or if the kernel continues to use the
+    /// buffer ([`CqeFlags::BUF_MORE`](crate::sys::CqeFlags::BUF_MORE)).
+    ///
+    /// Pass each completion of an operation on this group to this method once or, if it is the
+    /// completion of a bundle, to [`bundle`](Self::bundle). Otherwise the ring becomes full.
     ///
     /// ```
     /// use ringbolt::{IoUring, ops::Read, register::BufferRingOptions};
@@ -402,7 +449,7 @@ impl BufferRing {
     /// buffers.publish();
     ///
     /// let zero = std::fs::File::open("/dev/zero")?;
-    /// // SAFETY: the entry names no memory but the buffers of the group.
+    /// // SAFETY: the entry refers to no memory except the buffers of the group.
     /// unsafe { ring.submission().push(Read::provided(&zero, 64, 0).sqe(1)) }?;
     /// ring.wait_for(1)?;
     /// let completion = ring.completion().pop().ok_or("no completion")?;
@@ -421,22 +468,25 @@ impl BufferRing {
         Some(bid)
     }
 
-    /// Reports the completion of a bundle. Returns the buffers that it has filled, which are the
-    /// program's again: `first`, which the completion names, and those that were added after it,
-    /// `bytes` in all.
+    /// Records the completion of a bundle. Returns the buffers that it filled, which belong to the
+    /// program again.
     ///
-    /// This looks for `first` among the buffers that the kernel has. Empty if it is not there. Not
-    /// for rings with [`BufRingFlags::INC`].
+    /// These are `first`, which the completion names, and those that were added after it, until
+    /// they hold `bytes` bytes in total.
+    ///
+    /// The result is empty if `first` is not among the buffers that the kernel has. Do not use this
+    /// on rings with [`BufRingFlags::INC`].
     pub fn bundle(&mut self, first: u16, bytes: u32) -> Bundle<'_> {
         let is_here = self.ring.is_here();
         Bundle(if is_here { self.bufs.bundle(first, bytes) } else { self.bufs.nothing() })
     }
 }
 
-/// The buffers of a bundle: the id of each and how many bytes of it were filled. From
-/// [`BufferRing::bundle`].
+/// Iterates over the buffers of a bundle: the id of each, and how many bytes of it were filled.
+///
+/// [`BufferRing::bundle`] returns it. A buffer is reclaimed when the iterator returns it.
 #[derive(Debug)]
-#[must_use = "buffers are reclaimed only as far as this is iterated"]
+#[must_use = "a buffer is reclaimed only when the iterator returns it"]
 pub struct Bundle<'r>(Shares<'r>);
 
 impl Iterator for Bundle<'_> {

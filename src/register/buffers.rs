@@ -1,4 +1,4 @@
-//! Registered ("fixed") buffers: memory that is pinned once, and named by index.
+//! Registered ("fixed") buffers: memory that is pinned once and referred to by index.
 
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
@@ -12,14 +12,15 @@ use crate::target::{IoVec, fd_bits};
 
 use super::{Registrar, count, tags_for};
 
-/// Which buffers of another ring to share, for [`Registrar::clone_buffers`].
+/// Which buffers of the other ring to share, for [`Registrar::clone_buffers`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CloneRange {
-    /// The index of the first there.
+    /// The index of the first buffer in the other ring's table.
     pub from: u32,
-    /// The index that it gets here.
+    /// The index that this buffer gets in this ring's table.
     pub to: u32,
-    /// How many; 0 for all, which then go where they are there: `from` and `to` are 0.
+    /// How many buffers. 0 means all of them, with unchanged indexes: `from` and `to` must then be
+    /// 0.
     pub count: u32,
 }
 
@@ -27,55 +28,61 @@ impl Registrar<'_> {
     /// Pins `buffers` and makes them the table of fixed buffers. `IORING_REGISTER_BUFFERS`,
     /// since Linux 5.1; with empty slots ([`IoVec::EMPTY`]) since 5.13.
     ///
-    /// A fixed read or write then names a buffer by its index in `buffers`, and any range
-    /// inside it. At most 16,384 buffers of at most 1 GiB; they count towards RLIMIT_MEMLOCK.
+    /// A fixed read or write then refers to a buffer by its index in `buffers`, and can use any
+    /// range inside it. There can be at most 16,384 buffers of at most 1 GiB each; they count
+    /// towards RLIMIT_MEMLOCK.
     ///
     /// # Errors
     ///
     /// | errno | cause |
     /// |---|---|
-    /// | `EBUSY` | there is a table already |
-    /// | `EFAULT` | a range is not mapped, or is longer than 1 GiB; null with a length |
+    /// | `EBUSY` | a table is registered already |
+    /// | `EFAULT` | a range is not mapped, is longer than 1 GiB, or is null with a length |
     /// | `EFAULT` | memory that cannot be written to, even for buffers that are only read |
     /// | `EFAULT` | a shared mapping of a file on a disk, or memory of a device; see below |
-    /// | `EINVAL` | no buffer at all, or too many |
-    /// | `ENOMEM` | more locked memory than RLIMIT_MEMLOCK allows, or no memory |
+    /// | `EINVAL` | no buffers, or too many |
+    /// | `ENOMEM` | more locked memory than RLIMIT_MEMLOCK allows, or out of memory |
     /// | `EOPNOTSUPP` | before Linux 6.5, a mapping of a file on a disk |
     ///
     /// The kernel pins memory for writing and for a long time. That works for anonymous memory,
     /// private or shared, for a memfd, for files in tmpfs and hugetlbfs, and for a private mapping
-    /// of a file that may be written to. It does not for a `static` that is not `mut`, for
-    /// a read-only mapping, nor for a shared mapping of a file on a disk, as the kernel could not
+    /// of a file that may be written to. It does not work for a `static` that is not `mut`, for a
+    /// read-only mapping, or for a shared mapping of a file on a disk, because the kernel could not
     /// track which of its pages become dirty.
     ///
     /// # Safety
     ///
-    /// Until the buffer has been unregistered or replaced, and no entry in flight uses it:
-    /// its memory is valid for reads and writes, stays mapped to the same pages, and is
-    /// accessed by the program only as the contract of the entries that use it allows.
+    /// The memory of each buffer is valid for reads and writes, stays mapped to the same pages, and
+    /// is accessed by the program only as the contract of the entries that use it allows. This
+    /// holds until the buffer has been unregistered or replaced and no entry in flight uses it.
+    #[doc(alias = "io_uring_register_buffers")]
+    #[doc(alias = "IORING_REGISTER_BUFFERS")]
     pub unsafe fn register_buffers(&self, buffers: &[IoVec]) -> Result<(), Errno> {
         let arg = buffers.as_ptr().cast_mut().cast();
-        // SAFETY: as many vectors as said, which the kernel only reads, during the call; what
-        // they point to is kept by the caller.
+        // SAFETY: the count is that of the vectors, which the kernel only reads, during the call;
+        // the caller keeps what they point to.
         unsafe { self.raw(RegisterOp::REGISTER_BUFFERS, arg, count(buffers)?) }?;
         Ok(())
     }
 
     /// Makes a table of fixed buffers whose slots have tags. `IORING_REGISTER_BUFFERS2`, since
-    /// Linux 5.13; see
-    /// [`register_files_tagged`](Self::register_files_tagged) for what a tag does.
+    /// Linux 5.13.
     ///
-    /// A tag tells of this ring alone: those that share the buffer, by
-    /// [`clone_buffers`](Self::clone_buffers), may use it still.
+    /// [`register_files_tagged`](Self::register_files_tagged) explains tags.
+    ///
+    /// The completion with a tag means that this ring has released the buffer. Rings that share the
+    /// buffer by [`clone_buffers`](Self::clone_buffers) may still use it.
     ///
     /// # Errors
     ///
-    /// As [`register_buffers`](Self::register_buffers); `EINVAL` if there are not as many tags as
-    /// buffers, or an empty slot has one.
+    /// As for [`register_buffers`](Self::register_buffers); also `EINVAL` if the numbers of tags
+    /// and buffers differ, or if an empty slot has a tag.
     ///
     /// # Safety
     ///
     /// As for [`register_buffers`](Self::register_buffers).
+    #[doc(alias = "io_uring_register_buffers_tags")]
+    #[doc(alias = "IORING_REGISTER_BUFFERS2")]
     pub unsafe fn register_buffers_tagged(
         &self,
         buffers: &[IoVec],
@@ -84,32 +91,36 @@ impl Registrar<'_> {
         let (data, tags) = (SharedPtr::new(buffers.as_ptr()), tags_for(buffers, tags)?);
         let nr = count(buffers)?;
         let table = io_uring_rsrc_register { nr, data, tags, ..io_uring_rsrc_register::ZEROED };
-        // SAFETY: as many vectors and tags as it says, only read, and during the call. What the
-        // vectors point to is kept by the caller.
+        // SAFETY: the count is that of the vectors and tags, which are only read, during the call.
+        // The caller keeps what the vectors point to.
         unsafe { self.make_table(RegisterOp::REGISTER_BUFFERS2, table) }
     }
 
     /// Shares the fixed buffers of another ring. `IORING_REGISTER_CLONE_BUFFERS`, since Linux
     /// 6.12; a range of them since 6.13.
     ///
-    /// Slots here that are not in the range stay as they are; those beyond the end of the table
-    /// are added to it.
+    /// Slots of this ring's table outside the range stay as they are. If the range reaches beyond
+    /// the end of this table, the table grows.
     ///
     /// # Errors
     ///
     /// | errno | cause |
     /// |---|---|
     /// | `EBADF` | the descriptor is not open |
-    /// | `EBUSY` | there is a table already, and [`CloneBuffersFlags::DST_REPLACE`] is not set |
-    /// | `EINVAL` | more than there are there, or beyond 16,384 slots here; another user's ring |
+    /// | `EBUSY` | this ring has a table already, without [`CloneBuffersFlags::DST_REPLACE`] |
+    /// | `EINVAL` | more buffers than the other ring has, or beyond 16,384 slots in this ring |
+    /// | `EINVAL` | the other ring belongs to another user |
     /// | `ENXIO` | the other ring has no buffers |
-    /// | `EOPNOTSUPP` | it is no ring |
-    /// | `EOVERFLOW` | the range leads out of the table there |
+    /// | `EOPNOTSUPP` | the descriptor is not a ring |
+    /// | `EOVERFLOW` | the range exceeds the other ring's table |
     ///
     /// # Safety
     ///
     /// The contract of [`register_buffers`](Self::register_buffers) for those buffers holds until
-    /// both rings have let go of them.
+    /// both rings have released them.
+    #[doc(alias = "io_uring_clone_buffers")]
+    #[doc(alias = "io_uring_clone_buffers_offset")]
+    #[doc(alias = "IORING_REGISTER_CLONE_BUFFERS")]
     pub unsafe fn clone_buffers(
         &self,
         source: impl AsFd,
@@ -135,42 +146,48 @@ impl Registrar<'_> {
     ///
     /// # Errors
     ///
-    /// `EBUSY` if there is a table already, `EINVAL` for none or more than 16,384 slots.
+    /// `EBUSY` if a table is registered already, `EINVAL` for 0 or more than 16,384 slots.
+    #[doc(alias = "io_uring_register_buffers_sparse")]
+    #[doc(alias = "IORING_REGISTER_BUFFERS2")]
     pub fn register_buffers_sparse(&self, slots: u32) -> Result<(), Errno> {
         self.register_sparse(RegisterOp::REGISTER_BUFFERS2, slots)
     }
 
-    /// Replaces the buffers from index `first` on by `buffers`.
-    /// `IORING_REGISTER_BUFFERS_UPDATE`, since Linux 5.13.
+    /// Replaces the buffers from index `first` on with `buffers`. `IORING_REGISTER_BUFFERS_UPDATE`,
+    /// since Linux 5.13.
     ///
-    /// Returns how many were updated: fewer than asked for if one of them failed. Entries in
-    /// flight keep using the memory that was there when they started.
+    /// Returns how many were replaced: fewer than requested if one of them failed. Entries in
+    /// flight continue to use the memory that was registered when they started.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the range leads out of the table, `ENXIO` if there is no table; otherwise
-    /// as [`register_buffers`](Self::register_buffers).
+    /// `EINVAL` if the range exceeds the table, `ENXIO` if there is no table; otherwise as for
+    /// [`register_buffers`](Self::register_buffers).
     ///
     /// # Safety
     ///
     /// As for [`register_buffers`](Self::register_buffers).
+    #[doc(alias = "io_uring_register_buffers_update_tag")]
+    #[doc(alias = "IORING_REGISTER_BUFFERS_UPDATE")]
     pub unsafe fn update_buffers(&self, first: u32, buffers: &[IoVec]) -> Result<u32, Errno> {
-        // SAFETY: the caller's promise, passed on; null stands for no tags.
+        // SAFETY: the caller keeps this contract; null means no tags.
         unsafe { self.replace_buffers(first, buffers, SharedPtr::NULL) }
     }
 
     /// Replaces buffers and their tags. `IORING_REGISTER_BUFFERS_UPDATE`, since Linux 5.13.
     ///
-    /// Returns how many were updated.
+    /// Returns how many were replaced.
     ///
     /// # Errors
     ///
-    /// As [`update_buffers`](Self::update_buffers); `EINVAL` if there are not as many tags as
-    /// buffers.
+    /// As for [`update_buffers`](Self::update_buffers); also `EINVAL` if the numbers of tags and
+    /// buffers differ.
     ///
     /// # Safety
     ///
     /// As for [`register_buffers`](Self::register_buffers).
+    #[doc(alias = "io_uring_register_buffers_update_tag")]
+    #[doc(alias = "IORING_REGISTER_BUFFERS_UPDATE")]
     pub unsafe fn update_buffers_tagged(
         &self,
         first: u32,
@@ -178,18 +195,21 @@ impl Registrar<'_> {
         tags: &[u64],
     ) -> Result<u32, Errno> {
         let tags = tags_for(buffers, tags)?;
-        // SAFETY: the caller's promise, passed on; there is a tag for each buffer.
+        // SAFETY: the caller keeps this contract; there is a tag for each buffer.
         unsafe { self.replace_buffers(first, buffers, tags) }
     }
 
-    /// Drops the table of fixed buffers, and unpins them. `IORING_UNREGISTER_BUFFERS`, since
-    /// Linux 5.1.
+    /// Drops the table of fixed buffers and unpins them. `IORING_UNREGISTER_BUFFERS`, since Linux
+    /// 5.1.
     ///
-    /// Entries in flight keep their buffers pinned, and their contract.
+    /// Buffers that entries in flight use stay pinned, and the contract of these entries still
+    /// applies.
     ///
     /// # Errors
     ///
     /// `ENXIO` if there is no table.
+    #[doc(alias = "io_uring_unregister_buffers")]
+    #[doc(alias = "IORING_UNREGISTER_BUFFERS")]
     pub fn unregister_buffers(&self) -> Result<(), Errno> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_BUFFERS, core::ptr::null_mut(), 0) }?;
@@ -208,8 +228,8 @@ impl Registrar<'_> {
     ) -> Result<u32, Errno> {
         let (data, nr) = (SharedPtr::new(buffers.as_ptr()), count(buffers)?);
         let update = io_uring_rsrc_update2 { offset: first, resv: 0, data, tags, nr, resv2: 0 };
-        // SAFETY: as many vectors and tags as it says, only read, and during the call. What the
-        // vectors point to is kept by the caller.
+        // SAFETY: the count is that of the vectors and tags, which are only read, during the call.
+        // The caller keeps what the vectors point to.
         unsafe { self.update_table(RegisterOp::REGISTER_BUFFERS_UPDATE, update) }
     }
 }

@@ -1,4 +1,4 @@
-//! Cancelling, and waiting until it is done.
+//! Cancelling operations and waiting until they have ended.
 
 use core::marker::PhantomData;
 
@@ -14,8 +14,9 @@ use super::Registrar;
 
 /// Which operations to cancel, for [`Registrar::cancel`].
 ///
-/// The ways to match are those of [`AsyncCancel`](crate::ops::AsyncCancel). A file is borrowed for
-/// `'fd`, until the call, so that its descriptor cannot become another file's before that:
+/// It can match in the same ways as [`AsyncCancel`](crate::ops::AsyncCancel). It borrows a file for
+/// `'fd`, until the call, so that the descriptor cannot be closed and reused for another file
+/// before that:
 ///
 /// ```compile_fail,E0505
 /// use ringbolt::register::CancelWhat;
@@ -26,6 +27,7 @@ use super::Registrar;
 /// drop(file);
 /// ring.registrar().cancel(what, None);
 /// ```
+#[doc(alias = "io_uring_sync_cancel_reg")]
 #[derive(Clone, Copy, Debug)]
 pub struct CancelWhat<'fd> {
     key: io_uring_sync_cancel_reg,
@@ -45,21 +47,21 @@ impl<'fd> CancelWhat<'fd> {
         file: PhantomData,
     };
 
-    /// The operation that was submitted with `user_data`.
+    /// Matches the operation that was submitted with `user_data`.
     pub const fn user_data(user_data: u64) -> Self {
         let mut what = Self::NOTHING;
         what.key.addr = user_data;
         what
     }
 
-    /// An operation on `file`.
+    /// Matches operations on `file`.
     pub fn file(file: &'fd impl AsFd) -> Self {
         let mut what = Self::NOTHING;
         what.key.fd = file.as_fd().as_raw_fd();
         what.flags(CancelFlags::FD)
     }
 
-    /// An operation on a fixed slot.
+    /// Matches operations on a fixed slot.
     pub const fn fixed(slot: Fixed) -> Self {
         let mut what = Self::NOTHING;
         // The field is signed, the slot is not: the bits are the same.
@@ -67,12 +69,12 @@ impl<'fd> CancelWhat<'fd> {
         what.flags(CancelFlags::FD.union(CancelFlags::FD_FIXED))
     }
 
-    /// Everything in flight that can be cancelled.
+    /// Matches everything in flight that can be cancelled.
     pub const fn any() -> Self {
         Self::NOTHING.flags(CancelFlags::ANY)
     }
 
-    /// Only operations with this opcode. Since Linux 6.6.
+    /// Matches only operations with this opcode. Since Linux 6.6.
     ///
     /// `user_data` is then no longer matched unless [`flags`](Self::flags) adds
     /// [`CancelFlags::USERDATA`].
@@ -80,13 +82,13 @@ impl<'fd> CancelWhat<'fd> {
     pub const fn opcode(mut self, opcode: Opcode) -> Self {
         self.key.opcode = opcode;
         if self.key.flags.contains(CancelFlags::ANY) {
-            // The kernel would look at nothing else, and cancel the others, too.
+            // With `ANY` the kernel would ignore the opcode and cancel all operations.
             self.key.flags = self.key.flags.difference(CancelFlags::ANY).union(CancelFlags::ALL);
         }
         self.flags(CancelFlags::OP)
     }
 
-    /// All that match, not only the first.
+    /// Cancels all operations that match, not only the first.
     #[must_use]
     pub const fn all(self) -> Self {
         self.flags(CancelFlags::ALL)
@@ -101,31 +103,38 @@ impl<'fd> CancelWhat<'fd> {
 }
 
 impl Registrar<'_> {
-    /// Cancels operations in flight, and waits until they have ended: for `timeout` at the most, or
-    /// for as long as it takes. `IORING_REGISTER_SYNC_CANCEL`, since Linux 6.0.
+    /// Cancels operations in flight, and waits until they have ended.
+    /// `IORING_REGISTER_SYNC_CANCEL`, since Linux 6.0.
     ///
-    /// Returns 0; with [`any`](CancelWhat::any) or [`all`](CancelWhat::all), how many were
-    /// cancelled. They complete all the same, with `ECANCELED` or with what they came to.
+    /// It waits at most for `timeout`, or without a limit if that is `None`.
     ///
-    /// What a worker thread carries out is interrupted. With `any` or `all` it is neither counted
-    /// nor waited for. A read or write that a device is carrying out cannot be cancelled: it is
-    /// neither found nor waited for, and goes on to its end.
+    /// Returns how many operations were cancelled with [`any`](CancelWhat::any) or
+    /// [`all`](CancelWhat::all), otherwise 0. Cancelled operations still post their completions,
+    /// with `ECANCELED` or with their result.
     ///
-    /// **That this has returned does not mean that nothing is in flight**, not even with `ENOENT`,
-    /// and not with 0 for [`any`](CancelWhat::any): what an operation names must stay until its
-    /// completion has been popped. Entries that have been pushed and not been taken by the kernel
-    /// are not found; on a ring with SQPOLL, those are also the entries that have been published
-    /// and that the polling thread has not taken yet. They start later.
+    /// An operation that runs on a worker thread is interrupted. With `any` or `all` it is neither
+    /// counted nor waited for. A read or write that a device is executing cannot be cancelled: it
+    /// is neither found nor waited for, and continues to its end.
+    ///
+    /// **Operations may still be in flight after this has returned**, even if it returned `ENOENT`,
+    /// or 0 for [`any`](CancelWhat::any). Whatever an operation refers to must stay valid until its
+    /// completion has been popped.
+    ///
+    /// Entries that were pushed and not yet submitted are not found. On a ring with SQPOLL this
+    /// includes entries that were published and that the polling thread has not consumed yet. They
+    /// start later.
     ///
     /// # Errors
     ///
     /// | errno | cause |
     /// |---|---|
-    /// | `EBADF` | an empty fixed slot, or none; a descriptor that is not open |
-    /// | `EINTR` | a signal came while waiting |
+    /// | `EBADF` | the fixed slot is empty or does not exist, or the descriptor is not open |
+    /// | `EINTR` | a signal arrived during the wait |
     /// | `EINVAL` | a way to match that the kernel does not know |
-    /// | `ENOENT` | nothing that could be cancelled matched, with neither `any` nor `all` |
-    /// | `ETIME` | the time was up; the operation may end all the same |
+    /// | `ENOENT` | nothing that can be cancelled matched; never with `any` or `all` |
+    /// | `ETIME` | the timeout expired; the operation may still end |
+    #[doc(alias = "io_uring_register_sync_cancel")]
+    #[doc(alias = "IORING_REGISTER_SYNC_CANCEL")]
     pub fn cancel(&self, what: CancelWhat<'_>, timeout: Option<Timespec>) -> Result<u32, Errno> {
         let mut what = what.key;
         what.timeout = timeout.map_or(FOR_EVER, |timeout| *timeout.as_raw());

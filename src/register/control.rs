@@ -1,4 +1,4 @@
-//! What a ring's requests run as and on: credentials, worker threads, clocks, busy polling.
+//! How a ring's requests run: credentials, worker threads, clocks, busy polling.
 
 use rustix::io::Errno;
 
@@ -6,74 +6,87 @@ use crate::sys::{NapiOp, NapiTracking, RegisterOp, io_uring_clock_register, io_u
 
 use super::{Registrar, count};
 
-/// The clock that timed waits go by, for [`Registrar::set_clock`].
+/// The clock that timed waits use, for [`Registrar::set_clock`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
-    /// `CLOCK_MONOTONIC`, which stands still while the machine sleeps.
+    /// `CLOCK_MONOTONIC`, which stops while the machine is suspended.
     Monotonic,
-    /// `CLOCK_BOOTTIME`, which does not.
+    /// `CLOCK_BOOTTIME`, which includes the time that the machine is suspended.
     Boottime,
 }
 
 /// How the kernel polls network devices while a thread waits, for [`Registrar::set_napi`].
+#[doc(alias = "io_uring_napi")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Napi {
-    /// How long to poll before sleeping, in microseconds. More than 10,000 count as that.
+    /// How long to poll before sleeping, in microseconds. Values above 10,000 count as 10,000.
     pub busy_poll_usec: u32,
-    /// Whether interrupts of the device stay off meanwhile.
+    /// Whether the interrupts of the device stay off while it is polled.
     pub prefer_busy_poll: bool,
-    /// How the devices to poll are found: by the kernel, or by
+    /// Who selects the devices to poll: the kernel, or the program by
     /// [`add_napi_id`](Registrar::add_napi_id).
     pub tracking: NapiTracking,
 }
 
 impl Registrar<'_> {
-    /// Registers this thread's credentials. Returns the id for
-    /// [`Sqe::with_personality`](crate::Sqe::with_personality), which is never 0.
-    /// `IORING_REGISTER_PERSONALITY`, since Linux 5.6.
+    /// Registers the credentials of the calling thread. `IORING_REGISTER_PERSONALITY`, since Linux
+    /// 5.6.
+    ///
+    /// Returns the id for [`Sqe::with_personality`](crate::Sqe::with_personality), which is never
+    /// 0.
     ///
     /// With SQPOLL, entries without a personality run with the credentials that the ring was made
-    /// with, even after `setuid(2)`. A process that gives privileges up registers
-    /// its new credentials afterwards, and puts them on each entry; better, it makes the ring
-    /// afterwards.
+    /// with, even after `setuid(2)`. A process that gives up privileges should do so before it
+    /// makes the ring. Otherwise it must register its new credentials afterwards and set them on
+    /// each entry.
     ///
     /// # Errors
     ///
-    /// `EBUSY` when 65,535 are registered.
+    /// `EBUSY` if 65,535 credentials are registered already.
+    #[doc(alias = "io_uring_register_personality")]
+    #[doc(alias = "IORING_REGISTER_PERSONALITY")]
     pub fn register_personality(&self) -> Result<u16, Errno> {
         // SAFETY: the operation takes no argument.
         let id = unsafe { self.raw(RegisterOp::REGISTER_PERSONALITY, core::ptr::null_mut(), 0) }?;
         u16::try_from(id).map_err(|_| Errno::OVERFLOW)
     }
 
-    /// Drops registered credentials. Entries in flight keep theirs.
-    /// `IORING_UNREGISTER_PERSONALITY`, since Linux 5.6.
+    /// Drops registered credentials. `IORING_UNREGISTER_PERSONALITY`, since Linux 5.6.
+    ///
+    /// Entries in flight keep theirs.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there are none of this id.
+    /// `EINVAL` if no credentials have this id.
+    #[doc(alias = "io_uring_unregister_personality")]
+    #[doc(alias = "IORING_UNREGISTER_PERSONALITY")]
     pub fn unregister_personality(&self, id: u16) -> Result<(), Errno> {
         let null = core::ptr::null_mut();
-        // SAFETY: the operation takes the id where others have a count, and no memory.
+        // SAFETY: the operation takes the id in place of a count, and uses no memory.
         unsafe { self.raw(RegisterOp::UNREGISTER_PERSONALITY, null, u32::from(id)) }?;
         Ok(())
     }
 
-    /// Keeps worker threads on the CPUs of `mask`, where CPU `n` is bit `n % 8` of byte `n / 8`
-    /// (on big-endian machines, of the byte that the kernel's words have there).
-    /// `IORING_REGISTER_IOWQ_AFF`, since Linux 5.14.
+    /// Restricts worker threads to the CPUs in `mask`. `IORING_REGISTER_IOWQ_AFF`, since Linux
+    /// 5.14.
     ///
-    /// The workers are the calling thread's, for whatever ring they work; with SQPOLL, those of
-    /// the polling thread. It goes for workers that start from now on. CPUs that the machine does
-    /// not have are ignored: a mask of such alone binds to nothing.
+    /// CPU `n` is bit `n % 8` of byte `n / 8`. On big-endian machines the bytes are in the order
+    /// that they have in the kernel's `unsigned long` words.
+    ///
+    /// This applies to the workers of the calling thread, whichever ring they work for; with
+    /// SQPOLL, to those of the polling thread. It affects workers that start after the call. CPUs
+    /// that the machine does not have are ignored: a mask that has only such CPUs restricts
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a mask of no bytes, for CPUs that are not the thread's to use, and on a
-    /// thread that has made no ring and submitted nothing yet.
+    /// `EINVAL` for an empty mask, for CPUs that the thread may not use, and on a thread that has
+    /// not yet made a ring or submitted anything.
+    #[doc(alias = "io_uring_register_iowq_aff")]
+    #[doc(alias = "IORING_REGISTER_IOWQ_AFF")]
     pub fn set_worker_cpus(&self, mask: &[u8]) -> Result<(), Errno> {
         let (arg, len) = (mask.as_ptr().cast_mut().cast(), count(mask)?);
-        // SAFETY: as many bytes as said, which the kernel only reads, during the call.
+        // SAFETY: the count is that of the bytes, which the kernel only reads, during the call.
         unsafe { self.raw(RegisterOp::REGISTER_IOWQ_AFF, arg, len) }?;
         Ok(())
     }
@@ -82,23 +95,29 @@ impl Registrar<'_> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` on a thread that has made no ring and submitted nothing yet.
+    /// `EINVAL` on a thread that has not yet made a ring or submitted anything.
+    #[doc(alias = "io_uring_unregister_iowq_aff")]
+    #[doc(alias = "IORING_UNREGISTER_IOWQ_AFF")]
     pub fn reset_worker_cpus(&self) -> Result<(), Errno> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_IOWQ_AFF, core::ptr::null_mut(), 0) }?;
         Ok(())
     }
 
-    /// Limits the numbers of worker threads: for bounded work (files, block devices), and for
-    /// unbounded (sockets, pipes). 0 leaves a limit as it is. Returns the limits before,
-    /// in the order of [`IoWqType`](crate::sys::IoWqType). `IORING_REGISTER_IOWQ_MAX_WORKERS`,
-    /// since Linux 5.15.
+    /// Limits the number of worker threads. `IORING_REGISTER_IOWQ_MAX_WORKERS`, since Linux 5.15.
     ///
-    /// The numbers hold for each thread that uses the ring; before Linux 6.4, on each NUMA node.
+    /// One limit is for bounded work (files, block devices), the other for unbounded work (sockets,
+    /// pipes). 0 leaves a limit unchanged. Returns the previous limits, in the order of
+    /// [`IoWqType`](crate::sys::IoWqType).
+    ///
+    /// The limits apply to each thread that uses the ring. Before Linux 6.4 they apply separately
+    /// on each NUMA node.
     ///
     /// # Errors
     ///
     /// `EINVAL` before Linux 5.15, and for limits beyond 2^31 - 1.
+    #[doc(alias = "io_uring_register_iowq_max_workers")]
+    #[doc(alias = "IORING_REGISTER_IOWQ_MAX_WORKERS")]
     pub fn set_max_workers(&self, bounded: u32, unbounded: u32) -> Result<[u32; 2], Errno> {
         let mut limits = [bounded, unbounded];
         let arg = limits.as_mut_ptr().cast();
@@ -107,12 +126,14 @@ impl Registrar<'_> {
         Ok(limits)
     }
 
-    /// Has timed waits go by another clock than the monotonic one. `IORING_REGISTER_CLOCK`, since
-    /// Linux 6.12.
+    /// Sets the clock that timed waits use; the default is [`Clock::Monotonic`].
+    /// `IORING_REGISTER_CLOCK`, since Linux 6.12.
     ///
     /// # Errors
     ///
     /// `EINVAL` before Linux 6.12.
+    #[doc(alias = "io_uring_register_clock")]
+    #[doc(alias = "IORING_REGISTER_CLOCK")]
     pub fn set_clock(&self, clock: Clock) -> Result<(), Errno> {
         let clockid = match clock {
             Clock::Monotonic => 1,
@@ -125,13 +146,17 @@ impl Registrar<'_> {
         Ok(())
     }
 
-    /// Has the kernel poll network devices while a thread waits. Returns the settings before.
-    /// `IORING_REGISTER_NAPI`, since Linux 6.9.
+    /// Makes the kernel poll network devices while a thread waits. `IORING_REGISTER_NAPI`, since
+    /// Linux 6.9.
+    ///
+    /// Returns the previous settings.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a ring with IOPOLL, a kernel without network busy polling, or a tracking that
-    /// it does not know.
+    /// `EINVAL` for a ring with IOPOLL, for a tracking that the kernel does not know, and on a
+    /// kernel without network busy polling.
+    #[doc(alias = "io_uring_register_napi")]
+    #[doc(alias = "IORING_REGISTER_NAPI")]
     pub fn set_napi(&self, napi: Napi) -> Result<Napi, Errno> {
         let mut raw = io_uring_napi {
             busy_poll_to: napi.busy_poll_usec,
@@ -144,35 +169,42 @@ impl Registrar<'_> {
         Ok(Napi::from_raw(&raw))
     }
 
-    /// Ends the polling of network devices. Returns the settings before, of which the kernel
-    /// leaves the tracking out: it is always said to be [`NapiTracking::DYNAMIC`].
-    /// `IORING_UNREGISTER_NAPI`, since Linux 6.9.
+    /// Stops the polling of network devices. `IORING_UNREGISTER_NAPI`, since Linux 6.9.
+    ///
+    /// Returns the previous settings, except for the tracking: the kernel does not report it, and
+    /// it is always [`NapiTracking::DYNAMIC`] here.
     ///
     /// # Errors
     ///
-    /// As [`set_napi`](Self::set_napi).
+    /// As for [`set_napi`](Self::set_napi).
+    #[doc(alias = "io_uring_unregister_napi")]
+    #[doc(alias = "IORING_UNREGISTER_NAPI")]
     pub fn unset_napi(&self) -> Result<Napi, Errno> {
         let mut raw = io_uring_napi::ZEROED;
         self.napi(RegisterOp::UNREGISTER_NAPI, &mut raw)?;
         Ok(Napi::from_raw(&raw))
     }
 
-    /// Adds a device's queue, by the id that `SO_INCOMING_NAPI_ID` tells, to those that are
-    /// polled with static tracking. `IO_URING_NAPI_STATIC_ADD_ID`, since Linux 6.13.
+    /// Adds a device queue to those that are polled with static tracking.
+    /// `IO_URING_NAPI_STATIC_ADD_ID`, since Linux 6.13.
+    ///
+    /// The socket option `SO_INCOMING_NAPI_ID` returns the id of a queue.
     ///
     /// # Errors
     ///
-    /// `EEXIST`; `EINVAL` without static tracking or for an id that is none.
+    /// `EEXIST` if the id was added already; `EINVAL` without static tracking or for an invalid id.
+    #[doc(alias = "IO_URING_NAPI_STATIC_ADD_ID")]
     pub fn add_napi_id(&self, id: u32) -> Result<(), Errno> {
         self.napi_id(NapiOp::STATIC_ADD_ID, id)
     }
 
-    /// Takes a device's queue out of those that are polled. `IO_URING_NAPI_STATIC_DEL_ID`, since
+    /// Removes a device queue from those that are polled. `IO_URING_NAPI_STATIC_DEL_ID`, since
     /// Linux 6.13.
     ///
     /// # Errors
     ///
-    /// `ENOENT`; `EINVAL` without static tracking or for an id that is none.
+    /// `ENOENT` if the id was not added; `EINVAL` without static tracking or for an invalid id.
+    #[doc(alias = "IO_URING_NAPI_STATIC_DEL_ID")]
     pub fn remove_napi_id(&self, id: u32) -> Result<(), Errno> {
         self.napi_id(NapiOp::STATIC_DEL_ID, id)
     }

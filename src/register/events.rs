@@ -1,4 +1,4 @@
-//! An eventfd that is told of completions, and completions told to a ring from outside.
+//! An eventfd that is signalled on completions, and completions posted to a ring from outside.
 
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
@@ -9,63 +9,76 @@ use crate::sys::RegisterOp;
 
 use super::{Registrar, register};
 
-/// Posts a completion on a ring without having one. `IORING_REGISTER_SEND_MSG_RING`, since Linux
-/// 6.13.
+/// Posts a completion to a ring, without needing a ring to send from.
+/// `IORING_REGISTER_SEND_MSG_RING`, since Linux 6.13.
 ///
 /// # Errors
 ///
-/// As [`MsgRing`], for a descriptor: `EINVAL` for a fixed slot, and before Linux 6.13.
+/// As for [`MsgRing`] with a descriptor; also `EINVAL` for a fixed slot, and before Linux 6.13.
 ///
 /// # Safety
 ///
-/// Whoever reaps the ring takes the completion for what it is: not for that of an operation which
-/// then seems to have let go of its memory.
+/// The code that reaps the receiving ring must recognise the completion as a message. It must not
+/// mistake it for the completion of an operation, and so conclude that the operation no longer uses
+/// its memory.
+#[doc(alias = "io_uring_register_sync_msg")]
+#[doc(alias = "IORING_REGISTER_SEND_MSG_RING")]
 pub unsafe fn send_message(message: MsgRing) -> Result<(), Errno> {
     let mut sqe: Sqe = message.sqe(0);
     let arg = core::ptr::from_mut(sqe.as_raw_mut()).cast();
-    // SAFETY: one entry, which the kernel only reads, during the call; it names no memory.
+    // SAFETY: one entry, which the kernel only reads, during the call; it refers to no memory.
     unsafe { register(-1, RegisterOp::REGISTER_SEND_MSG_RING, arg, 1) }?;
     Ok(())
 }
 
 impl Registrar<'_> {
-    /// Adds 1 to `eventfd` when completions have come: once for those that come together, by one
-    /// submission say. `IORING_REGISTER_EVENTFD`, since Linux 5.2.
+    /// Registers an eventfd to which the kernel adds 1 when completions are posted.
+    /// `IORING_REGISTER_EVENTFD`, since Linux 5.2.
     ///
-    /// The kernel keeps the file open by itself. Notifications can be turned off and on without a
-    /// system call: [`set_eventfd_disabled`](crate::CompletionQueue::set_eventfd_disabled).
+    /// Completions that are posted together, by one submission for example, add 1 in total.
     ///
-    /// On a ring with DEFER_TASKRUN, [`IoUring::local`](crate::IoUring::local) say, the eventfd
-    /// counts when there is work that will make completions, and there may be nothing to pop yet.
-    /// It counts once, and not again before that work has been run: call
-    /// [`get_events`](crate::CompletionQueue::get_events) each time the eventfd is readable, then
-    /// pop until the queue is empty, or no further completion is ever reported.
+    /// The kernel holds its own reference to the file.
+    /// [`set_eventfd_disabled`](crate::CompletionQueue::set_eventfd_disabled) turns notifications
+    /// off and on without a system call.
+    ///
+    /// On a ring with DEFER_TASKRUN, such as one from [`IoUring::local`](crate::IoUring::local),
+    /// the eventfd is signalled when there is work that will post completions: there may be nothing
+    /// to pop yet. It is signalled once, and not again before that work has run. So each time the
+    /// eventfd is readable, call [`get_events`](crate::CompletionQueue::get_events), then pop until
+    /// the queue is empty. Otherwise no further completion is ever signalled.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if it is no eventfd, `EBUSY` if one is registered already.
+    /// `EINVAL` if `eventfd` is not an eventfd, `EBUSY` if one is registered already.
+    #[doc(alias = "io_uring_register_eventfd")]
+    #[doc(alias = "IORING_REGISTER_EVENTFD")]
     pub fn register_eventfd(&self, eventfd: impl AsFd) -> Result<(), Errno> {
         self.eventfd(RegisterOp::REGISTER_EVENTFD, eventfd)
     }
 
-    /// The same, but only for completions that worker threads post.
+    /// Registers an eventfd that is signalled only for completions that worker threads post.
     /// `IORING_REGISTER_EVENTFD_ASYNC`, since Linux 5.6.
     ///
-    /// It is not told of what the thread itself completes: neither at once, while it submits, nor
-    /// later, when a poll or a read that waited for data has become ready.
+    /// It is not signalled for operations that the submitting thread itself completes: neither
+    /// immediately, during the submission, nor later, when a poll or a read that waited for data
+    /// becomes ready.
     ///
     /// # Errors
     ///
-    /// As [`register_eventfd`](Self::register_eventfd).
+    /// As for [`register_eventfd`](Self::register_eventfd).
+    #[doc(alias = "io_uring_register_eventfd_async")]
+    #[doc(alias = "IORING_REGISTER_EVENTFD_ASYNC")]
     pub fn register_eventfd_async(&self, eventfd: impl AsFd) -> Result<(), Errno> {
         self.eventfd(RegisterOp::REGISTER_EVENTFD_ASYNC, eventfd)
     }
 
-    /// Tells the eventfd nothing any more. `IORING_UNREGISTER_EVENTFD`, since Linux 5.2.
+    /// Stops signalling the eventfd. `IORING_UNREGISTER_EVENTFD`, since Linux 5.2.
     ///
     /// # Errors
     ///
-    /// `ENXIO` if none is registered.
+    /// `ENXIO` if no eventfd is registered.
+    #[doc(alias = "io_uring_unregister_eventfd")]
+    #[doc(alias = "IORING_UNREGISTER_EVENTFD")]
     pub fn unregister_eventfd(&self) -> Result<(), Errno> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_EVENTFD, core::ptr::null_mut(), 0) }?;

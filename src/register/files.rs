@@ -1,4 +1,4 @@
-//! Registered ("fixed") files: a table of descriptors that entries name by slot.
+//! Registered ("fixed") files: a table of files that entries refer to by slot.
 
 use rustix::io::Errno;
 
@@ -12,23 +12,26 @@ use crate::target::FileSlot;
 use super::{Registrar, count, tags_for};
 
 impl Registrar<'_> {
-    /// Makes a file table of `slots`. `IORING_REGISTER_FILES`, since Linux 5.1; with empty
-    /// slots since 5.5.
+    /// Makes a file table from `slots`. `IORING_REGISTER_FILES`, since Linux 5.1; with empty slots
+    /// since 5.5.
     ///
-    /// The kernel keeps the files open by itself: the descriptors may be closed afterwards.
-    /// Entries name them by [`Fixed`](crate::ops::Fixed).
+    /// The kernel holds its own references to the files: the descriptors may be closed afterwards.
+    /// Entries refer to the files by [`Fixed`](crate::ops::Fixed).
     ///
     /// # Errors
     ///
     /// | errno | cause |
     /// |---|---|
     /// | `EBADF` | a descriptor is not open, or is a ring's |
-    /// | `EBUSY` | there is a table already |
-    /// | `EINVAL` | no slot at all |
+    /// | `EBUSY` | a table is registered already |
+    /// | `EINVAL` | no slots |
     /// | `EMFILE` | more slots than RLIMIT_NOFILE or the kernel's own limit allows |
+    #[doc(alias = "io_uring_register_files")]
+    #[doc(alias = "IORING_REGISTER_FILES")]
     pub fn register_files(&self, slots: &[FileSlot<'_>]) -> Result<(), Errno> {
         let arg = slots.as_ptr().cast_mut().cast();
-        // SAFETY: as many descriptors as said, which the kernel only reads, during the call.
+        // SAFETY: the count is that of the descriptors, which the kernel only reads, during the
+        // call.
         unsafe { self.raw(RegisterOp::REGISTER_FILES, arg, count(slots)?) }?;
         Ok(())
     }
@@ -38,7 +41,9 @@ impl Registrar<'_> {
     ///
     /// # Errors
     ///
-    /// As [`register_files`](Self::register_files).
+    /// As for [`register_files`](Self::register_files).
+    #[doc(alias = "io_uring_register_files_sparse")]
+    #[doc(alias = "IORING_REGISTER_FILES2")]
     pub fn register_files_sparse(&self, slots: u32) -> Result<(), Errno> {
         self.register_sparse(RegisterOp::REGISTER_FILES2, slots)
     }
@@ -46,30 +51,35 @@ impl Registrar<'_> {
     /// Makes a file table whose slots have tags. `IORING_REGISTER_FILES2`, since Linux 5.13
     /// ([`Features::RSRC_TAGS`](crate::sys::Features::RSRC_TAGS)).
     ///
-    /// When the kernel has let go of the file of a slot, because it was replaced or the table
-    /// dropped and no entry uses it any more, it posts a completion whose `user_data` is the
-    /// slot's tag. A tag of 0 is none.
+    /// The kernel posts a completion whose `user_data` is the tag of a slot when it has released
+    /// the file of that slot: when the file was replaced or the table dropped, and no entry uses
+    /// the file any more. A tag of 0 means no tag.
     ///
     /// # Errors
     ///
-    /// As [`register_files`](Self::register_files); `EINVAL` if there are not as many tags as
-    /// slots, or an empty slot has one.
+    /// As for [`register_files`](Self::register_files); also `EINVAL` if the numbers of tags and
+    /// slots differ, or if an empty slot has a tag.
+    #[doc(alias = "io_uring_register_files_tags")]
+    #[doc(alias = "IORING_REGISTER_FILES2")]
     pub fn register_files_tagged(&self, slots: &[FileSlot<'_>], tags: &[u64]) -> Result<(), Errno> {
         let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
         let nr = count(slots)?;
         let table = io_uring_rsrc_register { nr, data, tags, ..io_uring_rsrc_register::ZEROED };
-        // SAFETY: as many descriptors and tags as it says, only read, and during the call.
+        // SAFETY: the count is that of the descriptors and tags, which are only read, during the
+        // call.
         unsafe { self.make_table(RegisterOp::REGISTER_FILES2, table) }
     }
 
     /// Replaces slots and their tags. `IORING_REGISTER_FILES_UPDATE2`, since Linux 5.13.
     ///
-    /// Returns how many were updated.
+    /// Returns how many were replaced.
     ///
     /// # Errors
     ///
-    /// As [`update_files`](Self::update_files); `EINVAL` if there are not as many tags as slots,
-    /// or a slot has one that becomes empty or is skipped.
+    /// As for [`update_files`](Self::update_files); also `EINVAL` if the numbers of tags and slots
+    /// differ, or if a slot that becomes empty or is skipped has a tag.
+    #[doc(alias = "io_uring_register_files_update_tag")]
+    #[doc(alias = "IORING_REGISTER_FILES_UPDATE2")]
     pub fn update_files_tagged(
         &self,
         first: u32,
@@ -79,16 +89,20 @@ impl Registrar<'_> {
         let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
         let nr = count(slots)?;
         let update = io_uring_rsrc_update2 { offset: first, resv: 0, data, tags, nr, resv2: 0 };
-        // SAFETY: as many descriptors and tags as it says, only read, and during the call.
+        // SAFETY: the count is that of the descriptors and tags, which are only read, during the
+        // call.
         unsafe { self.update_table(RegisterOp::REGISTER_FILES_UPDATE2, update) }
     }
 
-    /// Lets [`DestSlot::Alloc`](crate::ops::DestSlot::Alloc) choose among the `len` slots from
-    /// `first` on only. `IORING_REGISTER_FILE_ALLOC_RANGE`, since Linux 6.0.
+    /// Limits [`DestSlot::Alloc`](crate::ops::DestSlot::Alloc) to the `len` slots from `first` on.
+    /// `IORING_REGISTER_FILE_ALLOC_RANGE`, since Linux 6.0.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the range leads out of the table or there is none, `EOVERFLOW` if it wraps.
+    /// `EINVAL` if the range exceeds the table or there is no table, `EOVERFLOW` if the range
+    /// wraps.
+    #[doc(alias = "io_uring_register_file_alloc_range")]
+    #[doc(alias = "IORING_REGISTER_FILE_ALLOC_RANGE")]
     pub fn set_file_alloc_range(&self, first: u32, len: u32) -> Result<(), Errno> {
         let mut range = io_uring_file_index_range { off: first, len, resv: 0 };
         let arg = (&raw mut range).cast();
@@ -97,10 +111,10 @@ impl Registrar<'_> {
         Ok(())
     }
 
-    /// Replaces the slots from `first` on by `slots`. `IORING_REGISTER_FILES_UPDATE`, since
-    /// Linux 5.5.
+    /// Replaces the slots from `first` on with `slots`. `IORING_REGISTER_FILES_UPDATE`, since Linux
+    /// 5.5.
     ///
-    /// Returns how many were updated: fewer than asked for if one of them failed. Entries in
+    /// Returns how many were replaced: fewer than requested if one of them failed. Entries in
     /// flight keep the file that the slot held when they started.
     ///
     /// # Errors
@@ -108,14 +122,16 @@ impl Registrar<'_> {
     /// | errno | cause |
     /// |---|---|
     /// | `EBADF` | a descriptor is not open, or is a ring's |
-    /// | `EINVAL` | `first` and the number of slots lead out of the table |
+    /// | `EINVAL` | the slots from `first` on exceed the table |
     /// | `ENXIO` | there is no table |
+    #[doc(alias = "io_uring_register_files_update")]
+    #[doc(alias = "IORING_REGISTER_FILES_UPDATE")]
     pub fn update_files(&self, first: u32, slots: &[FileSlot<'_>]) -> Result<u32, Errno> {
         let mut update =
             io_uring_files_update { offset: first, resv: 0, fds: SharedPtr::new(slots.as_ptr()) };
         let arg = (&raw mut update).cast();
-        // SAFETY: the update points to as many descriptors as said; both are only read, and
-        // during the call.
+        // SAFETY: the count is that of the descriptors that the update points to; both are only
+        // read, during the call.
         unsafe { self.raw(RegisterOp::REGISTER_FILES_UPDATE, arg, count(slots)?) }
     }
 
@@ -126,6 +142,8 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `ENXIO` if there is no table.
+    #[doc(alias = "io_uring_unregister_files")]
+    #[doc(alias = "IORING_UNREGISTER_FILES")]
     pub fn unregister_files(&self) -> Result<(), Errno> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_FILES, core::ptr::null_mut(), 0) }?;

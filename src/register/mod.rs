@@ -1,7 +1,7 @@
-//! `io_uring_register(2)`: what a ring is told outside its queues.
+//! `io_uring_register(2)`: everything that is set up for a ring outside its queues.
 //!
-//! [`Registrar`] has a method for each operation, in files by family; [`register`] reaches
-//! any operation with nothing but a descriptor.
+//! [`Registrar`] has one method for each operation. [`register`] calls any operation, and needs
+//! only a descriptor.
 
 mod buf_ring;
 mod buffers;
@@ -45,24 +45,27 @@ use crate::sys::{
 };
 use crate::target::fd_bits;
 
-/// Registers things with one ring. From [`IoUring::registrar`](crate::IoUring::registrar).
+/// Registers resources and settings with one ring.
 ///
-/// On a ring with SINGLE_ISSUER, only its own thread may register: others get `EEXIST`. A ring
-/// belongs to the process that made it: in a child each method fails with `ECHILD`.
+/// [`IoUring::registrar`](crate::IoUring::registrar) returns it.
+///
+/// On a ring with SINGLE_ISSUER only the ring's own thread may register: on other threads each
+/// method fails with `EEXIST`. A ring belongs to the process that made it: in a child process each
+/// method fails with `ECHILD`.
 #[derive(Clone, Copy, Debug)]
 pub struct Registrar<'r> {
     fd: RawFd,
-    /// 0, or the bit that says that `fd` is a registered index.
+    /// 0, or the bit which means that `fd` is a registered index.
     by_index: u32,
-    /// The process that made the ring; `None` where there is no ring.
+    /// The process that made the ring; `None` if there is no ring.
     home: Option<Home>,
-    /// Not `Send`: on another thread the index is another ring's.
+    /// Not `Send`: on another thread the index refers to another ring.
     ring: PhantomData<(BorrowedFd<'r>, *const ())>,
 }
 
-/// Calls `io_uring_register(2)` with nothing checked.
+/// Calls `io_uring_register(2)` without any checks.
 ///
-/// `fd` may be -1 for those operations that need no ring. Returns what the kernel returned.
+/// `fd` may be -1 for operations that need no ring. Returns the result of the system call.
 ///
 /// # Errors
 ///
@@ -70,11 +73,13 @@ pub struct Registrar<'r> {
 ///
 /// # Safety
 ///
-/// `arg` and `nr_args` are what `op` wants, valid for what it reads and writes during the
-/// call, and afterwards for as long as `op` says; what the call changes about the ring breaks
-/// no promise made for entries in flight.
+/// - `arg` and `nr_args` are what `op` requires.
+/// - What `arg` points to is valid for all that `op` reads and writes, during the call, and
+///   afterwards for as long as `op` requires.
+/// - The changes that the call makes to the ring violate no contract of entries in flight.
 ///
 /// [`io_uring_register(2)`]: https://man7.org/linux/man-pages/man2/io_uring_register.2.html
+#[doc(alias = "io_uring_register")]
 #[inline]
 pub unsafe fn register(
     fd: RawFd,
@@ -82,7 +87,7 @@ pub unsafe fn register(
     arg: *mut c_void,
     nr_args: u32,
 ) -> Result<u32, Errno> {
-    // SAFETY: the caller's promise is the kernel's demand.
+    // SAFETY: the caller keeps the contract of the operation.
     let result = unsafe { call::register(fd, op.as_raw(), arg, nr_args) };
     result.map_err(errno_of_call)
 }
@@ -92,7 +97,7 @@ impl<'r> Registrar<'r> {
         Self { fd: fd.as_raw_fd(), by_index: 0, home: Some(home), ring: PhantomData }
     }
 
-    /// For a ring that has no descriptor but an index registered with this thread.
+    /// For a ring that has no descriptor, only an index registered with this thread.
     pub(crate) const fn of_index(index: i32, home: Home) -> Self {
         let by_index = IORING_REGISTER_USE_REGISTERED_RING;
         Self { fd: index, by_index, home: Some(home), ring: PhantomData }
@@ -104,7 +109,7 @@ impl<'r> Registrar<'r> {
         Self { fd: number, by_index: 0, home: Some(home), ring: PhantomData }
     }
 
-    /// Calls `io_uring_register(2)` on this ring with nothing checked.
+    /// Calls `io_uring_register(2)` on this ring without any checks.
     ///
     /// # Errors
     ///
@@ -118,7 +123,7 @@ impl<'r> Registrar<'r> {
             return Err(Errno::CHILD);
         }
         let op = RegisterOp::from_raw(op.as_raw() | self.by_index);
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller keeps the same contract.
         unsafe { register(self.fd, op, arg, nr_args) }
     }
 
@@ -132,14 +137,14 @@ impl<'r> Registrar<'r> {
         RingName { fd: self.fd, by_index: self.by_index, home: self.home }
     }
 
-    /// What the kernel answers to `op` with an argument at `arg`, where there is no memory:
-    /// `EINVAL` if it does not know the operation.
+    /// Tries `op` with an argument at `arg`, an address that is never mapped. Returns the kernel's
+    /// result: `EINVAL` if it does not know the operation.
     pub(crate) fn try_at(&self, op: RegisterOp, arg: usize, nr_args: u32) -> Result<u32, Errno> {
-        // SAFETY: no memory is where `arg` points, which is what the kernel is to find out.
+        // SAFETY: `arg` is never mapped, so the kernel cannot read or write anything there.
         unsafe { self.raw(op, core::ptr::without_provenance_mut(arg), nr_args) }
     }
 
-    /// The same for what is registered without a ring.
+    /// The same for an operation that needs no ring.
     pub(crate) fn try_without_ring(op: RegisterOp, arg: usize, nr_args: u32) -> Result<u32, Errno> {
         Registrar { fd: -1, by_index: 0, home: None, ring: PhantomData }.try_at(op, arg, nr_args)
     }
@@ -147,10 +152,10 @@ impl<'r> Registrar<'r> {
     /// Maps memory that the kernel shares at `offset` of the ring's descriptor.
     fn map(&self, len: usize, offset: u64) -> Result<Region, Errno> {
         if self.by_index != 0 {
-            // There is no descriptor to map from.
+            // A registered index cannot be mapped: that needs a descriptor.
             return Err(Errno::BADF);
         }
-        // SAFETY: the ring's descriptor, which `'r` keeps open.
+        // SAFETY: the ring's descriptor, which stays open for `'r`.
         let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
         Region::map(fd, len, offset)
     }
@@ -167,16 +172,17 @@ impl<'r> Registrar<'r> {
     ///
     /// # Safety
     ///
-    /// `table` points to as many elements of the kind that `op` takes, and tags if to any, as it
-    /// says, valid for reads during the call, and kept as the kind has it.
+    /// `table` points to elements of the kind that `op` takes and, unless null, to tags: as many of
+    /// each as it gives, valid for reads during the call. What the elements refer to is kept as
+    /// their kind requires.
     unsafe fn make_table(
         &self,
         op: RegisterOp,
         mut table: io_uring_rsrc_register,
     ) -> Result<(), Errno> {
         let (arg, size) = ((&raw mut table).cast(), size::<io_uring_rsrc_register>());
-        // SAFETY: one struct of that size, which the kernel only reads, during the call; what it
-        // points to is the caller's promise.
+        // SAFETY: one struct of that size, which the kernel only reads, during the call; the caller
+        // vouches for what it points to.
         unsafe { self.raw(op, arg, size) }?;
         Ok(())
     }
@@ -185,15 +191,15 @@ impl<'r> Registrar<'r> {
     ///
     /// # Safety
     ///
-    /// As for `make_table`, of `update`.
+    /// As for `make_table`, with `update` in place of `table`.
     unsafe fn update_table(
         &self,
         op: RegisterOp,
         mut update: io_uring_rsrc_update2,
     ) -> Result<u32, Errno> {
         let (arg, size) = ((&raw mut update).cast(), size::<io_uring_rsrc_update2>());
-        // SAFETY: one struct of that size, which the kernel only reads, during the call; what it
-        // points to is the caller's promise.
+        // SAFETY: one struct of that size, which the kernel only reads, during the call; the caller
+        // vouches for what it points to.
         unsafe { self.raw(op, arg, size) }
     }
 
@@ -206,7 +212,7 @@ impl<'r> Registrar<'r> {
     }
 }
 
-/// A ring, as far as what is registered with it has to know it again.
+/// Identifies a ring, so that what is registered with it can check which ring it belongs to.
 #[derive(Clone, Copy, Debug)]
 struct RingName {
     fd: RawFd,
@@ -243,7 +249,7 @@ pub(crate) fn register_ring_fd(ring: BorrowedFd<'_>) -> Result<i32, Errno> {
     i32::try_from(update.offset).map_err(|_| Errno::OVERFLOW)
 }
 
-/// Frees the index that a ring's descriptor is registered as with this thread.
+/// Frees the index under which a ring's descriptor is registered with this thread.
 pub(crate) fn unregister_ring_fd(ring: Registrar<'_>, index: i32) -> Result<(), Errno> {
     let mut update =
         io_uring_rsrc_update { offset: index.unsigned_abs(), resv: 0, data: SharedPtr::NULL };
@@ -253,7 +259,7 @@ pub(crate) fn unregister_ring_fd(ring: Registrar<'_>, index: i32) -> Result<(), 
     Ok(())
 }
 
-/// The number of elements as the kernel takes it.
+/// The number of elements, as the kernel expects it.
 fn count<T>(elements: &[T]) -> Result<u32, Errno> {
     u32::try_from(elements.len()).map_err(|_| Errno::INVAL)
 }
@@ -263,7 +269,7 @@ fn tags_for<T>(elements: &[T], tags: &[u64]) -> Result<SharedPtr, Errno> {
     if tags.len() == elements.len() { Ok(SharedPtr::new(tags.as_ptr())) } else { Err(Errno::INVAL) }
 }
 
-/// The size of a struct in bytes, where the kernel wants that for a count.
+/// The size of a struct in bytes, for operations that expect it in place of a count.
 const fn size<T>() -> u32 {
     assert!(size_of::<T>() < 4096);
     #[expect(clippy::cast_possible_truncation, reason = "checked on the line above")]

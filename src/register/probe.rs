@@ -1,4 +1,4 @@
-//! What operations a kernel has, as it says itself.
+//! Which operations the running kernel reports as supported.
 
 use core::fmt;
 
@@ -8,10 +8,11 @@ use crate::sys::{Opcode, ProbeOpFlags, RegisterOp, io_uring_probe, io_uring_prob
 
 use super::Registrar;
 
-/// As many operations as an opcode can tell apart.
+/// The number of values of an opcode.
 const MAX_OPS: usize = 256;
 
-/// What operations this kernel has. From [`Registrar::probe`].
+/// Which operations the running kernel supports. [`Registrar::probe`] returns it.
+#[doc(alias = "io_uring_probe")]
 #[derive(Clone)]
 pub struct Probe(Table);
 
@@ -24,18 +25,19 @@ struct Table {
 }
 
 impl Probe {
-    /// Whether this kernel has the operation.
+    /// Whether the kernel supports the operation.
+    #[doc(alias = "io_uring_opcode_supported")]
     pub fn supports(&self, opcode: Opcode) -> bool {
         let op = self.0.ops.get(usize::from(opcode.as_raw()));
         op.is_some_and(|op| op.flags.contains(ProbeOpFlags::SUPPORTED))
     }
 
-    /// The highest opcode that this kernel knows of.
+    /// The highest opcode that the kernel knows.
     pub const fn last_op(&self) -> Opcode {
         self.0.head.last_op
     }
 
-    /// The operations that this kernel has, those without a name here included.
+    /// The operations that the kernel supports, including those that have no name in this crate.
     pub fn supported(&self) -> impl Iterator<Item = Opcode> + '_ {
         (0..=u8::MAX).map(Opcode::from_raw).filter(|opcode| self.supports(*opcode))
     }
@@ -49,19 +51,23 @@ impl fmt::Debug for Probe {
 }
 
 impl Registrar<'_> {
-    /// Asks which operations this kernel has. `IORING_REGISTER_PROBE`, since Linux 5.6.
+    /// Asks the kernel which operations it supports. `IORING_REGISTER_PROBE`, since Linux 5.6.
     ///
     /// # Errors
     ///
     /// `EINVAL` before Linux 5.6.
+    #[doc(alias = "io_uring_get_probe")]
+    #[doc(alias = "io_uring_get_probe_ring")]
+    #[doc(alias = "io_uring_register_probe")]
+    #[doc(alias = "IORING_REGISTER_PROBE")]
     pub fn probe(&self) -> Result<Probe, Errno> {
-        // The kernel refuses a table that is not zero.
+        // The kernel refuses a table that is not all zero.
         let mut table =
             Table { head: io_uring_probe::ZEROED, ops: [io_uring_probe_op::ZEROED; MAX_OPS] };
-        // A pointer to the whole, so that it may be used for all of it.
+        // A pointer to the whole table, so that its provenance covers all of it.
         let arg = (&raw mut table).cast();
-        // SAFETY: room for 256 operations behind the head, valid for reads and writes during
-        // the call.
+        // SAFETY: there is room for 256 operations after the head, valid for reads and writes
+        // during the call.
         unsafe { self.raw(RegisterOp::REGISTER_PROBE, arg, 256) }?;
         Ok(Probe(table))
     }

@@ -1,4 +1,4 @@
-//! What a kernel can do, asked without a ring.
+//! Queries about the kernel's capabilities, which need no ring.
 
 use core::fmt;
 
@@ -12,14 +12,15 @@ use crate::sys::{
 
 use super::{register, size};
 
-/// The answers that [`query`] can ask for. Sealed.
+/// An answer that [`query`] can ask for. Sealed.
 pub trait Answer: Copy + fmt::Debug + private::Sealed {
-    /// The question.
+    /// The query that has this answer.
     const QUESTION: QueryOp;
 }
 
 mod private {
-    /// Implemented here only: the kernel fills an answer in, whose bytes may then be anything.
+    /// Implemented only here: the kernel fills in an answer, so every bit pattern must be valid for
+    /// it.
     pub trait Sealed: Default {}
     impl Sealed for super::io_uring_query_opcode {}
     impl Sealed for super::io_uring_query_zcrx {}
@@ -27,34 +28,36 @@ mod private {
     impl Sealed for super::io_uring_query_scq {}
 }
 
-/// How many operations there are, and which flags. Since Linux 6.18.
+/// How many operations and which flags the kernel knows. Since Linux 6.18.
 impl Answer for io_uring_query_opcode {
     const QUESTION: QueryOp = QueryOp::OPCODES;
 }
 
-/// What zero-copy receiving can do. Since Linux 6.19.
+/// The capabilities of zero-copy receive. Since Linux 6.19.
 impl Answer for io_uring_query_zcrx {
     const QUESTION: QueryOp = QueryOp::ZCRX;
 }
 
-/// What zero-copy receiving can tell. Since Linux 7.2.
+/// The events that zero-copy receive can report. Since Linux 7.2.
 impl Answer for io_uring_query_zcrx_event {
     const QUESTION: QueryOp = QueryOp::ZCRX_EVENT;
 }
 
-/// How memory for the rings has to be laid out. Since Linux 6.19.
+/// How memory for the rings must be laid out. Since Linux 6.19.
 impl Answer for io_uring_query_scq {
     const QUESTION: QueryOp = QueryOp::SCQ;
 }
 
-/// Asks the kernel a question about itself. `IORING_REGISTER_QUERY` without a ring, since Linux
+/// Asks the kernel about its capabilities. `IORING_REGISTER_QUERY` without a ring, since Linux
 /// 6.18.
 ///
-/// An older kernel that knows fewer fields leaves the others 0.
+/// Fields of the answer that an older kernel does not know are 0.
 ///
 /// # Errors
 ///
-/// `EINVAL` if this kernel cannot be asked, `EOPNOTSUPP` if not this.
+/// `EINVAL` if the kernel has no queries, `EOPNOTSUPP` if it does not have this one.
+#[doc(alias = "io_uring_register_query")]
+#[doc(alias = "IORING_REGISTER_QUERY")]
 pub fn query<A: Answer>() -> Result<A, Errno> {
     let mut answer = A::default();
     let mut question = io_uring_query_hdr {
@@ -64,8 +67,8 @@ pub fn query<A: Answer>() -> Result<A, Errno> {
         ..io_uring_query_hdr::ZEROED
     };
     let arg = (&raw mut question).cast();
-    // SAFETY: one question, which points to an answer of the size that it says; both valid for
-    // reads and writes during the call.
+    // SAFETY: one query, which points to an answer of the given size; both are valid for reads and
+    // writes during the call.
     unsafe { register(-1, RegisterOp::REGISTER_QUERY, arg, 0) }?;
     if question.result < 0 {
         return Err(errno_of(question.result));

@@ -1,4 +1,4 @@
-//! Arguments of waits that lie in memory which the kernel has looked at before.
+//! Arguments of waits, in memory that is registered with a ring.
 
 use core::ptr::NonNull;
 
@@ -16,20 +16,24 @@ use crate::time::Timespec;
 
 use super::Registrar;
 
-/// How a wait ends other than by completions, for a [`WaitRegion`].
+/// The limits of a wait and its signal mask, for a [`WaitRegion`].
+#[doc(alias = "io_uring_reg_wait")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RegisteredWait {
-    /// How long to wait; an instant with
+    /// How long to wait; a point in time with
     /// [`EnterFlags::ABS_TIMER`](crate::sys::EnterFlags::ABS_TIMER).
     pub timeout: Option<Timespec>,
-    /// Microseconds to gather completions for: from then on, one is enough. 0 for none.
+    /// Wait for all requested completions for this many microseconds; after that, return as soon as
+    /// there is one. 0 means no minimum wait.
     pub min_wait_usec: u32,
-    /// Signals to block while waiting.
+    /// Signals to block during the wait.
     pub sigmask: Option<&'static SigSet>,
 }
 
-/// Arguments of waits, by index, in memory that is registered with a ring: the kernel reads them
-/// without copying them in first. From [`Registrar::register_wait_region`].
+/// Arguments of waits, by index, in memory that is registered with a ring.
+///
+/// The kernel reads them in place, without copying them first. [`Registrar::register_wait_region`]
+/// returns it.
 #[derive(Debug)]
 pub struct WaitRegion {
     count: usize,
@@ -38,23 +42,26 @@ pub struct WaitRegion {
 }
 
 impl Registrar<'_> {
-    /// Makes a region for at least `count` arguments of waits and registers it.
+    /// Makes and registers a region for at least `count` arguments of waits.
     /// `IORING_REGISTER_MEM_REGION` with `IORING_MEM_REGION_REG_WAIT_ARG`, since Linux 6.13.
     ///
-    /// A ring has one, for good, and it is registered before the ring is enabled: see
-    /// [`Builder::build_disabled`](crate::Builder::build_disabled).
+    /// A ring can have one region, which cannot be unregistered. It must be registered before the
+    /// ring is enabled: see [`Builder::build_disabled`](crate::Builder::build_disabled).
     ///
     /// # Errors
     ///
-    /// `EBUSY` if there is a region already, `EINVAL` for none, for a ring that is enabled, or
-    /// before Linux 6.13; `ENOMEM`.
+    /// `EBUSY` if the ring has a region already; `EINVAL` if `count` is 0, if the ring is enabled,
+    /// or before Linux 6.13; `ENOMEM` if memory is short.
+    #[doc(alias = "io_uring_register_wait_reg")]
+    #[doc(alias = "IORING_REGISTER_MEM_REGION")]
+    #[doc(alias = "IORING_MEM_REGION_REG_WAIT_ARG")]
     pub fn register_wait_region(&self, count: usize) -> Result<WaitRegion, Errno> {
         if count == 0 {
             return Err(Errno::INVAL);
         }
         let size = size_of::<io_uring_reg_wait>();
-        // One more, which is not used: where an argument ends with the region, Linux 6.18 takes the
-        // first one in its place.
+        // One more, which is not used: Linux 6.18 reads the first argument in place of one that
+        // ends at the end of the region.
         let len = count.checked_add(1).and_then(|count| count.checked_mul(size));
         let len = len.and_then(|len| len.checked_next_multiple_of(page_size()));
         let len = len.ok_or(Errno::INVAL)?;
@@ -65,25 +72,28 @@ impl Registrar<'_> {
             flags: RegionFlags::TYPE_USER,
             ..io_uring_region_desc::ZEROED
         };
-        // SAFETY: the memory is mapped, and the kernel pins it; it is unmapped, and not put to
-        // another use, when the value is dropped.
+        // SAFETY: the memory is mapped, and the kernel pins it; it is unmapped when the value is
+        // dropped, and never used for anything else.
         unsafe { self.register_region(&mut region, MemRegionFlags::REG_WAIT_ARG) }?;
         Ok(WaitRegion { count: len / size - 1, memory })
     }
 
-    /// Registers a region of memory as `region` and `flags` say: the caller's, or, without
-    /// [`RegionFlags::TYPE_USER`], the kernel's, to be mapped at the offset that it returns.
-    /// `IORING_REGISTER_MEM_REGION`, since Linux 6.13.
+    /// Registers a region of memory. `IORING_REGISTER_MEM_REGION`, since Linux 6.13.
+    ///
+    /// With [`RegionFlags::TYPE_USER`] in `region` the caller provides the memory. Without it the
+    /// kernel does, and returns in `region` the offset at which to map it.
     ///
     /// # Errors
     ///
-    /// As [`register_wait_region`](Self::register_wait_region); `EFAULT` for memory that is not
-    /// mapped.
+    /// As for [`register_wait_region`](Self::register_wait_region); also `EFAULT` for memory that
+    /// is not mapped.
     ///
     /// # Safety
     ///
-    /// Memory of the caller's is valid for reads and writes until the ring is closed and the kernel
-    /// has let go of it, or unmapped, and never put to another use.
+    /// Memory that the caller provides is valid for reads and writes until the ring is closed and
+    /// the kernel has released it, or until it is unmapped. Until then it is used for nothing else.
+    #[doc(alias = "io_uring_register_region")]
+    #[doc(alias = "IORING_REGISTER_MEM_REGION")]
     pub unsafe fn register_region(
         &self,
         region: &mut io_uring_region_desc,
@@ -96,14 +106,14 @@ impl Registrar<'_> {
         };
         let arg = (&raw mut reg).cast();
         // SAFETY: one struct that points to another, both valid for reads and writes during the
-        // call; the memory described is the caller's promise.
+        // call; the caller vouches for the memory described.
         unsafe { self.raw(RegisterOp::REGISTER_MEM_REGION, arg, 1) }?;
         Ok(())
     }
 }
 
 impl WaitRegion {
-    /// How many arguments there is room for.
+    /// How many arguments the region has room for.
     pub const fn capacity(&self) -> usize {
         self.count
     }
@@ -112,8 +122,8 @@ impl WaitRegion {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there is no room for so many; `ECHILD` in a process that did not make the
-    /// region, whose memory is kept out of children.
+    /// `EINVAL` if `index` is not less than [`capacity`](Self::capacity); `ECHILD` in a process
+    /// that did not make the region, because child processes do not inherit its memory.
     pub fn set(&mut self, index: usize, wait: RegisteredWait) -> Result<(), Errno> {
         if !self.memory.is_here() {
             return Err(Errno::CHILD);
@@ -131,17 +141,17 @@ impl WaitRegion {
             sigmask_sz: if wait.sigmask.is_some() { SigSet::LEN } else { 0 },
             ..io_uring_reg_wait::ZEROED
         };
-        // SAFETY: inside the region, aligned, and read by the kernel only while it is entered by
-        // somebody who was given the argument; whatever it reads, it reads only.
+        // SAFETY: inside the region and aligned. The kernel only reads it, and only during a call
+        // that passes the argument.
         unsafe { place.write_volatile(raw) };
         Ok(())
     }
 
-    /// What to wait with, for the argument `index`.
+    /// Returns the argument `index`, to be passed to a wait.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there is no room for so many.
+    /// `EINVAL` if `index` is not less than [`capacity`](Self::capacity).
     pub fn arg(&self, index: usize) -> Result<EnterArg<'static>, Errno> {
         self.place(index).ok_or(Errno::INVAL)?;
         Ok(EnterArg::Registered { offset: index * size_of::<io_uring_reg_wait>() })

@@ -1,4 +1,4 @@
-//! What a ring, or every ring of a thread, may do.
+//! Restrictions on what one ring, or every ring of a thread, may do.
 
 use rustix::io::Errno;
 
@@ -9,37 +9,44 @@ use crate::sys::{
 
 use super::{Registrar, count, register};
 
-/// One thing that a restricted ring may or must do.
+/// One permission or requirement of a restricted ring.
 ///
-/// A ring with restrictions may do what they name, and nothing else: what it may not comes back
-/// with `EACCES`, from an operation in its completion. It is so from when the ring is enabled.
+/// A ring with restrictions may do only what they allow. Anything else fails with `EACCES`: a call
+/// returns it, and an operation has it in its completion. Restrictions take effect when the ring is
+/// enabled.
+#[doc(alias = "io_uring_restriction")]
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
 pub struct Restriction(io_uring_restriction);
 
 impl Restriction {
-    /// It may register this way. `IORING_RESTRICTION_REGISTER_OP`, since Linux 5.10.
+    /// Allows this registration operation. `IORING_RESTRICTION_REGISTER_OP`, since Linux 5.10.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for an operation beyond 255, which the kernel has no room for.
+    /// `EINVAL` for an operation above 255, which does not fit in the kernel's struct.
+    #[doc(alias = "IORING_RESTRICTION_REGISTER_OP")]
     pub fn register_op(op: RegisterOp) -> Result<Self, Errno> {
         let register_op = u8::try_from(op.as_raw()).map_err(|_| Errno::INVAL)?;
         Ok(Self::new(RestrictionOp::REGISTER_OP, restriction_arg { register_op }))
     }
 
-    /// It may carry this operation out. `IORING_RESTRICTION_SQE_OP`, since Linux 5.10.
+    /// Allows entries with this opcode. `IORING_RESTRICTION_SQE_OP`, since Linux 5.10.
+    #[doc(alias = "IORING_RESTRICTION_SQE_OP")]
     pub const fn operation(opcode: Opcode) -> Self {
         Self::new(RestrictionOp::SQE_OP, restriction_arg { sqe_op: opcode })
     }
 
-    /// Its entries may have these flags. `IORING_RESTRICTION_SQE_FLAGS_ALLOWED`, since Linux 5.10.
+    /// Allows entries to have these flags. `IORING_RESTRICTION_SQE_FLAGS_ALLOWED`, since Linux
+    /// 5.10.
+    #[doc(alias = "IORING_RESTRICTION_SQE_FLAGS_ALLOWED")]
     pub const fn flags_allowed(flags: SqeFlags) -> Self {
         Self::new(RestrictionOp::SQE_FLAGS_ALLOWED, restriction_arg { sqe_flags: flags })
     }
 
-    /// Its entries must have these flags. `IORING_RESTRICTION_SQE_FLAGS_REQUIRED`, since Linux
+    /// Requires entries to have these flags. `IORING_RESTRICTION_SQE_FLAGS_REQUIRED`, since Linux
     /// 5.10.
+    #[doc(alias = "IORING_RESTRICTION_SQE_FLAGS_REQUIRED")]
     pub const fn flags_required(flags: SqeFlags) -> Self {
         Self::new(RestrictionOp::SQE_FLAGS_REQUIRED, restriction_arg { sqe_flags: flags })
     }
@@ -49,17 +56,18 @@ impl Restriction {
     }
 }
 
-/// Restricts every ring that this thread makes from now on, by `N` restrictions.
-/// `IORING_REGISTER_RESTRICTIONS` without a ring, since Linux 7.0.
+/// Restricts every ring that the calling thread makes from now on. `IORING_REGISTER_RESTRICTIONS`
+/// without a ring, since Linux 7.0.
 ///
-/// This cannot be undone, and goes over to child processes.
+/// This cannot be undone, and child processes inherit it.
 ///
 /// # Errors
 ///
-/// `EACCES` without `no_new_privs` or CAP_SYS_ADMIN; `EBADF` or `EINVAL` on older kernels; `EPERM`
-/// if there are restrictions already.
+/// `EACCES` if the thread has neither `no_new_privs` nor CAP_SYS_ADMIN; `EBADF` or `EINVAL` on
+/// older kernels; `EPERM` if the thread has restrictions already.
+#[doc(alias = "IORING_REGISTER_RESTRICTIONS")]
 pub fn restrict_task<const N: usize>(restrictions: [Restriction; N]) -> Result<(), Errno> {
-    /// The header and what follows it.
+    /// The header and the restrictions that follow it.
     #[repr(C)]
     struct Whole<const N: usize> {
         head: io_uring_task_restriction,
@@ -70,43 +78,53 @@ pub fn restrict_task<const N: usize>(restrictions: [Restriction; N]) -> Result<(
     let head = io_uring_task_restriction { nr_res, ..io_uring_task_restriction::ZEROED };
     let mut whole = Whole { head, restrictions };
     let arg = (&raw mut whole).cast();
-    // SAFETY: a header and as many restrictions as it says, which the kernel only reads, during the
-    // call.
+    // SAFETY: a header followed by the number of restrictions that it gives; the kernel only reads
+    // them, during the call.
     unsafe { register(-1, RegisterOp::REGISTER_RESTRICTIONS, arg, 1) }?;
     Ok(())
 }
 
 impl Registrar<'_> {
-    /// Restricts a ring that is not enabled yet, for good. `IORING_REGISTER_RESTRICTIONS`, since
+    /// Permanently restricts a ring that is not enabled yet. `IORING_REGISTER_RESTRICTIONS`, since
     /// Linux 5.10.
     ///
     /// # Errors
     ///
-    /// `EACCES` if the ring is enabled and restricted, `EBADFD` if it is enabled, `EBUSY` if it has
-    /// restrictions already, `EINVAL` for an operation that the kernel does not know, or too many.
+    /// | errno | cause |
+    /// |---|---|
+    /// | `EACCES` | the ring is enabled and restricted |
+    /// | `EBADFD` | the ring is enabled |
+    /// | `EBUSY` | the ring has restrictions already |
+    /// | `EINVAL` | an operation that the kernel does not know, or too many restrictions |
+    ///
     /// A call that fails restricts nothing.
+    #[doc(alias = "io_uring_register_restrictions")]
+    #[doc(alias = "IORING_REGISTER_RESTRICTIONS")]
     pub fn register_restrictions(&self, restrictions: &[Restriction]) -> Result<(), Errno> {
         let (arg, len) = (restrictions.as_ptr().cast_mut().cast(), count(restrictions)?);
-        // SAFETY: as many restrictions as said, which the kernel only reads, during the call.
+        // SAFETY: the count is that of the restrictions, which the kernel only reads, during the
+        // call.
         unsafe { self.raw(RegisterOp::REGISTER_RESTRICTIONS, arg, len) }?;
         Ok(())
     }
 
-    /// Has a BPF program decide which entries may be submitted. `IORING_REGISTER_BPF_FILTER`, since
-    /// Linux 7.0.
+    /// Registers a BPF program that decides which entries may be submitted.
+    /// `IORING_REGISTER_BPF_FILTER`, since Linux 7.0.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a program that is none, or before Linux 7.0.
+    /// `EINVAL` for an invalid program, or before Linux 7.0.
     ///
     /// # Safety
     ///
-    /// The instructions that `filter` points to, as many as it says, are valid for reads during the
-    /// call.
+    /// The instructions that `filter` points to are valid for reads during the call, for the number
+    /// of instructions that it gives.
+    #[doc(alias = "io_uring_register_bpf_filter")]
+    #[doc(alias = "IORING_REGISTER_BPF_FILTER")]
     pub unsafe fn register_bpf_filter(&self, filter: &io_uring_bpf) -> Result<(), Errno> {
         let arg = core::ptr::from_ref(filter).cast_mut().cast();
-        // SAFETY: one struct, which the kernel only reads, during the call; what it points to is
-        // the caller's promise.
+        // SAFETY: one struct, which the kernel only reads, during the call; the caller vouches for
+        // what it points to.
         unsafe { self.raw(RegisterOp::REGISTER_BPF_FILTER, arg, 1) }?;
         Ok(())
     }

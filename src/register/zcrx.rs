@@ -1,4 +1,4 @@
-//! Receiving without a copy: interface queues.
+//! Zero-copy receive: the queues of a network card.
 
 use rustix::io::Errno;
 
@@ -7,19 +7,20 @@ use crate::sys::{RegisterOp, io_uring_zcrx_ifq_reg, zcrx_ctrl};
 use super::Registrar;
 
 impl Registrar<'_> {
-    /// Has a queue of a network card write into the program's memory.
+    /// Makes a receive queue of a network card write into the program's memory.
     /// `IORING_REGISTER_ZCRX_IFQ`, since Linux 6.15.
     ///
-    /// The kernel fills in the offsets, the id, and the token of the area. Needs CAP_NET_ADMIN, a
-    /// card that supports it, and a ring with DEFER_TASKRUN and completions of 32 bytes.
+    /// The kernel fills in the offsets, the id, and the token of the area. This needs
+    /// CAP_NET_ADMIN, a card that supports it, and a ring with DEFER_TASKRUN and completions of 32
+    /// bytes.
     ///
     /// # Errors
     ///
     /// | errno | cause |
     /// |---|---|
     /// | `EFAULT` | a struct is not at the address given, or memory is not mapped |
-    /// | `EINVAL` | a field that the kernel refuses, or a ring without what it needs |
-    /// | `ENODEV` | no such card |
+    /// | `EINVAL` | a field that the kernel refuses, or a ring without the required set-up |
+    /// | `ENODEV` | the card does not exist |
     /// | `EOPNOTSUPP` | the card does not support it |
     /// | `EPERM` | no CAP_NET_ADMIN |
     ///
@@ -27,29 +28,34 @@ impl Registrar<'_> {
     ///
     /// - The structs that `queue` points to (the area, the region, and the event descriptor if
     ///   there is one) are valid for reads and writes during the call.
-    /// - The memory that they describe, if it is the program's, is valid for reads and writes from
-    ///   the call on. It stays so until the ring is closed and the kernel has let go of it, some
-    ///   time after that; or it is unmapped, as the kernel holds the pages. It is never put to
-    ///   another use before.
-    /// - The program does not write to the area. It reads a part of it only after the completion
-    ///   that names the part, and until it has given the part back by the refill ring.
+    /// - The memory that they describe, if the program provides it, is valid for reads and writes
+    ///   from the call on, until the ring is closed and the kernel has released the memory, some
+    ///   time after that. It may be unmapped earlier, because the kernel holds the pages. Until
+    ///   then it is used for nothing else.
+    /// - The program does not write to the area. It reads a part of the area only after the
+    ///   completion that names the part, and only until it has returned the part through the refill
+    ///   ring.
     ///
     /// Otherwise the card writes to memory that the program uses for something else.
+    #[doc(alias = "io_uring_register_ifq")]
+    #[doc(alias = "IORING_REGISTER_ZCRX_IFQ")]
     pub unsafe fn register_zcrx(&self, queue: &mut io_uring_zcrx_ifq_reg) -> Result<(), Errno> {
         let arg = core::ptr::from_mut(queue).cast();
-        // SAFETY: one struct, valid for reads and writes during the call; what it points to is the
-        // caller's promise.
+        // SAFETY: one struct, valid for reads and writes during the call; the caller vouches for
+        // what it points to.
         unsafe { self.raw(RegisterOp::REGISTER_ZCRX_IFQ, arg, 1) }?;
         Ok(())
     }
 
-    /// Controls an interface queue: has it flush its refill ring, for example, or export itself.
-    /// `IORING_REGISTER_ZCRX_CTRL`, since Linux 6.19.
+    /// Controls a zero-copy receive queue: makes it flush its refill ring or export itself, for
+    /// example. `IORING_REGISTER_ZCRX_CTRL`, since Linux 6.19.
     ///
     /// # Errors
     ///
-    /// `EINVAL` before Linux 6.19, or for an operation that this kernel does not know; `ENXIO` if
-    /// there is no such queue.
+    /// `EINVAL` before Linux 6.19, or for an operation that the kernel does not know; `ENXIO` if
+    /// the queue does not exist.
+    #[doc(alias = "io_uring_register_zcrx_ctrl")]
+    #[doc(alias = "IORING_REGISTER_ZCRX_CTRL")]
     pub fn control_zcrx(&self, control: &mut zcrx_ctrl) -> Result<(), Errno> {
         let arg = core::ptr::from_mut(control).cast();
         // SAFETY: one struct without pointers, valid for reads and writes during the call.

@@ -1,8 +1,9 @@
-//! The atomics of the rings: core's, or loom's where loom plays through every interleaving.
+//! The atomic types of the rings: core's, or loom's in the loom tests, which run every
+//! interleaving.
 //!
-//! So the queues and [`super::order`] are the same code in both. Loom does not see plain memory:
-//! [`will_read`] and [`will_write`] tell it of an entry that both sides use by turns, and are
-//! nothing otherwise.
+//! The queues and [`super::order`] are the same code in both cases. Loom does not see accesses to
+//! plain memory: [`will_read`] and [`will_write`] report to it the accesses to entries that both
+//! sides use in turns. Without loom they do nothing.
 #![forbid(unsafe_code)]
 
 #[cfg(not(all(loom, test)))]
@@ -21,7 +22,7 @@ mod cores {
         NonNull::from(&ZERO)
     }
 
-    /// A word that may be written and that nobody reads.
+    /// A word that may be written and that nothing reads.
     pub(in crate::ring) fn unread() -> NonNull<AtomicU32> {
         static UNREAD: AtomicU32 = AtomicU32::new(0);
         NonNull::from(&UNREAD)
@@ -46,13 +47,14 @@ pub(super) mod looms {
     pub(in crate::ring) use loom::sync::atomic::{AtomicU16, AtomicU32, fence};
 
     std::thread_local! {
-        /// What stands for each entry, by its address. Loom runs all its threads on one.
+        /// The loom cell that represents each entry, by address. Loom runs all its threads on one
+        /// thread.
         static CELLS: RefCell<BTreeMap<usize, Rc<UnsafeCell<()>>>> = const {
             RefCell::new(BTreeMap::new())
         };
     }
 
-    /// Has loom watch these entries, and no others, from here on.
+    /// Makes loom watch these entries from now on, and no others.
     pub(in crate::ring) fn watch<T>(first: *const T, count: usize) {
         let cell = |n| (first.wrapping_add(n).addr(), Rc::new(UnsafeCell::new(())));
         CELLS.with(|cells| *cells.borrow_mut() = (0..count).map(cell).collect());

@@ -1,8 +1,8 @@
-//! A ring of provided buffers: entries that this side adds and the kernel takes.
+//! A ring of provided buffers: entries that this side adds and the kernel consumes.
 //!
-//! The tail up to which entries are filled in lives here, in plain memory, until it is published.
-//! Its positions have 16 bits; the shared one lies in the first entry, in bytes that an entry does
-//! not use.
+//! This side keeps its tail, the end of the entries that are filled in, in plain memory until it
+//! publishes it. Positions have 16 bits. The shared tail is in the first entry, in bytes that an
+//! entry does not use.
 
 use core::mem::offset_of;
 use core::ptr::NonNull;
@@ -17,18 +17,18 @@ use super::order::OursShort;
 pub(crate) struct Bufs {
     entries: NonNull<io_uring_buf>,
     shared_tail: OursShort,
-    /// Entries less one; the number of entries is a power of two.
+    /// The number of entries minus one; the number of entries is a power of two.
     mask: u16,
-    /// Where the next entry goes.
+    /// The position of the next entry to fill in.
     tail: u16,
-    /// Up to where the kernel has been shown entries.
+    /// The tail that was last published.
     published: u16,
     /// Buffers that were added and not reclaimed: at most the capacity.
     out: u16,
 }
 
-// SAFETY: the pointers lead to memory that has no thread, and one value is all that uses them from
-// this side. It is not `Sync`.
+// SAFETY: the pointers refer to memory that is not bound to a thread, and only this value uses them
+// from this side. It is not `Sync`.
 unsafe impl Send for Bufs {}
 
 impl Bufs {
@@ -36,8 +36,8 @@ impl Bufs {
     ///
     /// # Safety
     ///
-    /// Until the value is last used, `entries` points to `count` entries that are valid for reads
-    /// and writes, aligned, and that nobody but the kernel uses otherwise. No buffer was added.
+    /// Until the value is last used, `entries` points to `count` entries that are aligned, valid
+    /// for reads and writes, and used only by this value and the kernel. No buffer was added.
     pub(crate) unsafe fn new(entries: NonNull<io_uring_buf>, count: u16) -> Self {
         debug_assert!(count.is_power_of_two());
         let head = entries.cast::<u8>();
@@ -49,7 +49,7 @@ impl Bufs {
         Self::with_tail(entries, count, shared_tail)
     }
 
-    /// The same, with the tail wherever it is.
+    /// The same, with the shared tail at any place.
     pub(super) fn with_tail(
         entries: NonNull<io_uring_buf>,
         count: u16,
@@ -59,7 +59,7 @@ impl Bufs {
         Self { entries, shared_tail, mask: count - 1, tail: 0, published: 0, out: 0 }
     }
 
-    /// How many entries the ring has.
+    /// The number of entries of the ring.
     pub(crate) const fn capacity(&self) -> u16 {
         self.mask + 1
     }
@@ -74,7 +74,7 @@ impl Bufs {
         self.out
     }
 
-    /// Fills the next entry in. Returns false, and does nothing, if the ring is full.
+    /// Fills in the next entry. Returns false, and does nothing, if the ring is full.
     #[inline(always)]
     pub(crate) fn add(&mut self, addr: SharedPtr, len: u32, bid: u16) -> bool {
         if self.out > self.mask {
@@ -82,7 +82,7 @@ impl Bufs {
         }
         let entry = self.entry(self.tail).as_ptr();
         will_write(entry);
-        // Field by field: the first entry holds the tail, too.
+        // Written field by field, because the first entry also holds the tail.
         // SAFETY: a field of an entry of ours, valid for writes.
         let to = unsafe { &raw mut (*entry).addr };
         // SAFETY: as above; the kernel does not read it before the tail is published (R6).
@@ -100,13 +100,13 @@ impl Bufs {
         true
     }
 
-    /// A completion has named a buffer that is used up.
+    /// Records that a completion has named a buffer that is used up.
     #[inline(always)]
     pub(crate) fn reclaim(&mut self) {
         self.out = self.out.saturating_sub(1);
     }
 
-    /// Shows the kernel what has been added. Returns how many entries are new to it.
+    /// Publishes the entries that were added. Returns how many are new to the kernel.
     #[inline(always)]
     pub(crate) fn publish(&mut self) -> u16 {
         let fresh = self.tail.wrapping_sub(self.published);
@@ -115,8 +115,8 @@ impl Bufs {
         fresh
     }
 
-    /// The buffers from `first` on, with the shares of `bytes` that are theirs. Empty if the kernel
-    /// has no buffer with that id.
+    /// The buffers from `first` on, each with its share of `bytes`. Empty if the kernel has no
+    /// buffer with that id.
     pub(crate) fn bundle(&mut self, first: u16, bytes: u32) -> Shares<'_> {
         match self.find(first) {
             Some(position) => Shares { position, left: bytes, bufs: self },
@@ -131,8 +131,8 @@ impl Bufs {
 
     /// The position of the last published entry with buffer `bid` that was not reclaimed.
     ///
-    /// The last one: a buffer that was added again, although its completion was not reported, is no
-    /// longer where it was before.
+    /// It is the last one because a buffer may have been added again although its completion was
+    /// not reported: then it is no longer at its earlier position.
     fn find(&self, bid: u16) -> Option<u16> {
         let hidden = self.tail.wrapping_sub(self.published);
         let mut places = 1..=self.out.saturating_sub(hidden);
@@ -149,13 +149,13 @@ impl Bufs {
         unsafe { bid.read() }
     }
 
-    /// The length of the entry at `position`, in bytes; the kernel shortens that of a buffer of
-    /// which it uses a part.
+    /// The length in the entry at `position`, in bytes. The kernel reduces it when it uses a part
+    /// of the buffer.
     fn len(&self, position: u16) -> u32 {
         let entry = self.entry(position).as_ptr();
         // SAFETY: a field of an entry of ours.
         let len = unsafe { &raw const (*entry).len };
-        // SAFETY: valid for reads; whatever is there is a number.
+        // SAFETY: valid for reads, and every bit pattern is a number.
         unsafe { len.read_volatile() }
     }
 
@@ -165,7 +165,7 @@ impl Bufs {
         unsafe { self.entries.add(usize::from(position & self.mask)) }
     }
 
-    /// Goes on from `position` instead of from 0: from where positions wrap, say.
+    /// Starts at `position` instead of 0, such as just before positions wrap.
     #[cfg(all(not(loom), test))]
     pub(crate) fn starting_at(self, position: u16) -> Self {
         self.shared_tail.publish(position);
@@ -173,8 +173,8 @@ impl Bufs {
     }
 }
 
-/// Buffers that the kernel took together, each with the bytes of it that are used. From
-/// [`Bufs::bundle`].
+/// Buffers that the kernel consumed together, each with the number of its bytes that are used.
+/// [`Bufs::bundle`] returns it.
 #[derive(Debug)]
 pub(crate) struct Shares<'r> {
     bufs: &'r mut Bufs,
@@ -186,7 +186,7 @@ impl Iterator for Shares<'_> {
     type Item = (u16, u32);
 
     fn next(&mut self) -> Option<(u16, u32)> {
-        // Ends with the entries that are published, whatever their lengths are.
+        // It ends at the last published entry, whatever the lengths are.
         if self.left == 0 || self.position == self.bufs.published {
             return None;
         }

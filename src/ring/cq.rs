@@ -1,8 +1,8 @@
 //! The completion queue's shared half: slots, head and tail.
 //!
-//! The head up to which this side has copied entries out lives here, in plain memory. It is
-//! published with each entry that is popped, at the end of a batch, before each system call, and on
-//! demand. Dropping or forgetting a value publishes nothing and brings no entry back.
+//! This side keeps its head, the end of the entries that it has copied out, in plain memory. It
+//! publishes the head after each entry that is popped, at the end of a batch, before each system
+//! call, and on demand. Dropping or forgetting a value publishes nothing and restores no entry.
 
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -14,7 +14,7 @@ use super::atomic::will_read;
 use super::order::{Ours, Theirs};
 use super::position::Position;
 
-/// Where the pieces of a completion queue are.
+/// The addresses of the parts of a completion queue.
 #[derive(Debug)]
 pub(crate) struct CqParts<C: CqEntry> {
     pub(crate) head: Ours,
@@ -22,24 +22,24 @@ pub(crate) struct CqParts<C: CqEntry> {
     /// Absent before Linux 5.8.
     pub(crate) flags: Option<Ours>,
     pub(crate) overflow: Theirs,
-    /// The kernel's flags, which lie with the submission queue.
+    /// The kernel's flags, a word of the submission queue.
     pub(crate) status: Theirs,
     pub(crate) slots: NonNull<C::Slot>,
-    /// Slots less one; the number of slots is a power of two.
+    /// The number of slots minus one; the number of slots is a power of two.
     pub(crate) mask: u32,
 }
 
-/// What is known to be there: all that it takes to copy entries out.
+/// The entries known to be ready, with all that is needed to copy them out.
 ///
-/// A borrower of the queue works on a copy, which stays in registers whatever is stored elsewhere;
-/// the queue's own `head` follows with each entry.
+/// A borrower of the queue works on a copy, which can stay in registers, whatever is stored
+/// elsewhere. The queue's own `head` is updated with each entry.
 #[derive(Debug)]
 pub(crate) struct Span<C: CqEntry> {
     slots: NonNull<C::Slot>,
     mask: u32,
     /// The next entry to copy out.
     head: Position,
-    /// The end of what is known to be there: at most `mask + 1` past `head`.
+    /// The end of the entries known to be ready: at most `mask + 1` after `head`.
     end: Position,
 }
 
@@ -51,38 +51,38 @@ impl<C: CqEntry> Clone for Span<C> {
 
 impl<C: CqEntry> Copy for Span<C> {}
 
-// SAFETY: an address; what is there is read through a queue, which says who may.
+// SAFETY: it holds only an address; memory is read through a queue, which decides which thread may.
 unsafe impl<C: CqEntry> Send for Span<C> {}
 
 impl<C: CqEntry> Span<C> {
-    /// Entries that are left, in slots.
+    /// The number of slots that are left.
     #[inline(always)]
     pub(crate) const fn left(&self) -> u32 {
         self.end.since(self.head)
     }
 
-    /// The entry at the head, which is not at the end, and how many slots it takes.
+    /// Returns the entry at the head, and how many slots it takes. The head must not be at the end.
     #[inline(always)]
     fn load(&self) -> (Option<C>, u32) {
         // SAFETY: a slot index is at most `mask`, and there are `mask + 1` slots.
         let slot = unsafe { self.slots.add(self.head.slot(self.mask)) };
         will_read(slot.as_ptr());
-        // Up to the end of what is there, and up to the end of the queue.
+        // The limit is the end of the ready entries or the end of the queue, whichever comes first.
         let readable = || self.left().min(self.mask + 1 - (self.head.0 & self.mask));
         // SAFETY:
         // 1. Valid for reads: `Cq::new`'s contract, for slots up to the end of the queue.
-        // 2. Not written at the same time: they are below a tail that was observed (R3), and the
-        //    kernel reuses them only after a head past them is published (R4).
+        // 2. Not written at the same time: they are before a tail that was observed (R3), and the
+        //    kernel reuses them only after a head beyond them is published (R4).
         unsafe { C::load(slot.as_ptr(), readable) }
     }
 }
 
-/// What is there of the entries that somebody waits for, from [`Cq::slots_for`].
+/// Whether the requested entries are ready. [`Cq::slots_for`] returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slots {
     /// They can be popped.
     Filled,
-    /// They can be popped when so many slots are filled, or later.
+    /// They cannot be popped before this many slots are filled.
     Missing(u32),
 }
 
@@ -93,8 +93,8 @@ pub(crate) struct Cq<C: CqEntry> {
     span: Span<C>,
 }
 
-// SAFETY: the pointers lead to memory of the ring's that has no thread, and one queue is all
-// that uses them from this side. It is not `Sync`.
+// SAFETY: the pointers refer to the ring's memory, which is not bound to a thread, and only this
+// queue uses them from this side. It is not `Sync`.
 unsafe impl<C: CqEntry> Send for Cq<C> {}
 
 impl<C: CqEntry> Cq<C> {
@@ -102,8 +102,8 @@ impl<C: CqEntry> Cq<C> {
     ///
     /// # Safety
     ///
-    /// Until the value is last used, `parts.slots` points to `parts.mask + 1` slots, a power
-    /// of two, that are valid for reads; between head and tail nobody writes them; the words
+    /// Until the value is last used: `parts.slots` points to `parts.mask + 1` slots, a power of
+    /// two, that are valid for reads; nothing writes the slots between head and tail; and the words
     /// meet the contracts of their roles.
     pub(crate) unsafe fn new(parts: CqParts<C>) -> Self {
         debug_assert!(parts.mask.wrapping_add(1).is_power_of_two());
@@ -112,8 +112,8 @@ impl<C: CqEntry> Cq<C> {
         Self { span, parts }
     }
 
-    /// Lets go of the ring's memory, which is not this process's, or not the ring's any more. From
-    /// then on the queue is empty.
+    /// Stops using the ring's memory, because it does not belong to this process, or no longer to
+    /// the ring. From then on the queue is empty.
     #[cold]
     pub(crate) fn abandon(&mut self) {
         let slots = NonNull::dangling();
@@ -129,37 +129,37 @@ impl<C: CqEntry> Cq<C> {
         self.span = Span { slots, mask: 0, head: Position(0), end: Position(0) };
     }
 
-    /// How many entries the queue has room for in all.
+    /// The number of entries that the queue has room for.
     #[inline(always)]
     pub(crate) const fn capacity(&self) -> u32 {
         self.span.mask + 1
     }
 
-    /// What is known to be there now.
+    /// The entries known to be ready.
     #[inline(always)]
     pub(crate) const fn span(&self) -> Span<C> {
         self.span
     }
 
-    /// Copies the next entry of `span` out, a copy of the queue's own.
+    /// Copies out the next entry of `span`, which is a copy of the queue's own.
     #[inline(always)]
     pub(crate) fn pop_at(&mut self, span: &mut Span<C>) -> Option<C> {
         let before = span.head;
-        // What has been seen already may be padding alone.
+        // The entries known to be ready may all be padding.
         let mut entry = self.pop_known(span);
         if entry.is_none() {
             self.refresh(span);
             entry = self.pop_known(span);
         }
         if span.head != before {
-            // With each entry: the kernel counts from the head that it sees, so a wait would
-            // return for entries that are popped already.
+            // The head is published after each entry: the kernel counts from the head that it sees,
+            // so a wait would otherwise return for entries that were popped already.
             self.publish();
         }
         entry
     }
 
-    /// Copies the next entry of `span` out if it is one that has been seen already.
+    /// Copies out the next entry of `span` if it is known to be ready.
     #[inline(always)]
     pub(crate) fn pop_known(&mut self, span: &mut Span<C>) -> Option<C> {
         while span.head != span.end {
@@ -173,7 +173,7 @@ impl<C: CqEntry> Cq<C> {
         None
     }
 
-    /// Copies the next entry of `span` without taking it.
+    /// Copies the next entry of `span` without consuming it.
     #[inline(always)]
     pub(crate) fn peek_at(&mut self, span: &mut Span<C>) -> Option<C> {
         let before = span.head;
@@ -183,13 +183,13 @@ impl<C: CqEntry> Cq<C> {
             entry = self.peek_known(span);
         }
         if span.head != before {
-            // Padding was passed.
+            // Padding was skipped.
             self.publish();
         }
         entry
     }
 
-    /// Copies the next entry without taking it if it is one that has been seen already.
+    /// Copies the next entry without consuming it if it is known to be ready.
     #[inline(always)]
     fn peek_known(&mut self, span: &mut Span<C>) -> Option<C> {
         while span.head != span.end {
@@ -203,7 +203,7 @@ impl<C: CqEntry> Cq<C> {
         None
     }
 
-    /// Copies as many entries as there are and fit, in order. Returns how many.
+    /// Copies entries in order until none is left or `out` is full. Returns how many.
     pub(crate) fn pop_into(&mut self, span: &mut Span<C>, out: &mut [MaybeUninit<C>]) -> usize {
         self.refresh(span);
         let mut count = 0;
@@ -215,7 +215,7 @@ impl<C: CqEntry> Cq<C> {
         count
     }
 
-    /// Entries that wait to be taken, in slots.
+    /// The number of filled slots.
     #[inline(always)]
     pub(crate) fn ready(&self) -> u32 {
         self.ready_in(&self.span)
@@ -224,31 +224,31 @@ impl<C: CqEntry> Cq<C> {
     #[inline(always)]
     fn ready_in(&self, span: &Span<C>) -> u32 {
         let ready = self.parts.tail.observe().since(span.head);
-        // A tail that names more entries than there are slots is the other side's error.
+        // A tail beyond the number of slots is an error of the other side: limit it.
         ready.min(span.mask + 1)
     }
 
-    /// Looks how far the kernel has come (R3).
+    /// Loads the tail, to see which entries are ready (R3).
     #[inline(always)]
     pub(crate) fn refresh(&mut self, span: &mut Span<C>) {
         span.end = span.head.advance(self.ready_in(span));
         self.span.end = span.end;
     }
 
-    /// Gives the slots of the entries taken so far back to the kernel (R4).
+    /// Returns the slots of the entries consumed so far to the kernel (R4).
     #[inline(always)]
     pub(crate) fn publish(&mut self) {
         self.parts.head.publish(self.span.head);
     }
 
-    /// Whether `want` entries can be popped, or all that the queue has room for; and how many slots
-    /// are to be filled until then.
+    /// Whether `want` entries can be popped, or the queue is full. If not, how many slots must be
+    /// filled before they can be.
     pub(crate) fn slots_for(&mut self, want: u32) -> Slots {
         let mut span = self.span;
         self.refresh(&mut span);
         let (mut entries, filled) = (span.left(), span.left());
         if C::SETUP.contains(SetupFlags::CQE_MIXED) {
-            // A wide entry takes two slots, and padding is none.
+            // A wide entry takes two slots, and padding does not count as an entry.
             entries = 0;
             while span.head != span.end {
                 let (entry, slots) = span.load();
@@ -272,12 +272,12 @@ impl<C: CqEntry> Cq<C> {
         self.parts.overflow.peek()
     }
 
-    /// The flags that this side sets for the kernel to see.
+    /// The flags that this side sets for the kernel.
     pub(crate) fn flags(&self) -> CqFlags {
         CqFlags::from_bits_retain(self.parts.flags.as_ref().map_or(0, Ours::get))
     }
 
-    /// Sets the flags for the kernel to see. Returns false where the kernel does not look.
+    /// Sets the flags for the kernel. Returns false if the kernel does not read them.
     pub(crate) fn set_flags(&mut self, flags: CqFlags) -> bool {
         let Some(word) = &self.parts.flags else { return false };
         word.set(flags.bits());
@@ -287,15 +287,16 @@ impl<C: CqEntry> Cq<C> {
 
 #[cfg(test)]
 impl<C: CqEntry> Cq<C> {
-    /// Copies the next entry out.
+    /// Copies out the next entry.
     pub(super) fn pop(&mut self) -> Option<C> {
         let mut span = self.span();
         let entry = self.pop_at(&mut span);
-        assert_eq!((span.head, span.end), (self.span.head, self.span.end), "a copy is behind");
+        let own = self.span();
+        assert_eq!((span.head, span.end), (own.head, own.end), "the copy and the queue differ");
         entry
     }
 
-    /// Copies the next entry without taking it.
+    /// Copies the next entry without consuming it.
     #[cfg(not(loom))]
     pub(super) fn peek(&mut self) -> Option<C> {
         self.peek_at(&mut self.span())

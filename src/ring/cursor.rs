@@ -1,4 +1,4 @@
-//! Where the next entry of a submission queue goes.
+//! The slot of the next entry of a submission queue.
 
 use core::ptr::NonNull;
 
@@ -6,16 +6,16 @@ use crate::entry::SqEntry;
 
 use super::atomic::will_write;
 
-/// Where the next entry goes: all that a push looks at.
+/// The slot of the next entry: all that a push reads.
 ///
-/// Addresses, so that a push is one comparison, the stores to the slot, and one addition. A
-/// borrower of the queue works on a copy, which stays in registers whatever is stored to slots;
-/// the queue's own `next` follows with each push.
+/// It holds addresses, so that a push is one comparison, the stores to the slot, and one addition.
+/// A borrower of the queue works on a copy, which can stay in registers, whatever is stored to
+/// slots. The queue's own `next` is updated with each push.
 #[derive(Debug)]
 pub(crate) struct Cursor<S: SqEntry> {
-    /// The slot of the next entry, if it is not `stop`.
+    /// The slot of the next entry, unless it equals `stop`.
     pub(super) next: NonNull<S::Slot>,
-    /// The first slot from there on that is not known to be free, or the end of the slots.
+    /// The first slot after `next` that is not known to be free, or the end of the slots.
     pub(super) stop: NonNull<S::Slot>,
 }
 
@@ -28,7 +28,7 @@ impl<S: SqEntry> Clone for Cursor<S> {
 impl<S: SqEntry> Copy for Cursor<S> {}
 
 impl<S: SqEntry> Cursor<S> {
-    /// Slots that are known to be free and lie behind each other.
+    /// The number of consecutive slots from `next` on that are known to be free.
     #[inline(always)]
     pub(super) fn left(&self) -> usize {
         (self.stop.addr().get() - self.next.addr().get()) / size_of::<S::Slot>()
@@ -38,20 +38,21 @@ impl<S: SqEntry> Cursor<S> {
     ///
     /// # Safety
     ///
-    /// As many slots as the entry takes are left before `stop`.
+    /// The slots that the entry takes are left before `stop`.
     #[inline(always)]
     pub(super) unsafe fn put(&mut self, entry: S) {
         will_write(self.next.as_ptr());
         let slots = entry.slots() as usize;
         // SAFETY:
-        // 1. Valid for writes: before `stop`, so slots of the queue.
-        // 2. Nobody reads them: before the limit, so the kernel's head has gone past the entries
-        //    that were here (R2), and not published.
+        // 1. Valid for writes: they are before `stop`, so they are slots of the queue.
+        // 2. Nothing reads them: they are before the limit, so the kernel's head is beyond their
+        //    earlier entries (R2), and they are not published.
         unsafe { entry.store(self.next.as_ptr()) };
-        // SAFETY: at most `stop`, which is at most the end of the slots.
+        // SAFETY: the result is at most `stop`, which is at most the end of the slots.
         self.next = unsafe { self.next.add(slots) };
     }
 }
 
-// SAFETY: two addresses; what is there is used through a queue, which says who may.
+// SAFETY: it holds only two addresses; memory is used through a queue, which decides which thread
+// may.
 unsafe impl<S: SqEntry> Send for Cursor<S> {}

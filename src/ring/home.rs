@@ -1,11 +1,12 @@
 //! Which process a ring belongs to: the one that made it.
 //!
-//! The memory of a ring is kept out of child processes, so its addresses may be other memory there.
-//! [`Home`] tells the processes apart for the price of one load: it is a byte in a page that the
-//! kernel wipes in a child (`MADV_WIPEONFORK`, since Linux 4.14). A child that makes a ring of its
-//! own marks the next byte of the page, so that the rings it inherited stay foreign.
+//! Child processes do not inherit the memory of a ring, so its addresses may refer to other memory
+//! there. [`Home`] distinguishes the processes with one load: it is a byte in a page that the
+//! kernel clears in a child (`MADV_WIPEONFORK`, since Linux 4.14). A child that makes its own ring
+//! sets the next byte of the page, so that the rings which it inherited still count as those of
+//! another process.
 //!
-//! Processes that share their memory (`vfork(2)`, `CLONE_VM`) are one process here.
+//! Processes that share their memory (`vfork(2)`, `CLONE_VM`) count as one process.
 
 use core::ptr::NonNull;
 
@@ -14,15 +15,14 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
 use super::order::{Latest, Mark};
 
-/// The process that made something: a byte that is set there, and clear in every other process.
+/// The process that made something: a byte that is set in that process, and clear in every other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home(&'static Mark);
 
-/// Bytes of a page that are used, of any size of pages: the kernel rounds up.
+/// How many bytes of the page are used, whatever the page size: the kernel rounds up.
 const PAGE: usize = 4096;
 
-/// The mark that was set last, by this process or one that it descends from. The page around it is
-/// never unmapped.
+/// The mark that was set last, by this process or one of its ancestors. Its page is never unmapped.
 static LATEST: Latest = Latest::none();
 
 impl Home {
@@ -39,12 +39,13 @@ impl Home {
                     return Ok(Self(mark));
                 }
             }
-            // In a child the mark is wiped. The next one of the page is free, if there is one.
+            // In a child the mark is cleared. The next mark of the page, if there is one, is free.
             let next = latest.and_then(next_on_page);
             let page = if next.is_none() { Some(wiped_page()?) } else { None };
             let first = page.map(|page| {
-                // SAFETY: the page stays mapped for good, unless nobody was told of it (below). It
-                // is all zeros, which are marks that are not set, and is used only as marks.
+                // SAFETY: the page stays mapped forever, unless it is unmapped below, before
+                // anything else has its address. It is all zeros, which are marks that are not set,
+                // and is used only for marks.
                 unsafe { page.as_ref() }
             });
             let Some(mark) = next.or(first) else { return Err(Errno::NOMEM) };
@@ -52,22 +53,22 @@ impl Home {
             if LATEST.replace(latest, mark) {
                 return Ok(Self(mark));
             }
-            // Another thread was quicker.
+            // Another thread set a mark first.
             if let Some(page) = page {
-                // SAFETY: the page was mapped above, and nobody else has its address.
+                // SAFETY: the page was mapped above, and nothing else has its address.
                 let _ = unsafe { munmap(page.as_ptr().cast(), PAGE) };
             }
         }
     }
 
-    /// Every process: for what lies in plain memory, of which a child has a copy.
+    /// Every process: for plain memory, of which a child has a copy.
     #[cfg(any(feature = "sim", test))]
     pub(crate) const fn every_process() -> Self {
         static EVERYWHERE: Mark = Mark::set_from_the_start();
         Self(&EVERYWHERE)
     }
 
-    /// Whether this is the process.
+    /// Whether the calling process is this one.
     #[inline(always)]
     pub(crate) fn is_here(self) -> bool {
         self.0.is_set()
@@ -80,12 +81,12 @@ fn next_on_page(mark: &'static Mark) -> Option<&'static Mark> {
     if next.addr() % PAGE == 0 {
         return None;
     }
-    // SAFETY: a byte of the page that `mark` lies in, as it does not begin another one; the page
-    // stays mapped for good and is used only as marks.
+    // SAFETY: a byte of the page that contains `mark`, because it is not the first byte of a page;
+    // the page stays mapped forever and is used only for marks.
     Some(unsafe { &*next })
 }
 
-/// A page of zeros that is zeros again in a child, and stays mapped for good.
+/// Maps a page of zeros that the kernel clears again in a child, and that is never unmapped.
 fn wiped_page() -> Result<NonNull<Mark>, Errno> {
     let (null, len) = (core::ptr::null_mut(), PAGE);
     let protection = ProtFlags::READ | ProtFlags::WRITE;
@@ -94,7 +95,7 @@ fn wiped_page() -> Result<NonNull<Mark>, Errno> {
     // SAFETY: the page was just mapped, whole.
     let wiped = unsafe { madvise(start, len, Advice::LinuxWipeOnFork) };
     if let Err(errno) = wiped {
-        // SAFETY: the page was just mapped, and nobody has its address.
+        // SAFETY: the page was just mapped, and nothing else has its address.
         let _ = unsafe { munmap(start, len) };
         return Err(errno);
     }
@@ -107,14 +108,14 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "Miri makes no system calls")]
-    fn a_process_is_the_same_one_each_time() {
+    fn this_process_returns_the_same_mark_each_time() {
         let first = Home::this_process().unwrap();
         let second = Home::this_process().unwrap();
         assert!(first.is_here() && core::ptr::eq(first.0, second.0));
     }
 
     #[test]
-    fn what_lies_in_plain_memory_is_at_home_everywhere() {
+    fn every_process_includes_the_calling_process() {
         assert!(Home::every_process().is_here());
     }
 }

@@ -1,8 +1,9 @@
-//! From the offsets that set-up returned to checked byte ranges. Pure.
+//! Converts the offsets that set-up returned to checked byte ranges. It makes no system calls and
+//! uses no memory of a ring.
 //!
-//! Everything that is later indexed without a check is checked here: sizes are powers of two,
-//! words are aligned and lie inside their region, arrays fit. What does not fit is refused,
-//! so that no offset of the kernel's can lead out of the mapping.
+//! Everything that is later indexed without a check is checked here: sizes are powers of two, words
+//! are aligned and inside their region, arrays fit. Invalid values are refused, so that no offset
+//! from the kernel can lead outside the mapping.
 #![forbid(unsafe_code)]
 
 use core::fmt;
@@ -10,13 +11,13 @@ use core::ops::Range;
 
 use crate::sys::{Features, SetupFlags, io_uring_params};
 
-/// Where each piece of a ring lies, in bytes from the start of its region.
+/// The position of each part of a ring, in bytes from the start of its region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Length of the region that holds the SQ's words and index array.
     pub(crate) sq_region: usize,
-    /// Length of the region that holds the CQ's words and entries, or `None` where it is the
-    /// SQ's region too.
+    /// Length of the region that holds the CQ's words and entries, or `None` if they are in the
+    /// SQ's region.
     pub(crate) cq_region: Option<usize>,
     /// Length of the region that holds the submission entries.
     pub(crate) sqe_region: usize,
@@ -32,7 +33,7 @@ pub(crate) struct SqOffsets {
     pub(crate) tail: usize,
     pub(crate) flags: usize,
     pub(crate) dropped: usize,
-    /// The index array, unless set up without.
+    /// The index array, unless the ring was set up without one.
     pub(crate) array: Option<usize>,
 }
 
@@ -48,7 +49,7 @@ pub(crate) struct CqOffsets {
     pub(crate) cqes: usize,
 }
 
-/// Set-up returned offsets or sizes that cannot be right.
+/// Set-up returned invalid offsets or sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LayoutError {
@@ -59,14 +60,14 @@ pub enum LayoutError {
         /// Its value.
         entries: u32,
     },
-    /// An offset that is not aligned for what lies there.
+    /// An offset that is not aligned for the data at it.
     Misaligned {
         /// The field of `struct io_uring_params`.
         field: &'static str,
         /// Its value, in bytes.
         offset: u32,
     },
-    /// Something that ends behind its region.
+    /// A part that ends outside its region.
     OutOfRegion {
         /// The field of `struct io_uring_params`.
         field: &'static str,
@@ -75,7 +76,7 @@ pub enum LayoutError {
         /// The region's length in bytes.
         len: usize,
     },
-    /// A region that is longer than the address space.
+    /// A region would be longer than the address space.
     TooLong,
 }
 
@@ -101,12 +102,12 @@ impl core::error::Error for LayoutError {}
 /// Bytes of a shared word.
 const WORD: usize = size_of::<u32>();
 
-/// What completions are aligned to, in bytes: on i686 a `u64` is content with less, the kernel is
-/// not.
+/// The alignment of completions in bytes. On i686 the alignment of a `u64` is less, but the
+/// kernel's is not.
 const CQE_ALIGN: usize = 8;
 
 impl Layout {
-    /// Checks what set-up returned, for entries of `sqe_size` and `cqe_size` bytes.
+    /// Checks the values that set-up returned, for entries of `sqe_size` and `cqe_size` bytes.
     pub(crate) fn new(
         params: &io_uring_params,
         sqe_size: usize,
@@ -152,18 +153,18 @@ impl Layout {
         })
     }
 
-    /// Length in bytes of the region that holds both queues' words, where there is but one.
+    /// Length in bytes of one region that would hold the words of both queues.
     pub(crate) fn ring_len(&self) -> usize {
         self.sq_region.max(self.cq_region.unwrap_or(0))
     }
 }
 
-/// An upper bound, in bytes, for the rings of `sq_entries` and `cq_entries`: what a caller
-/// must provide before the kernel has said where things go.
+/// An upper bound in bytes for the memory of queues of `sq_entries` and `cq_entries`: what a caller
+/// must provide before the kernel has returned any offsets.
 ///
-/// The kernel puts the words first: eight of them, the heads and tails on cache lines of their
-/// own in older versions. 256 bytes is the longest cache line of any architecture, so that
-/// six lines hold them; then come the completions, then the index array on a line of its own.
+/// The kernel puts the words first. There are eight of them; older versions put the heads and tails
+/// on separate cache lines. The longest cache line of any architecture is 256 bytes, so six lines
+/// hold them. The completions follow, then the index array, on a new line.
 pub(crate) fn ring_bytes(sq_entries: u32, cq_entries: u32, cqe_size: usize) -> Option<usize> {
     const LINE: usize = 256;
     let cqes = usize::try_from(cq_entries).ok()?.checked_mul(cqe_size)?;
@@ -178,7 +179,7 @@ fn power_of_two(field: &'static str, entries: u32) -> Result<usize, LayoutError>
     usize::try_from(entries).map_err(|_| LayoutError::TooLong)
 }
 
-/// The bytes of `count` elements of `size` bytes from `offset` on.
+/// The byte range of `count` elements of `size` bytes that start at `offset`.
 fn span(offset: u32, count: usize, size: usize) -> Result<Range<usize>, LayoutError> {
     let start = usize::try_from(offset).map_err(|_| LayoutError::TooLong)?;
     let end = count.checked_mul(size).and_then(|len| start.checked_add(len));
@@ -195,7 +196,7 @@ fn aligned(field: &'static str, offset: u32, align: usize) -> Result<usize, Layo
     Err(LayoutError::Misaligned { field, offset })
 }
 
-/// An aligned word that ends within `len` bytes.
+/// Checks that a word at `offset` is aligned and ends within `len` bytes.
 fn word(field: &'static str, offset: u32, len: usize) -> Result<usize, LayoutError> {
     let start = aligned(field, offset, WORD)?;
     if span(offset, 1, WORD)?.end > len {
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_layout_is_taken_as_it_is() {
+    fn a_valid_layout_is_accepted_unchanged() {
         let layout = layout(&params()).unwrap();
         assert_eq!(layout.sq_region, 64 + 16 * 16 + 8 * 4);
         assert_eq!(layout.cq_region, None);
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_feature_the_queues_have_regions_of_their_own() {
+    fn without_single_mmap_each_queue_has_its_own_region() {
         let mut old = params();
         old.features = Features::empty();
         let layout = layout(&old).unwrap();
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_array_its_offset_is_not_looked_at() {
+    fn without_an_index_array_its_offset_is_ignored() {
         let mut bare = params();
         bare.flags = SetupFlags::NO_SQARRAY;
         bare.sq_off.array = u32::MAX;
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn before_5_8_there_are_no_cq_flags() {
+    fn a_cq_flags_offset_of_zero_means_no_cq_flags() {
         let mut old = params();
         old.cq_off.flags = 0;
         assert_eq!(layout(&old).unwrap().cq.flags, None);
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_outside_its_region_or_misaligned_is_refused() {
+    fn a_word_that_is_misaligned_or_outside_its_region_is_refused() {
         let places: [fn(&mut io_uring_params) -> &mut u32; 8] = [
             |p| &mut p.sq_off.head,
             |p| &mut p.sq_off.tail,
@@ -306,7 +307,7 @@ mod tests {
             for offset in [352, 4096, u32::MAX - 3] {
                 let mut bad = params();
                 *place(&mut bad) = offset;
-                // On 32 bits the last of these leads out of the address space, too.
+                // On 32-bit targets the last of these is also beyond the address space.
                 let error = layout(&bad).unwrap_err();
                 let outside = matches!(error, LayoutError::OutOfRegion { .. });
                 assert!(outside || error == LayoutError::TooLong);
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_covers_what_the_kernel_returns() {
+    fn ring_bytes_is_at_least_what_linux_6_18_needs() {
         let layout = layout(&params()).unwrap();
         assert!(ring_bytes(8, 16, 16).unwrap() >= layout.ring_len());
     }

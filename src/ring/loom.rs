@@ -1,12 +1,12 @@
-//! The rules of [`super::order`] under loom: one test each, on the queues as they are.
+//! The rules of [`super::order`] under loom: one test each, on the real queues.
 //!
-//! Loom plays through every order in which two threads can come, and every value that a load may
-//! see. The kernel's side is written naively, with the orderings that the kernel uses. What a
-//! queue makes of an entry is a plain read or write: two of them that no rule keeps apart are
-//! what loom reports, see [`super::atomic`].
+//! Loom runs every interleaving of two threads, with every value that a load may return. The
+//! kernel's side is written in the simplest way, with the orderings that the kernel uses. A queue
+//! reads and writes entries plainly: loom reports two such accesses that no rule orders, see
+//! [`super::atomic`].
 //!
-//! A test is named after its rule; `ci/weaken.sh` weakens each ordering in turn and wants the
-//! tests of its rules to fail.
+//! The name of each test begins with its rule; `ci/weaken.sh` weakens each ordering in turn and
+//! checks that the tests of its rules fail.
 
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
@@ -28,13 +28,13 @@ use crate::sys::{Opcode, SharedPtr, SqStatus, io_uring_buf, io_uring_cqe};
 /// Just below the wrap.
 const START: u32 = u32::MAX - 1;
 
-/// Slots of a queue: so few that one is used again soon.
+/// Slots of a queue: so few that they are reused soon.
 const SLOTS: u32 = 2;
 
-/// Entries that all fit, each into a slot that was free from the start.
+/// A number of entries that all fit into slots that were free from the start.
 const FITTING: u32 = SLOTS;
 
-/// Entries of which one has to go into a slot that was used.
+/// A number of entries that requires one slot to be reused.
 const REUSING: u32 = SLOTS + 1;
 
 /// The words of one queue, and its entries.
@@ -46,8 +46,8 @@ struct Shared<E> {
     slots: NonNull<E>,
 }
 
-// SAFETY: the entries are used by turns, which is what the tests are about: loom is told of each
-// use and ends a test in which two of them are not in order.
+// SAFETY: both sides use the entries in turns, which is what the tests check: each access is
+// reported to loom, and loom fails a test in which two accesses are not ordered.
 unsafe impl<E> Send for Shared<E> {}
 // SAFETY: as above.
 unsafe impl<E> Sync for Shared<E> {}
@@ -76,7 +76,7 @@ impl<E: Copy> Shared<E> {
 impl<E> Drop for Shared<E> {
     fn drop(&mut self) {
         let slots = NonNull::slice_from_raw_parts(self.slots, SLOTS as usize);
-        // SAFETY: leaked from a box in `new`; the last of both sides has let go.
+        // SAFETY: leaked from a box in `new`; neither side uses it any more.
         drop(unsafe { Box::from_raw(slots.as_ptr()) });
     }
 }
@@ -91,7 +91,7 @@ fn sq(shared: &Shared<Sqe>) -> Sq<Sqe> {
         mask: SLOTS - 1,
         rewinds: false,
     };
-    // SAFETY: the parts are what `Shared` says, and outlive the queue.
+    // SAFETY: the parts are fields of `Shared`, and outlive the queue.
     unsafe { Sq::new(parts) }
 }
 
@@ -105,7 +105,7 @@ fn cq(shared: &Shared<Cqe>) -> Cq<Cqe> {
         slots: shared.slots,
         mask: SLOTS - 1,
     };
-    // SAFETY: the parts are what `Shared` says, and outlive the queue.
+    // SAFETY: the parts are fields of `Shared`, and outlive the queue.
     unsafe { Cq::new(parts) }
 }
 
@@ -123,7 +123,7 @@ fn entry(user_data: u32) -> Sqe {
     Sqe::new(Opcode::NOP).with_user_data(u64::from(user_data))
 }
 
-/// The kernel takes an entry once the tail covers it, and gives the slot back afterwards.
+/// The kernel consumes an entry once the tail covers it, and then frees the slot.
 fn take(shared: &Shared<Sqe>, count: u32) -> Vec<u64> {
     let taken = (0..count).map(|number| {
         let at = START.wrapping_add(number);
@@ -140,7 +140,7 @@ fn take(shared: &Shared<Sqe>, count: u32) -> Vec<u64> {
     taken.collect()
 }
 
-/// This side pushes entries, the kernel takes them.
+/// This side pushes entries, and the kernel consumes them.
 fn submit(count: u32) {
     let shared = Shared::new(entry(u32::MAX));
     let mut sq = sq(&shared);
@@ -158,7 +158,7 @@ fn submit(count: u32) {
     assert_eq!(kernel.join().unwrap(), expected);
 }
 
-/// The kernel posts completions, this side takes them.
+/// The kernel posts completions, and this side pops them.
 fn reap(count: u32) {
     let shared = Shared::new(Cqe::from_raw(io_uring_cqe::ZEROED));
     let mut cq = cq(&shared);
@@ -178,7 +178,7 @@ fn reap(count: u32) {
     kernel.join().unwrap();
 }
 
-/// The kernel posts a completion once the head has left it a slot.
+/// The kernel posts a completion once the head has freed a slot.
 fn post(shared: &Shared<Cqe>, number: u32) {
     let at = START.wrapping_add(number);
     while at.wrapping_sub(shared.head.load(Ordering::Acquire)) == SLOTS {
@@ -212,17 +212,18 @@ fn r4_a_completion_is_read_before_the_cq_head_frees_it() {
     loom::model(|| reap(REUSING));
 }
 
-/// Goal: the polling thread never sleeps on an entry without this side knowing that it sleeps.
-/// Method: it falls asleep while this side publishes; one of the two has to notice the other.
+/// Goal: if the polling thread falls asleep without seeing a published entry, this side sees that
+/// it sleeps. Method: it falls asleep while this side publishes; at least one side must notice the
+/// other.
 #[test]
-fn r5_nobody_sleeps_on_a_published_entry() {
+fn r5_the_polling_thread_never_sleeps_on_an_unseen_entry() {
     loom::model(|| {
         let shared = Shared::new(entry(u32::MAX));
         let mut sq = sq(&shared);
         let kernel = thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
-                // As the kernel falls asleep: says so, then looks once more.
+                // As in the kernel: set the flag, then check the tail once more.
                 shared.flags.fetch_or(SqStatus::NEED_WAKEUP.bits(), Ordering::Relaxed);
                 fence(Ordering::SeqCst);
                 shared.tail.load(Ordering::Acquire) != START
@@ -232,7 +233,7 @@ fn r5_nobody_sleeps_on_a_published_entry() {
         sq.publish();
         let wakes = sq.status(true).contains(SqStatus::NEED_WAKEUP);
         let sees = kernel.join().unwrap();
-        assert!(sees || wakes, "the entry was not seen, nor that the other side sleeps");
+        assert!(sees || wakes, "neither the entry nor the flag was seen");
     });
 }
 
@@ -244,7 +245,7 @@ fn r6_a_buffer_is_whole_when_the_tail_of_its_ring_covers_it() {
         let entries: NonNull<io_uring_buf> = NonNull::from(Box::leak(entries)).cast();
         watch(entries.as_ptr(), usize::from(BUFFERS));
         let tail = Arc::new(AtomicU16::new(0));
-        // SAFETY: the tail outlives the queue, which alone writes it.
+        // SAFETY: the tail outlives the queue, and only the queue writes it.
         let shared_tail = unsafe { OursShort::new(NonNull::from(&*tail)) };
         let mut bufs = Bufs::with_tail(entries, BUFFERS, shared_tail);
         let start = entries.as_ptr().expose_provenance();
@@ -269,7 +270,7 @@ fn r6_a_buffer_is_whole_when_the_tail_of_its_ring_covers_it() {
         }
         kernel.join().unwrap();
         let entries = NonNull::slice_from_raw_parts(entries, usize::from(BUFFERS));
-        // SAFETY: leaked from a box above; both sides are done with it.
+        // SAFETY: leaked from a box above; neither side uses it any more.
         drop(unsafe { Box::from_raw(entries.as_ptr()) });
     });
 }

@@ -1,7 +1,8 @@
-//! The memory of a ring: mapped from its descriptor, or the caller's.
+//! The memory of a ring: mapped from its descriptor, or provided by the caller.
 //!
-//! A [`Region`] that is mapped here is kept out of child processes, and unmapped when dropped by
-//! the process that mapped it; a caller's is left alone.
+//! A [`Region`] that this crate maps is not inherited by child processes, and is unmapped when the
+//! process that mapped it drops the value. Memory that the caller provides is neither changed nor
+//! unmapped.
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
@@ -21,8 +22,9 @@ use super::sq::SqParts;
 
 /// Memory that the caller provides for a ring set up with `IORING_SETUP_NO_MMAP`.
 ///
-/// [`Builder::memory_needed`](crate::Builder::memory_needed) returns the sizes. The two parts do
+/// [`Builder::memory_needed`](crate::Builder::memory_needed) returns the sizes. The two parts must
 /// not overlap.
+#[doc(alias = "io_uring_queue_init_mem")]
 #[derive(Clone, Copy, Debug)]
 pub struct RingMemory {
     /// Holds the queues' words, the completion entries and the index array. Page-aligned.
@@ -31,8 +33,7 @@ pub struct RingMemory {
     pub sqes: NonNull<[u8]>,
 }
 
-// SAFETY: these are addresses; who may use what is there, and when, is the contract of the
-// unsafe function that takes them.
+// SAFETY: these are addresses; the unsafe function that takes them has the contract for the memory.
 unsafe impl Send for RingMemory {}
 // SAFETY: as above.
 unsafe impl Sync for RingMemory {}
@@ -41,35 +42,36 @@ unsafe impl Sync for RingMemory {}
 #[derive(Debug)]
 pub(crate) struct Memory {
     sq: Region,
-    /// `None` where the SQ's region holds the CQ too.
+    /// `None` if the SQ's region also holds the CQ.
     cq: Option<Region>,
     sqes: Region,
     layout: Layout,
 }
 
-/// Addresses that are kept free for the regions of a ring.
+/// Addresses that are reserved for the regions of a ring.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     _rings: Region,
     _sqes: Region,
 }
 
-/// A range of bytes, unmapped when dropped if it was mapped here.
+/// A range of bytes, unmapped when dropped if this crate mapped it.
 #[derive(Debug)]
 pub(crate) struct Region {
     start: NonNull<u8>,
     len: usize,
-    /// The process that mapped it; `None` for memory of the caller's.
+    /// The process that mapped it; `None` for memory that the caller provided.
     home: Option<Home>,
 }
 
-// SAFETY: a region is its owner's, like a boxed slice; mapped memory has no thread.
+// SAFETY: a region belongs to its owner, like a boxed slice; mapped memory is not bound to a
+// thread.
 unsafe impl Send for Region {}
-// SAFETY: a shared region gives out nothing but its address.
+// SAFETY: a shared reference to a region gives access only to its address.
 unsafe impl Sync for Region {}
 
 impl Memory {
-    /// Maps the regions of the ring behind `fd`.
+    /// Maps the regions of the ring that `fd` refers to.
     pub(crate) fn map(fd: BorrowedFd<'_>, layout: Layout) -> Result<Self, Errno> {
         let map = |len, offset| Region::map(fd, len, offset);
         Ok(Self {
@@ -80,7 +82,7 @@ impl Memory {
         })
     }
 
-    /// Keeps addresses free for regions of these many bytes.
+    /// Reserves addresses for regions of these lengths in bytes.
     pub(crate) fn reserve(rings: usize, sqes: usize) -> Result<Reservation, Errno> {
         Ok(Reservation { _rings: Region::reserve(rings)?, _sqes: Region::reserve(sqes)? })
     }
@@ -99,22 +101,23 @@ impl Memory {
         })
     }
 
-    /// The submission queue's pieces, its index array filled in for good: slot `i` holds `i`.
+    /// Returns the parts of the submission queue, after filling in its index array permanently:
+    /// slot `i` holds `i`.
     ///
     /// # Safety
     ///
-    /// The regions belong to a ring that was just set up with `setup`, or resized, for entries
-    /// `S`; the caller makes one queue of the parts, and drops it before the memory.
+    /// The regions belong to a ring that was just set up with `setup`, or resized, for entries `S`.
+    /// The caller makes only one queue from the parts, and drops it before the memory.
     pub(crate) unsafe fn sq_parts<S: SqEntry>(&self, setup: SetupFlags) -> SqParts<S> {
         let offsets = &self.layout.sq;
         let rewinds = setup.contains(SetupFlags::SQ_REWIND);
         let word = |offset| self.sq.word(offset);
         if let Some(array) = offsets.array {
             for index in 0..offsets.entries {
-                // The number of entries is a u32, and so fits.
+                // The number of entries is a u32, so it fits a usize.
                 let slot = word(array + index as usize * size_of::<u32>());
-                // SAFETY: `Layout` checked that the whole array lies in the region, aligned;
-                // the kernel reads it only while it is entered.
+                // SAFETY: `Layout` checked that the whole array is in the region, and aligned; the
+                // kernel reads it only while it is entered.
                 unsafe { slot.write(index) };
             }
         }
@@ -134,12 +137,12 @@ impl Memory {
         }
     }
 
-    /// The completion queue's pieces.
+    /// Returns the parts of the completion queue.
     ///
     /// # Safety
     ///
-    /// The regions belong to a ring that was just set up, or resized, for entries `C`; the
-    /// caller makes one queue of the parts, and drops it before the memory.
+    /// The regions belong to a ring that was just set up, or resized, for entries `C`. The caller
+    /// makes only one queue from the parts, and drops it before the memory.
     pub(crate) unsafe fn cq_parts<C: CqEntry>(&self) -> CqParts<C> {
         let offsets = &self.layout.cq;
         let region = self.cq.as_ref().unwrap_or(&self.sq);
@@ -162,12 +165,12 @@ impl Memory {
 }
 
 impl Region {
-    /// Memory of the caller's, which is left alone when the value is dropped.
+    /// Memory that the caller provides, and that is not unmapped when the value is dropped.
     pub(crate) const fn provided(memory: NonNull<[u8]>) -> Self {
         Self { start: memory.cast(), len: memory.len(), home: None }
     }
 
-    /// Memory of `len` bytes, all zero, that belongs to nobody else.
+    /// Maps `len` bytes of private memory, all zero.
     pub(crate) fn anonymous(len: usize) -> Result<Self, Errno> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         Self::new(len, |null| {
@@ -176,10 +179,10 @@ impl Region {
         })
     }
 
-    /// Addresses for `len` bytes, with no memory there.
+    /// Reserves addresses for `len` bytes, without memory.
     fn reserve(len: usize) -> Result<Self, Errno> {
-        // Shared, as what comes to lie there: private ones are merged with their neighbours, and
-        // would keep no place in the number of mappings that a process may have.
+        // The mapping is shared, as the ring's mapping will be. A private one would be merged with
+        // its neighbours, and so would not reserve one of the mappings that a process may have.
         let flags = MapFlags::SHARED | MapFlags::NORESERVE;
         Self::new(len, |null| {
             // SAFETY: the kernel chooses the address, so no memory that is in use is replaced.
@@ -187,18 +190,18 @@ impl Region {
         })
     }
 
-    /// Memory of `len` bytes that the kernel shares at `offset` of `fd`.
+    /// Maps `len` bytes that the kernel shares at `offset` of `fd`.
     pub(crate) fn map(fd: BorrowedFd<'_>, len: usize, offset: u64) -> Result<Self, Errno> {
         let flags = MapFlags::SHARED | MapFlags::POPULATE;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         Self::new(len, |null| {
-            // SAFETY: the kernel chooses the address, so no memory that is in use is replaced;
-            // that the other side writes there is what the queues are made for.
+            // SAFETY: the kernel chooses the address, so no memory that is in use is replaced; the
+            // queues take into account that the kernel writes to this memory.
             unsafe { mmap(null, len, protection, flags, fd, offset) }
         })
     }
 
-    /// Takes what `map` maps for an address of null, and keeps it out of child processes.
+    /// Calls `map` with a null address, and excludes the new mapping from child processes.
     fn new(
         len: usize,
         map: impl FnOnce(*mut c_void) -> Result<*mut c_void, Errno>,
@@ -206,25 +209,26 @@ impl Region {
         let home = Some(Home::this_process()?);
         let start = map(core::ptr::null_mut())?;
         let region = Self { start: NonNull::new(start.cast()).ok_or(Errno::NOMEM)?, len, home };
-        // SAFETY: the range was just mapped, whole, and DONTFORK changes no byte of it.
+        // SAFETY: the whole range was just mapped, and DONTFORK changes no byte of it.
         unsafe { madvise(start, len, Advice::LinuxDontFork) }?;
         Ok(region)
     }
 
-    /// Where it starts.
+    /// The address of its first byte.
     pub(crate) const fn start(&self) -> NonNull<u8> {
         self.start
     }
 
-    /// The process that mapped it. Memory of the caller's is at home wherever it is used.
+    /// Whether this process mapped it. Always true for memory that the caller provided.
     pub(crate) fn is_here(&self) -> bool {
         self.home.is_none_or(Home::is_here)
     }
 
-    /// The address `offset` bytes in; an offset that leads out is a bug of this crate.
+    /// The address `offset` bytes after the start. An offset outside the region is a bug in this
+    /// crate.
     fn at(&self, offset: usize) -> NonNull<u8> {
         assert!(offset <= self.len);
-        // SAFETY: not behind the end of the region, checked on the line above.
+        // SAFETY: not beyond the end of the region, as checked on the line above.
         unsafe { self.start.add(offset) }
     }
 
@@ -235,13 +239,13 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // In another process the addresses are not this region's.
+        // In another process the addresses do not belong to this region.
         if self.home.is_some_and(Home::is_here) {
-            // SAFETY: mapped by `new` with this length, by this process; queues that point here are
-            // gone, by the contract of `sq_parts` and `cq_parts`.
+            // SAFETY: mapped by `new` with this length, by this process; the queues that point here
+            // were dropped, by the contract of `sq_parts` and `cq_parts`.
             let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
-            // It fails only where it would have to cut a mapping in two, and the process has as
-            // many as it may have. The memory then stays mapped, and nobody uses it.
+            // It fails only if it would have to split a mapping in two, and the process has as many
+            // mappings as it may have. The memory then stays mapped, and nothing uses it.
             let _ = unmapped;
         }
     }

@@ -1,9 +1,12 @@
-//! The memory that is shared with the kernel, and nothing else.
+//! The memory that is shared with the kernel.
 //!
-//! [`layout`] checks where things are, [`map`] holds the memory and [`home`] knows whose it is,
-//! [`sq`] (with its [`cursor`]) and [`cq`] are this side's state of the two queues and [`bufs`] of
-//! a ring of provided buffers, [`position`] counts and [`order`] orders. What an entry means, and
-//! when to enter the kernel, is not known here.
+//! - [`layout`] checks the offsets of the parts.
+//! - [`map`] holds the memory, and [`home`] records which process it belongs to.
+//! - [`sq`] (with its [`cursor`]) and [`cq`] are this side's state of the two queues.
+//! - [`bufs`] is this side's state of a ring of provided buffers.
+//! - [`position`] has the counters, and [`order`] the memory orderings.
+//!
+//! Other modules decide what an entry means, and when to enter the kernel.
 
 mod atomic;
 pub(crate) mod bufs;

@@ -1,8 +1,8 @@
 //! Every memory ordering in the crate.
 //!
-//! A word of a ring has one writer. [`Ours`] is a word that this side writes, [`Theirs`] one
+//! Each word of a ring has one writer. [`Ours`] is a word that this side writes, and [`Theirs`] one
 //! that it only reads. The rules are those that the kernel states at the top of
-//! `io_uring/io_uring.c`, seen from this side:
+//! `io_uring/io_uring.c`, from the point of view of this side:
 //!
 //! - R1: stores to a submission entry happen before the store of the SQ tail that covers it
 //!   ([`Ours::publish`]).
@@ -12,16 +12,18 @@
 //!   ([`Theirs::observe`]).
 //! - R4: loads of completion entries happen before the store of the CQ head that frees them
 //!   ([`Ours::publish`]).
-//! - R5: with SQPOLL, the store of the SQ tail happens before the load of the SQ flags, or
-//!   the polling thread falls asleep on a published entry ([`publish_before_peek`]). The
-//!   kernel has the other half of this pair: it sets NEED_WAKEUP, then looks at the tail.
+//! - R5: with SQPOLL, the store of the SQ tail happens before the load of the SQ flags
+//!   ([`publish_before_peek`]). Otherwise the polling thread could fall asleep without seeing a
+//!   published entry, and this side would not wake it. The kernel does the opposite: it sets
+//!   NEED_WAKEUP, then loads the tail. So at least one side sees the store of the other.
 //! - R6: stores to an entry of a buffer ring happen before the store of its tail that covers it
 //!   ([`OursShort::publish`]).
 //!
-//! [`Mark`] and [`Latest`] tell processes apart and order nothing.
+//! [`Mark`] and [`Latest`] distinguish processes and order nothing.
 //!
-//! Nobody else names an [`Ordering`]: call sites say which role a word has. Under loom each rule
-//! has a test of its name, and `ci/weaken.sh` sees each of them fail without its rule.
+//! No other module uses an [`Ordering`]: call sites only choose the role of a word. Under loom each
+//! rule has a test that is named after it, and `ci/weaken.sh` checks that each test fails without
+//! its rule.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
@@ -51,7 +53,7 @@ impl OursShort {
         Self(word)
     }
 
-    /// Makes everything before `tail` the other side's (R6).
+    /// Hands over everything before `tail` to the other side (R6).
     #[inline(always)]
     pub(crate) fn publish(&self, tail: u16) {
         // SAFETY: valid, aligned and only used atomically, by the contract of `new`.
@@ -64,30 +66,30 @@ impl Ours {
     ///
     /// # Safety
     ///
-    /// Until the value is last used, `word` is valid for reads and writes, aligned, accessed
-    /// only atomically, and written by nobody else.
+    /// Until the value is last used, `word` is valid for reads and writes, aligned, accessed only
+    /// atomically, and written only through this value.
     pub(crate) const unsafe fn new(word: NonNull<AtomicU32>) -> Self {
         Self(word)
     }
 
-    /// A word that nobody reads: the tail or head of a queue that is of no use any more.
+    /// A word that nothing reads: the tail or head of a queue that can no longer be used.
     pub(crate) fn unread() -> Self {
         Self(atomic::unread())
     }
 
-    /// What this side last stored.
+    /// The value that this side last stored.
     #[inline(always)]
     pub(crate) fn get(&self) -> u32 {
         self.word().load(Ordering::Relaxed)
     }
 
-    /// Makes everything before `position` the other side's (R1, R4).
+    /// Hands over everything before `position` to the other side (R1, R4).
     #[inline(always)]
     pub(crate) fn publish(&self, position: Position) {
         self.word().store(position.0, Ordering::Release);
     }
 
-    /// Stores a word of flags that orders nothing else.
+    /// Stores flags. It orders nothing else.
     #[inline(always)]
     pub(crate) fn set(&self, flags: u32) {
         self.word().store(flags, Ordering::Relaxed);
@@ -111,18 +113,19 @@ impl Theirs {
         Self(word)
     }
 
-    /// A word that stays 0: the head of a queue that the other side empties at each visit.
+    /// A word that stays 0: the head of a queue that the other side reads from its start each time.
     pub(crate) fn zero() -> Self {
         Self(atomic::zero())
     }
 
-    /// How far the other side has come; what it did before that is seen from here on (R2, R3).
+    /// Loads the other side's position. Everything that it did before is visible after this (R2,
+    /// R3).
     #[inline(always)]
     pub(crate) fn observe(&self) -> Position {
         Position(self.word().load(Ordering::Acquire))
     }
 
-    /// The word as it is, ordering nothing: for flags and counts that only advise.
+    /// Loads the word and orders nothing: for flags and counts that are only hints.
     #[inline(always)]
     pub(crate) fn peek(&self) -> u32 {
         self.word().load(Ordering::Relaxed)
@@ -135,20 +138,20 @@ impl Theirs {
     }
 }
 
-/// Stands between [`Ours::publish`] of the SQ tail and [`Theirs::peek`] at the SQ flags (R5).
+/// Orders [`Ours::publish`] of the SQ tail before [`Theirs::peek`] at the SQ flags (R5).
 #[inline(always)]
 pub(crate) fn publish_before_peek() {
     fence(Ordering::SeqCst);
 }
 
-/// A byte that one process sets, and that other processes find clear. It orders nothing: a thread
-/// that does not see it set yet takes the next one.
+/// A byte that is set in one process and clear in others. It orders nothing: a thread that does not
+/// see it set yet uses the next one.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct Mark(AtomicU8);
 
 impl Mark {
-    /// One that is set from the start.
+    /// A mark that is set from the start.
     #[cfg(any(feature = "sim", test))]
     pub(crate) const fn set_from_the_start() -> Self {
         Self(AtomicU8::new(1))
@@ -166,7 +169,7 @@ impl Mark {
     }
 }
 
-/// The address of a [`Mark`] that is never given up.
+/// The address of a [`Mark`] that is never freed.
 #[derive(Debug)]
 pub(crate) struct Latest(AtomicPtr<Mark>);
 
@@ -178,11 +181,11 @@ impl Latest {
 
     /// The mark.
     pub(crate) fn get(&self) -> Option<&'static Mark> {
-        // SAFETY: null, or from a reference that is valid for good, by the type of `replace`.
+        // SAFETY: null, or from a reference that is valid forever, by the type of `replace`.
         unsafe { self.0.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// Makes `new` the mark if it is `old` now. Returns whether it was.
+    /// Replaces the mark with `new` if it is `old`. Returns whether it was.
     pub(crate) fn replace(&self, old: Option<&'static Mark>, new: &'static Mark) -> bool {
         let old = old.map_or(core::ptr::null(), core::ptr::from_ref).cast_mut();
         let new = core::ptr::from_ref(new).cast_mut();

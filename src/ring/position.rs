@@ -1,37 +1,37 @@
-//! Free-running counters: a position wraps at 2^32, a slot is a position masked.
+//! Free-running counters: a position wraps at 2^32, and a slot is a masked position.
 //!
-//! Heads and tails of both queues count entries since the ring was made and never stop at
-//! the queue's size. Every comparison between two of them is a wrapping subtraction, and it
-//! is written here, once.
+//! The heads and tails of both queues count entries since the ring was made, and do not wrap at the
+//! size of the queue. Every comparison of two of them is a wrapping subtraction, which is written
+//! only here.
 #![forbid(unsafe_code)]
 
-/// How many entries have ever gone past a head or a tail, modulo 2^32.
+/// The value of a head or a tail: how many entries it has ever advanced by, modulo 2^32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position(pub(crate) u32);
 
 impl Position {
-    /// Entries from `earlier` up to here.
+    /// The number of entries from `earlier` to this position.
     #[inline(always)]
     pub(crate) const fn since(self, earlier: Self) -> u32 {
         self.0.wrapping_sub(earlier.0)
     }
 
-    /// The position `count` entries on.
+    /// The position `count` entries later.
     #[inline(always)]
     pub(crate) const fn advance(self, count: u32) -> Self {
         Self(self.0.wrapping_add(count))
     }
 
-    /// The position `count` entries back.
+    /// The position `count` entries earlier.
     #[inline(always)]
     pub(crate) const fn back(self, count: u32) -> Self {
         Self(self.0.wrapping_sub(count))
     }
 
-    /// The index of the slot that this position names, at most `mask`.
+    /// The index of the slot at this position, at most `mask`.
     #[inline(always)]
     pub(crate) const fn slot(self, mask: u32) -> usize {
-        // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
+        // A u32 always fits a usize: the crate compiles only for 32 and 64 bits.
         (self.0 & mask) as usize
     }
 }
@@ -43,20 +43,20 @@ mod tests {
     const LAST: Position = Position(u32::MAX);
 
     #[test]
-    fn distance_is_right_across_the_wrap() {
+    fn distance_is_correct_across_the_wrap() {
         assert_eq!(LAST.advance(3).since(LAST), 3);
         assert_eq!(LAST.advance(3), Position(2));
         assert_eq!(Position(2).back(3), LAST);
     }
 
     #[test]
-    fn distance_is_zero_only_between_equals() {
+    fn distance_is_zero_only_between_equal_positions() {
         assert_eq!(LAST.since(LAST), 0);
         assert_eq!(LAST.since(LAST.advance(1)), u32::MAX);
     }
 
     #[test]
-    fn slots_follow_each_other_across_the_wrap() {
+    fn slots_are_consecutive_across_the_wrap() {
         assert_eq!(LAST.slot(7), 7);
         assert_eq!(LAST.advance(1).slot(7), 0);
         assert_eq!(LAST.slot(0), 0);

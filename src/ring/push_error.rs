@@ -1,33 +1,33 @@
-//! Why a submission queue did not take what was pushed.
+//! Why a push failed.
 #![forbid(unsafe_code)]
 
 use core::fmt;
 
-/// Why entries were not taken, with what was not taken.
+/// Why a push failed, with the entries that were not queued.
 ///
-/// Nothing of `entries` has been queued.
+/// None of the entries was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushError<E> {
-    /// The queue has no room now; it will have when the kernel has taken what is queued.
+    /// The queue is full. It has room again after the kernel has consumed queued entries.
     Full(E),
-    /// The last entry is linked to a next one that is not here. A link that is left open
-    /// would tie to whatever is pushed next, or be cut by a submit. Push the chain at once, or its
+    /// The last entry is linked to a next one that was not pushed with it. An open link would apply
+    /// to whatever entry is pushed next, or would end at a submit. Push the chain at once, or its
     /// entries one by one with [`push_chained`](crate::SubmissionQueue::push_chained).
     OpenChain(E),
-    /// A chain is open in the queue, and any other entry would become a part of it. Add to it by
-    /// [`push_chained`](crate::SubmissionQueue::push_chained), end it by
-    /// [`close_chain`](crate::SubmissionQueue::close_chain), or take it back by
+    /// A chain is open in the queue, and any other entry would become a part of it. Add to it with
+    /// [`push_chained`](crate::SubmissionQueue::push_chained), end it with
+    /// [`close_chain`](crate::SubmissionQueue::close_chain), or take it back with
     /// [`pop_back`](crate::SubmissionQueue::pop_back).
     InChain(E),
-    /// More entries than the queue has slots: these can never go in together.
+    /// There are more entries than the queue has slots: they can never be queued together.
     TooMany(E),
-    /// The ring cannot be used: it was made by another process, of which this one is a child, or a
-    /// failed [`resize`](crate::IoUring::resize) made it unusable.
+    /// The ring cannot be used: a parent process made it, or a failed
+    /// [`resize`](crate::IoUring::resize) made it unusable.
     Unusable(E),
 }
 
 impl<E> PushError<E> {
-    /// What was not taken.
+    /// Returns the entries that were not queued.
     pub fn into_entries(self) -> E {
         match self {
             Self::Full(entries)
@@ -38,7 +38,7 @@ impl<E> PushError<E> {
         }
     }
 
-    /// The same error about something else.
+    /// The same error with other contents.
     pub(crate) fn map<F>(self, f: impl FnOnce(E) -> F) -> PushError<F> {
         match self {
             Self::Full(e) => PushError::Full(f(e)),
@@ -55,14 +55,14 @@ impl<E> fmt::Display for PushError<E> {
         f.write_str(match self {
             Self::Full(_) => "the submission queue is full: submit, then push again",
             Self::OpenChain(_) => {
-                "the last entry is linked to an entry that is not here: push the whole chain at \
-                 once with `push_all` or `reserve`, or one by one with `push_chained`"
+                "the last entry is linked to an entry that was not pushed with it: push the whole \
+                 chain at once with `push_all` or `reserve`, or one by one with `push_chained`"
             }
             Self::InChain(_) => {
                 "a chain is open in the submission queue: add to it with `push_chained`, end it \
                  with `close_chain`, or take it back with `pop_back`"
             }
-            Self::TooMany(_) => "more entries at once than the submission queue has slots",
+            Self::TooMany(_) => "more entries were pushed at once than the queue has slots",
             Self::Unusable(_) => {
                 "the ring cannot be used here: the process that made it has forked, or a resize \
                  made it unusable; make a new ring"
@@ -84,7 +84,9 @@ impl<E> From<PushError<E>> for std::io::Error {
     fn from(error: PushError<E>) -> Self {
         let kind = match error {
             PushError::Full(_) => std::io::ErrorKind::WouldBlock,
-            PushError::OpenChain(_) | PushError::TooMany(_) => std::io::ErrorKind::InvalidInput,
+            PushError::OpenChain(_) | PushError::InChain(_) | PushError::TooMany(_) => {
+                std::io::ErrorKind::InvalidInput
+            }
             PushError::Unusable(_) => std::io::ErrorKind::Other,
         };
         Self::new(kind, error.map(drop))

@@ -1,4 +1,4 @@
-//! Pushing as the tests of the queues do: with a copy of the cursor that is taken each time.
+//! Pushing for the tests of the queues, with a new copy of the cursor each time.
 #![forbid(unsafe_code)]
 
 use crate::entry::SqEntry;
@@ -7,7 +7,7 @@ use super::push_error::PushError;
 use super::sq::Sq;
 
 impl<S: SqEntry> Sq<S> {
-    /// Copies `entry` into the next slot, or gives it back.
+    /// Copies `entry` into the next slot, or returns it.
     pub(in crate::ring) fn push(&mut self, entry: S) -> Result<(), PushError<S>> {
         let mut cursor = self.cursor();
         let pushed = self.push_at(&mut cursor, entry).map_err(|error| error.map(|()| entry));
@@ -16,7 +16,7 @@ impl<S: SqEntry> Sq<S> {
         pushed
     }
 
-    /// Copies all of `entries` into the next slots, or none.
+    /// Copies all of `entries` into the next slots, or none of them.
     #[cfg(not(loom))]
     pub(in crate::ring) fn push_list(&mut self, entries: &[S]) -> Result<(), PushError<()>> {
         let mut cursor = self.cursor();

@@ -1,8 +1,9 @@
 //! The submission queue's shared half: slots, tail and head.
 //!
-//! The tail that this side fills up to lives here, in plain memory; the kernel sees it when
-//! [`Sq::publish`] stores it, and only then. What was shown is known here, too: a word of this
-//! side's is never read back from shared memory. An entry is copied into its slot when pushed.
+//! This side keeps its tail, the end of the entries that are filled in, in plain memory. The kernel
+//! sees it only after [`Sq::publish`] has stored it. This side also keeps the tail that it last
+//! published: it never reads its own word back from shared memory. An entry is copied into its slot
+//! when it is pushed.
 
 mod back;
 mod chain;
@@ -17,7 +18,7 @@ use super::order::{Ours, Theirs, publish_before_peek};
 use super::position::Position;
 use super::push_error::PushError;
 
-/// Where the pieces of a submission queue are.
+/// The addresses of the parts of a submission queue.
 #[derive(Debug)]
 pub(crate) struct SqParts<S: SqEntry> {
     pub(crate) head: Theirs,
@@ -25,10 +26,10 @@ pub(crate) struct SqParts<S: SqEntry> {
     pub(crate) flags: Theirs,
     pub(crate) dropped: Theirs,
     pub(crate) slots: NonNull<S::Slot>,
-    /// Slots less one; the number of slots is a power of two.
+    /// The number of slots minus one; the number of slots is a power of two.
     pub(crate) mask: u32,
-    /// The kernel counts from slot 0 at each submission, and leaves its head alone:
-    /// SQ_REWIND. `head` is then a word that stays 0.
+    /// With SQ_REWIND the kernel starts at slot 0 in each submission, and does not change its head.
+    /// `head` is then a word that stays 0.
     pub(crate) rewinds: bool,
 }
 
@@ -37,31 +38,32 @@ pub(crate) struct SqParts<S: SqEntry> {
 pub(crate) struct Sq<S: SqEntry> {
     parts: SqParts<S>,
     cursor: Cursor<S>,
-    /// Where the slot of position 0 would be if the slots of this lap followed upon those of all
-    /// laps before it: from there to the cursor, in slots, is the position of the next entry.
+    /// The address that the slot of position 0 would have if the slots of all earlier laps came
+    /// before those of this lap. The distance from there to the cursor, in slots, is the position
+    /// of the next entry.
     origin: u64,
-    /// The first position that is not known to be free: at most `entries` past the tail.
+    /// The first position that is not known to be free: at most `mask + 1` after the tail.
     limit: Position,
-    /// Up to where the kernel has been shown entries.
+    /// The tail that was last published.
     shown: Position,
-    /// Entries of the open chain, in the slots from the tail on: see [`chain`].
+    /// The number of entries of the open chain, in the slots after the tail: see [`chain`].
     chained: u32,
-    /// The queue has no memory any more: see [`Sq::abandon`].
+    /// Whether the queue no longer uses the ring's memory: see [`Sq::abandon`].
     abandoned: bool,
 }
 
-// SAFETY: the pointers lead to memory of the ring's that has no thread, and one queue is all
-// that uses them from this side. It is not `Sync`.
+// SAFETY: the pointers refer to the ring's memory, which is not bound to a thread, and only this
+// queue uses them from this side. It is not `Sync`.
 unsafe impl<S: SqEntry> Send for Sq<S> {}
 
 impl<S: SqEntry> Sq<S> {
-    /// Takes over a queue, from where its words stand.
+    /// Takes over a queue, starting at the current values of its words.
     ///
     /// # Safety
     ///
-    /// Until the value is last used, `parts.slots` points to `parts.mask + 1` slots, a power
-    /// of two, that are valid for reads and writes and that nobody else writes; the words
-    /// meet the contracts of their roles.
+    /// Until the value is last used: `parts.slots` points to `parts.mask + 1` slots, a power of
+    /// two, that are valid for reads and writes; nothing else writes them; and the words meet the
+    /// contracts of their roles.
     pub(crate) unsafe fn new(parts: SqParts<S>) -> Self {
         debug_assert!(parts.mask.wrapping_add(1).is_power_of_two());
         let tail = Position(parts.tail.get());
@@ -75,14 +77,15 @@ impl<S: SqEntry> Sq<S> {
             chained: 0,
             abandoned: false,
         };
-        // How much room there is, the first push finds out.
+        // The first push determines how much room there is.
         sq.go_on_from(tail, tail);
         sq
     }
 
-    /// Lets go of the ring's memory, which is not this process's, or not the ring's any more.
+    /// Stops using the ring's memory, because it does not belong to this process, or no longer to
+    /// the ring.
     ///
-    /// From then on the queue is empty and takes nothing; what it publishes nobody sees.
+    /// From then on the queue is empty and every push fails; nothing sees what it publishes.
     #[cold]
     pub(crate) fn abandon(&mut self) {
         if self.abandoned {
@@ -105,19 +108,19 @@ impl<S: SqEntry> Sq<S> {
         self.chained = 0;
     }
 
-    /// How many entries the queue has room for in all.
+    /// The number of entries that the queue has room for.
     #[inline(always)]
     pub(crate) const fn capacity(&self) -> u32 {
         self.parts.mask + 1
     }
 
-    /// Where the next entry goes now.
+    /// The cursor: the slot of the next entry.
     #[inline(always)]
     pub(crate) const fn cursor(&self) -> Cursor<S> {
         self.cursor
     }
 
-    /// Copies `entry` into the slot at `cursor`, a copy of the queue's own.
+    /// Copies `entry` into the slot at `cursor`, which is a copy of the queue's own.
     #[inline(always)]
     pub(crate) fn push_at(
         &mut self,
@@ -141,7 +144,8 @@ impl<S: SqEntry> Sq<S> {
         Ok(())
     }
 
-    /// Copies all of `entries` into the next slots, or none. `cursor` is a copy of the queue's own.
+    /// Copies all of `entries` into the next slots, or none of them. `cursor` is a copy of the
+    /// queue's own.
     #[inline(always)]
     pub(crate) fn push_all(
         &mut self,
@@ -156,15 +160,17 @@ impl<S: SqEntry> Sq<S> {
             return self.push_around(cursor, entries);
         }
         for entry in entries {
-            // SAFETY: as many slots are left before `stop` as there are entries, of one slot each.
+            // SAFETY: the entries take one slot each, and at least that many slots are left before
+            // `stop`.
             unsafe { cursor.put(*entry) };
         }
         self.cursor.next = cursor.next;
         Ok(())
     }
 
-    /// Copies all of `entries`, which are no open chain, into the next slots, around the end of the
-    /// queue and over what may have become free; or none.
+    /// Copies all of `entries` into the next slots, or none of them. The entries may wrap around
+    /// the end of the queue, and slots that have become free are used. They must not end with a
+    /// link.
     #[inline(never)]
     fn push_around(&mut self, cursor: &mut Cursor<S>, entries: &[S]) -> Result<(), PushError<()>> {
         let filler = self.filler(entries);
@@ -178,10 +184,12 @@ impl<S: SqEntry> Sq<S> {
         Ok(())
     }
 
-    /// What has to come before `entries` so that none of them is split by the queue's end.
+    /// Returns the padding that must precede `entries` so that the end of the queue splits none of
+    /// them.
     ///
-    /// One slot does: what would have started in the last slot then starts in the first. It
-    /// goes before them all, as between two linked entries it would be part of the chain.
+    /// One slot of padding is enough: an entry that would have started in the last slot then starts
+    /// in the first. The padding goes before all of the entries, because between two linked entries
+    /// it would be part of the chain.
     #[inline(always)]
     fn filler(&self, entries: &[S]) -> Option<S> {
         let mut at = self.tail();
@@ -193,7 +201,7 @@ impl<S: SqEntry> Sq<S> {
         split.then(|| filler().into())
     }
 
-    /// Sets `count` slots aside, or says why it cannot. `cursor` is a copy of the queue's own.
+    /// Reserves `count` slots, or returns why it cannot. `cursor` is a copy of the queue's own.
     #[inline(always)]
     pub(crate) fn reserve<'q>(
         &'q mut self,
@@ -205,16 +213,16 @@ impl<S: SqEntry> Sq<S> {
             *cursor = self.cursor;
             made?;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "so many slots are there")]
+        #[expect(clippy::cast_possible_truncation, reason = "at most the number of slots")]
         let left = count as u32;
         Ok(Room { at: *cursor, left, open: false, sq: self, cursor })
     }
 
-    /// Makes sure that `count` slots are free from the cursor on, around the end of the slots:
-    /// goes over to the first slot behind the last one, or looks how far the kernel has come.
+    /// Ensures that `count` slots from the cursor on are free, counted around the end of the slots.
+    /// For that it moves the cursor from the end to the first slot, or loads the kernel's head.
     ///
-    /// A borrower takes its copy of the cursor anew, whatever this returns. It is not passed here:
-    /// whose address is known elsewhere stays in no register.
+    /// A borrower must copy the cursor again, whatever this returns. Its copy is not passed to this
+    /// function: a value whose address is passed elsewhere cannot stay in registers.
     #[cold]
     fn make_room(&mut self, count: usize) -> Result<(), PushError<()>> {
         if self.abandoned {
@@ -224,7 +232,7 @@ impl<S: SqEntry> Sq<S> {
             return Err(PushError::InChain(()));
         }
         let tail = self.tail();
-        // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
+        // A u32 always fits a usize: the crate compiles only for 32 and 64 bits.
         if self.limit.since(tail) as usize >= count {
             self.go_on_from(tail, self.limit);
         } else if (self.refresh() as usize) < count {
@@ -234,21 +242,21 @@ impl<S: SqEntry> Sq<S> {
         Ok(())
     }
 
-    /// Looks how far the kernel has come. Returns the room there is now.
+    /// Loads the kernel's head. Returns how many slots are free.
     #[inline(always)]
     fn refresh(&mut self) -> u32 {
-        // A head that names more entries than there are slots is the other side's error: the
-        // queue then looks full, and no slot is overwritten on its word.
+        // A head that is more slots behind than the queue has is an error of the other side: the
+        // queue then counts as full, so that no slot is overwritten.
         let (tail, room) = (self.tail(), self.free());
         self.go_on_from(tail, tail.advance(room));
         room
     }
 
-    /// Puts the next entry at `tail`; up to `limit` slots are free.
+    /// Moves the cursor to `tail`; the slots before `limit` are free.
     #[inline(always)]
     fn go_on_from(&mut self, tail: Position, limit: Position) {
         let slot = tail.slot(self.parts.mask);
-        // A u32 always fits a usize: the crate is built for 32 and 64 bits only.
+        // A u32 always fits a usize: the crate compiles only for 32 and 64 bits.
         let free = (limit.since(tail) as usize).min(self.capacity() as usize - slot);
         let lap = tail.back(tail.0 & self.parts.mask);
         let before = u64::from(lap.0) * size_of::<S::Slot>() as u64;
@@ -256,11 +264,11 @@ impl<S: SqEntry> Sq<S> {
         self.limit = limit;
         // SAFETY: a slot index is at most `mask`, and `new` was given `mask + 1` slots.
         self.cursor.next = unsafe { self.parts.slots.add(slot) };
-        // SAFETY: at most the end of the slots, by the minimum above.
+        // SAFETY: at most the end of the slots, because of the minimum above.
         self.cursor.stop = unsafe { self.cursor.next.add(free) };
     }
 
-    /// Counts on from the cursor, which has gone around the end of the slots.
+    /// Starts the next lap, after the cursor was moved around the end of the slots.
     #[cold]
     fn begin_lap(&mut self) {
         self.go_on_from(self.tail().advance(self.capacity()), self.limit);
@@ -275,36 +283,36 @@ impl<S: SqEntry> Sq<S> {
         Position(position)
     }
 
-    /// The position up to which the kernel has taken entries.
+    /// The position up to which the kernel has consumed entries.
     #[inline(always)]
     fn head(&self) -> Position {
         self.parts.head.observe()
     }
 
-    /// Slots that are not queued.
+    /// The number of slots that are not queued.
     #[inline(always)]
     fn free(&self) -> u32 {
         if self.abandoned { 0 } else { self.capacity().saturating_sub(self.queued()) }
     }
 
-    /// Entries that can be pushed now.
+    /// The number of slots that can be filled now.
     pub(crate) fn room(&self) -> u32 {
         self.free().saturating_sub(self.chained)
     }
 
-    /// Entries that are pushed and not yet taken by the kernel.
+    /// The number of slots that are pushed and not yet consumed by the kernel.
     #[inline(always)]
     pub(crate) fn queued(&self) -> u32 {
         self.untaken(self.tail())
     }
 
-    /// Entries that are pushed and not yet published.
+    /// The number of slots that are pushed and not yet published.
     #[inline(always)]
     pub(crate) fn unpublished(&self) -> u32 {
         self.tail().since(self.shown)
     }
 
-    /// Shows the kernel everything pushed so far. Returns how many entries are new to it.
+    /// Publishes everything pushed so far. Returns how many slots are new to the kernel.
     #[inline(always)]
     pub(crate) fn publish(&mut self) -> u32 {
         let fresh = self.unpublished();
@@ -312,7 +320,7 @@ impl<S: SqEntry> Sq<S> {
         fresh
     }
 
-    /// Shows the kernel everything pushed so far. Returns up to where.
+    /// Publishes everything pushed so far. Returns the published tail.
     #[inline(always)]
     pub(crate) fn show(&mut self) -> Position {
         let tail = self.tail();
@@ -322,14 +330,14 @@ impl<S: SqEntry> Sq<S> {
         tail
     }
 
-    /// Entries before `tail` that the kernel has not taken.
+    /// The number of slots before `tail` that the kernel has not consumed.
     #[inline(always)]
     pub(crate) fn untaken(&self, tail: Position) -> u32 {
         tail.since(self.head())
     }
 
-    /// Tells that the kernel took `count` entries of a queue that rewinds: the others move to
-    /// the front, where the kernel will look for them.
+    /// Records that the kernel consumed `count` slots. In a queue with SQ_REWIND the others are
+    /// moved to the front, where the next submission starts.
     #[inline(always)]
     pub(crate) fn taken(&mut self, count: u32) {
         if self.parts.rewinds {
@@ -339,13 +347,13 @@ impl<S: SqEntry> Sq<S> {
 
     #[cold]
     fn rewind(&mut self, count: u32) {
-        // The tail counts from 0, unless the other side had written to it before this one took it
-        // over.
+        // The tail counts from 0, unless the other side wrote to it before this side took over the
+        // queue.
         let left = self.tail().0.saturating_sub(count).min(self.capacity());
         for slot in 0..left.saturating_add(self.chained).min(self.capacity()) {
             let from = self.slot(Position(slot.saturating_add(count)));
             let to = self.slot(Position(slot));
-            // SAFETY: both are slots of ours, which the kernel does not look at between two
+            // SAFETY: both are slots of this queue, which the kernel does not read between two
             // submits; copying a slot onto itself is allowed.
             unsafe { core::ptr::copy(from, to, 1) };
         }
@@ -356,7 +364,7 @@ impl<S: SqEntry> Sq<S> {
         self.publish();
     }
 
-    /// The kernel's flags, ordered after the last publish (R5) if the queue is `polled`.
+    /// The kernel's flags; loaded after the last publish (R5) if the queue is `polled`.
     #[inline(always)]
     pub(crate) fn status(&self, polled: bool) -> SqStatus {
         if polled {
@@ -365,7 +373,7 @@ impl<S: SqEntry> Sq<S> {
         SqStatus::from_bits_retain(self.parts.flags.peek())
     }
 
-    /// Entries that the kernel dropped because an index was invalid.
+    /// The number of entries that the kernel dropped because an index was invalid.
     pub(crate) fn dropped(&self) -> u32 {
         self.parts.dropped.peek()
     }
@@ -378,27 +386,27 @@ impl<S: SqEntry> Sq<S> {
     }
 }
 
-/// An entry that does nothing and posts no completion: padding before the end of a mixed queue.
+/// Padding before the end of a mixed queue: an entry that does nothing and posts no completion.
 fn filler() -> Sqe {
     Sqe::new(Opcode::NOP).skip_success()
 }
 
-/// Slots set aside, filled in place and queued together by [`Room::commit`].
+/// Reserved slots, which are filled in place and queued together by [`Room::commit`].
 #[derive(Debug)]
 pub(crate) struct Room<'q, S: SqEntry> {
     sq: &'q mut Sq<S>,
-    /// The borrower's copy, which like the queue's own stays where it is until the commit.
+    /// The borrower's copy, which like the queue's own cursor stays unchanged until the commit.
     cursor: &'q mut Cursor<S>,
-    /// Where the next entry goes: not to `stop`, as long as slots are left.
+    /// The slot of the next entry; as long as slots are left, it is not `stop`.
     at: Cursor<S>,
-    /// Slots that are set aside from there on, around the end of the slots.
+    /// The number of reserved slots from there on, counted around the end of the slots.
     left: u32,
-    /// The entry put last is linked to the next one.
+    /// Whether the last entry is linked to the next one.
     open: bool,
 }
 
 impl<S: SqEntry> Room<'_, S> {
-    /// How many more slots there are.
+    /// The number of reserved slots that are left.
     #[inline(always)]
     pub(crate) const fn left(&self) -> u32 {
         self.left
@@ -406,7 +414,7 @@ impl<S: SqEntry> Room<'_, S> {
 
     /// Copies `entry` into its slots. Returns false, and does nothing, if there is no room.
     ///
-    /// An entry that takes two does not start in the queue's last slot: see [`Sq::filler`].
+    /// An entry that takes two slots never starts in the queue's last slot: see [`Sq::filler`].
     #[inline(always)]
     pub(crate) fn put(&mut self, entry: S) -> bool {
         let slots = entry.slots();
@@ -414,8 +422,8 @@ impl<S: SqEntry> Room<'_, S> {
             return false;
         }
         self.open = entry.as_sqe().is_linked();
-        // SAFETY: as many slots are left, and they are not split by the end of the slots, where the
-        // next entry never goes.
+        // SAFETY: enough slots are left, and the end of the slots does not split them: no entry of
+        // two slots starts in the last one.
         unsafe { self.at.put(entry) };
         self.left -= slots;
         if self.left > 0 && self.at.next == self.at.stop {
@@ -424,26 +432,26 @@ impl<S: SqEntry> Room<'_, S> {
         true
     }
 
-    /// Goes over from the end of the slots to the first one.
+    /// Moves from the end of the slots to the first one.
     #[cold]
     fn go_around(&mut self) {
         self.at.next = self.sq.parts.slots;
-        // SAFETY: no more are left than there are slots.
+        // SAFETY: at most as many slots are left as the queue has.
         self.at.stop = unsafe { self.at.next.add(self.left as usize) };
     }
 
-    /// Whether the entry put last is linked to one that has not come.
+    /// Whether the last entry is linked to one that was not put yet.
     #[inline(always)]
     pub(crate) const fn is_open(&self) -> bool {
         self.open
     }
 
-    /// Queues what has been put.
+    /// Queues the entries that were put.
     #[inline(always)]
     pub(crate) fn commit(self) {
         self.sq.cursor.next = self.at.next;
         if self.at.stop != self.cursor.stop {
-            // Around the end: fewer slots were left then than there are, so the stop is another.
+            // The entries wrapped around the end of the slots: only then does `stop` differ.
             self.sq.begin_lap();
         }
         *self.cursor = self.sq.cursor;

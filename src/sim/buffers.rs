@@ -14,40 +14,40 @@ use crate::sys::{
 use super::files::Range;
 use super::lent::BufferMemory;
 
-/// A ring of provided buffers, in memory of the program's or in memory that was lent to it.
+/// A ring of provided buffers, in the program's memory or in memory that both sides share.
 pub(super) struct Group {
     entries: NonNull<io_uring_buf>,
-    /// The memory, if it was lent: held for the entries.
+    /// The memory, if both sides share it: held for the entries.
     lent: Option<BufferMemory>,
     count: u16,
-    /// Up to where buffers are used up.
+    /// The position up to which buffers are used up.
     pub(super) head: u16,
-    /// Whether a buffer is used up bit by bit, and how many bytes make it worth going on.
+    /// Whether a buffer is used up piece by piece, and how many bytes it must have left for that.
     incremental: bool,
     min_left: u32,
 }
 
-// SAFETY: memory has no thread; that the program shares it is what the tail is for.
+// SAFETY: memory is not bound to a thread; the tail orders the accesses of the program.
 unsafe impl Send for Group {}
 
 /// A buffer, or the part of one, that an operation uses.
 pub(super) struct Picked {
     pub(super) range: Range,
-    /// What its completion says.
+    /// The flags of its completion.
     pub(super) flags: CqeFlags,
 }
 
-/// The most buffers of a ring.
+/// The maximum number of buffers of a ring.
 const MOST: u32 = 32_768;
 
 impl Group {
-    /// Takes a registration over.
+    /// Takes over a registration.
     ///
     /// # Safety
     ///
-    /// Until the value is dropped, the memory that `reg` names, unless it is a [`BufferMemory`] or
-    /// `Err` is returned, is valid for reads and writes and is used by nobody but a program that
-    /// keeps to the rules.
+    /// Until the value is dropped, the memory that `reg` refers to is valid for reads and writes
+    /// and is used only by a program that follows the rules. This does not apply if the memory is a
+    /// [`BufferMemory`] or `Err` is returned.
     pub(super) unsafe fn new(reg: &io_uring_buf_reg) -> Result<Self, Errno> {
         let incremental = reg.flags.contains(BufRingFlags::INC);
         let known = reg.flags.difference(BufRingFlags::INC).is_empty();
@@ -72,8 +72,8 @@ impl Group {
         Ok(Self { entries, lent, count, head: 0, incremental, min_left: reg.min_left })
     }
 
-    /// The next buffer, `len` bytes of it or all if that is 0 or more than it has. What is picked
-    /// counts as used, as for a regular file, even if less is read.
+    /// Picks `len` bytes of the next buffer, or all of it if `len` is 0 or more than it has. The
+    /// bytes picked count as used, as for a regular file, even if fewer are read.
     pub(super) fn pick(&mut self, len: usize) -> Result<Picked, Errno> {
         if self.tail() == self.head {
             return Err(Errno::NOBUFS);
@@ -94,12 +94,12 @@ impl Group {
         let there_bytes = there as usize;
         let used = if len == 0 { there_bytes } else { len.min(there_bytes) };
         let mut flags = CqeFlags::BUFFER.bits() | u32::from(id) << IORING_CQE_BUFFER_SHIFT;
-        // At most what is there, which is a u32.
+        // At most the length of the buffer, which is a u32.
         let left = there - u32::try_from(used).unwrap_or(there);
-        // A buffer of no length at all is gone over as the kernel does: it stays.
+        // A buffer of length 0 is handled as in the kernel: it stays.
         if self.incremental && ((left > 0 && left >= self.min_left) || used == 0) {
             let behind = start.as_ptr().cast::<u8>().wrapping_add(used);
-            // SAFETY: valid for writes, and the kernel's to change as long as it is published.
+            // SAFETY: valid for writes, and the kernel may change it as long as it is published.
             unsafe { addr.write(SharedPtr::from_mut(behind)) };
             // SAFETY: as above.
             unsafe { size.write(left) };
@@ -115,19 +115,19 @@ impl Group {
         Ok(Picked { range, flags: CqeFlags::from_bits_retain(flags) })
     }
 
-    /// Whether the memory stays without the program.
+    /// Whether the memory stays valid without the program.
     pub(super) fn is_lent(&self) -> bool {
         self.lent.is_some()
     }
 
-    /// Uses buffers up without a look at them. Returns how many.
+    /// Uses up buffers without reading them. Returns how many.
     pub(super) fn spend(&mut self, most: u16) -> u16 {
         let count = self.tail().wrapping_sub(self.head).min(most);
         self.head = self.head.wrapping_add(count);
         count
     }
 
-    /// Up to where the program has added buffers.
+    /// The position up to which the program has added buffers.
     fn tail(&self) -> u16 {
         let first = self.entries.cast::<u8>();
         // SAFETY: inside the first entry, which is as long as the head.

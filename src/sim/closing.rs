@@ -1,4 +1,4 @@
-//! Operations in flight: completing them, also after their ring was closed.
+//! Operations in flight, and completing them, even after their ring was closed.
 #![forbid(unsafe_code)]
 
 use super::Kernel;
@@ -6,21 +6,24 @@ use super::buffers::Group;
 use super::state::{Ring, State, World};
 
 impl Kernel {
-    /// How many operations are in flight: started and not complete. Those that wait for others of
-    /// their chain, or for a drain, are not started. Those of rings that were closed count, except
-    /// timeouts.
+    /// Returns how many operations are in flight: started and not complete.
+    ///
+    /// Operations that wait for others of their chain, or for a drain, are not started. Operations
+    /// of rings that were closed count, except timeouts.
     pub fn in_flight(&self) -> usize {
         let state = self.state();
         state.closing.iter().chain(&state.ring).map(Ring::in_flight).sum()
     }
 
-    /// Completes the operation in flight that is `nth` in the order of their start, 0 the oldest;
-    /// those of rings that were closed come first. A timeout completes as if its time was up.
-    /// Returns false if there are not so many.
+    /// Completes the operation in flight with the index `nth`, in the order in which they started.
+    /// Returns false if there are not that many.
     ///
-    /// With DEFER_TASKRUN or COOP_TASKRUN the program sees the completion after its next system
-    /// call; with DEFER_TASKRUN, after one that asks for completions. Operations of rings that were
-    /// closed are carried out, and nobody sees their completions.
+    /// Index 0 is the oldest; operations of rings that were closed come first. A timeout completes
+    /// as if its time had expired.
+    ///
+    /// With COOP_TASKRUN the program sees the completion after its next system call; with
+    /// DEFER_TASKRUN, after the next one that asks for completions. Operations of rings that were
+    /// closed are executed, but their completions are not visible.
     pub fn complete(&self, nth: usize) -> bool {
         let mut state = self.state();
         match state.complete_closed(nth) {
@@ -29,9 +32,10 @@ impl Kernel {
         }
     }
 
-    /// Cancels what rings that were closed have in flight, as a kernel does some time after they
-    /// were closed. It uses no memory of those rings' programs from then on. Returns how many
-    /// operations it cancelled.
+    /// Cancels the operations in flight of rings that were closed, as a kernel does some time after
+    /// closing. Returns how many operations it cancelled.
+    ///
+    /// From then on the kernel does not use the memory of these operations.
     pub fn finish_closing(&self) -> usize {
         let closing = core::mem::take(&mut self.state().closing);
         closing.iter().map(Ring::in_flight).sum()
@@ -39,7 +43,7 @@ impl Kernel {
 }
 
 impl State {
-    /// Closes the ring, which stays while it has something in flight.
+    /// Closes the ring. It is kept as long as it has operations in flight.
     pub(super) fn close(&mut self) {
         let Some(mut ring) = self.ring.take() else { return };
         ring.close();
@@ -48,7 +52,7 @@ impl State {
         }
     }
 
-    /// Carries an operation of a closed ring out. If there are not so many, returns which it is of
+    /// Executes an operation of a closed ring. If there are not that many, returns the index among
     /// the others.
     fn complete_closed(&mut self, mut nth: usize) -> Result<(), usize> {
         for ring in &mut self.closing {
@@ -68,7 +72,7 @@ impl Ring {
         self.requests.flights.len()
     }
 
-    /// Forgets all but what is in flight and may use memory of the program's.
+    /// Drops everything except operations in flight that may use the program's memory.
     fn close(&mut self) {
         let requests = &mut self.requests;
         requests.open.clear();
@@ -76,13 +80,13 @@ impl Ring {
         requests.deferred.clear();
         requests.flights.retain(|flight| flight.timer.is_none());
         requests.flights.iter_mut().for_each(|flight| flight.chain.truncate(1));
-        // The program need not keep memory of its own for rings of buffers any longer.
+        // The program need no longer keep memory that it provided for rings of buffers.
         self.groups.retain(|_, group| Group::is_lent(group));
     }
 
     fn complete_closed(&mut self, world: &mut World, nth: usize) {
         let flight = self.requests.flights.remove(nth);
-        // Nobody is there to be told.
+        // No program is left to receive the completion.
         let _ = self.transfer(world, &flight.chain);
     }
 }

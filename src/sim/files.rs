@@ -10,10 +10,10 @@ use crate::target::{Fixed, Target};
 
 use super::program::Program;
 
-/// How many bytes a simulated file can have: writes beyond are `EFBIG`.
+/// The maximum length of a simulated file in bytes: writes beyond it fail with `EFBIG`.
 pub const MAX_FILE: usize = 64 << 20;
 
-/// What a file goes by.
+/// How a file is referred to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Name {
     Fd(i32),
@@ -29,7 +29,7 @@ impl From<Target> for Name {
     }
 }
 
-/// How a transfer goes wrong.
+/// How a transfer fails or is limited.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TransferFault {
     Short(usize),
@@ -39,7 +39,7 @@ pub(super) enum TransferFault {
 /// A regular file.
 pub(super) struct File {
     contents: Vec<u8>,
-    /// Where reads and writes go that name no offset.
+    /// The position of reads and writes without an offset.
     position: u64,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Range {
     pub(super) len: usize,
 }
 
-/// Where in a file a transfer begins.
+/// The start of a transfer in a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum At {
     Offset(u64),
@@ -69,7 +69,7 @@ impl File {
         self.contents.clone()
     }
 
-    /// Reads into `ranges`, `limit` bytes at the most.
+    /// Reads at most `limit` bytes into `ranges`.
     ///
     /// # Safety
     ///
@@ -88,9 +88,9 @@ impl File {
         for range in ranges {
             let (bytes, rest) = left.split_at(range.len.min(left.len()));
             let to = range.start.as_ptr().cast();
-            // SAFETY: no more bytes than the range has, which is valid by the contract.
+            // SAFETY: at most as many bytes as the range has, which is valid by the contract.
             if let Err(errno) = unsafe { program.give(to, bytes) } {
-                // What was moved before is told.
+                // The bytes transferred before are reported.
                 if left.len() == all {
                     return Err(errno);
                 }
@@ -103,7 +103,7 @@ impl File {
         Ok(moved)
     }
 
-    /// Writes `ranges`, `limit` bytes at the most.
+    /// Writes at most `limit` bytes from `ranges`.
     ///
     /// # Safety
     ///
@@ -128,7 +128,7 @@ impl File {
                 continue;
             }
             let mut bytes = std::vec![0; len];
-            // SAFETY: no more bytes than the range has, which is valid by the contract.
+            // SAFETY: at most as many bytes as the range has, which is valid by the contract.
             if let Err(errno) = unsafe { program.take(range.start.as_ptr().cast(), &mut bytes) } {
                 if end == start {
                     return Err(errno);
@@ -142,7 +142,7 @@ impl File {
         Ok(end - start)
     }
 
-    /// Puts `bytes` at `start`, with zeros between what was there and them.
+    /// Writes `bytes` at `start`, after filling any gap before them with zeros.
     fn put(&mut self, start: usize, bytes: &[u8]) {
         let end = start + bytes.len();
         if self.contents.len() < end {
@@ -159,7 +159,7 @@ impl File {
             At::Position => self.position,
             At::End => return self.contents.len(),
         };
-        // Behind every end, if it does not fit.
+        // If it does not fit, a position beyond every end.
         usize::try_from(offset).unwrap_or(usize::MAX)
     }
 

@@ -1,8 +1,10 @@
-//! What a test does to the program that no kernel should: wrong words, slots and answers.
+//! What a test can do that no kernel should: write invalid words and slots, and return invalid
+//! values.
 //!
-//! The program reads and writes slots without atomics, as the rules of the rings allow. Once it was
-//! lied to, those rules no longer keep the two sides apart. Then the kernel uses slots only on the
-//! thread that the program's side cannot leave, where the two take turns by themselves.
+//! The program reads and writes slots without atomics, as the rules of the rings allow. After it
+//! was given false values, those rules no longer separate the accesses of the two sides. Then the
+//! kernel uses slots only on the thread to which the program's side is bound, where the two cannot
+//! run at the same time.
 #![forbid(unsafe_code)]
 
 use std::thread;
@@ -14,49 +16,49 @@ use super::requests::{Chain, Request, Work};
 use super::state::Ring;
 use super::{Kernel, Word};
 
-/// Why a test may not do that.
+/// The panic message for a test that would cause a data race.
 pub(super) const NEEDS_ONE_THREAD: &str = "this would race with the program, which may use the \
     ring on another thread: build the ring by `build_local`, and call this on the same thread";
 
-/// What the program was told that is not so.
+/// Which false values the program was given.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lies {
-    /// Where entries begin or end.
+    /// A position of the submission queue.
     pub(super) sq: bool,
-    /// Where completions begin or end.
+    /// A position of the completion queue.
     pub(super) cq: bool,
-    /// Where things are.
+    /// The layout.
     pub(super) layout: bool,
 }
 
 impl Ring {
-    /// Whether this is the thread that the program's side stays on.
+    /// Whether this is the thread to which the program's side is bound.
     fn is_alone(&self) -> bool {
         self.stays == Some(thread::current().id())
     }
 
-    /// Whether this side may read entries beside the program. In a call that submits, it always
-    /// may: that is the program's own.
+    /// Whether this side may read entries while the program runs. It always may in a call that
+    /// submits, because the program makes that call.
     pub(super) fn may_take(&self) -> bool {
         !self.lies.sq || self.is_alone()
     }
 
-    /// Whether this side may fill slots beside the program.
+    /// Whether this side may fill slots while the program runs.
     pub(super) fn may_post(&self) -> bool {
         !self.lies.cq || self.is_alone()
     }
 
-    /// Whether anything of the ring may be reached but by its own system calls.
+    /// Whether the ring may be accessed outside its own system calls.
     pub(super) fn may_be_reached(&self) -> bool {
         !self.lies.layout || self.is_alone()
     }
 
-    /// A shared word. 0 if the program uses the words for something else.
+    /// A shared word. 0 if the program might use that memory for something else.
     pub(super) fn word(&self, word: Word) -> u32 {
         if self.may_be_reached() { self.memory.load(word) } else { 0 }
     }
 
-    /// Notes that a completion was posted that may be taken for that of an operation.
+    /// Records that a completion was posted which the program may mistake for that of an operation.
     pub(super) fn forge(&mut self, user_data: u64) {
         self.forget_forged();
         if self.moves_memory(user_data) {
@@ -65,7 +67,7 @@ impl Ring {
         self.forged.push(user_data);
     }
 
-    /// Distrusts an entry that a completion was forged for.
+    /// Marks the ring as tampered with if a completion was forged for this entry.
     pub(super) fn doubt(&mut self, sqe: &io_uring_sqe) {
         if self.forged.is_empty() {
             return;
@@ -78,7 +80,7 @@ impl Ring {
         }
     }
 
-    /// Forgets those that the program has taken by what it says.
+    /// Forgets those that the program has popped, according to its head.
     fn forget_forged(&mut self) {
         if self.ready() == 0 && self.completions.overflown.is_empty() {
             self.forged.clear();
@@ -101,7 +103,7 @@ impl Ring {
             })
     }
 
-    /// Lets `scribble` at the memory, for a thread that may.
+    /// Calls `scribble` with the memory. Panics on a thread that must not.
     fn scribble(&mut self, scribble: impl FnOnce(&Self)) {
         assert!(self.is_alone(), "{NEEDS_ONE_THREAD}");
         self.trusted = false;
@@ -110,38 +112,39 @@ impl Ring {
 }
 
 impl Kernel {
-    /// Lets `change` at what the next set-up returns. The ring stays what it is: the program is
-    /// told something else, and gets memory that ends where that does, if it is no more than
-    /// 64 KiB a region.
+    /// Changes the values that the next set-up returns.
     ///
-    /// The ring does not touch memory of the program's, and other threads do not reach it by this
-    /// kernel, see the [module](super).
+    /// The ring itself does not change, only the values that the program gets. The program's memory
+    /// is as long as the changed values require, unless a region would be longer than 64 KiB.
+    ///
+    /// The ring does not touch the program's memory, and other threads cannot access it through
+    /// this kernel, see the [module](super).
     ///
     /// # Panics
     ///
-    /// The next set-up panics unless it is that of
-    /// [`build_local`](crate::Builder::build_local).
+    /// The next set-up panics unless it is by [`build_local`](crate::Builder::build_local).
     pub fn answer_setup_with(&self, change: impl FnOnce(&mut io_uring_params) + Send + 'static) {
         self.state().answer = Some(std::boxed::Box::new(change));
     }
 
-    /// Lets `change` at what the next resize returns that succeeds, as
-    /// [`answer_setup_with`](Self::answer_setup_with) does for a set-up. `change` must not use this
-    /// kernel, which waits for it.
+    /// Changes the values that the next successful resize returns, as
+    /// [`answer_setup_with`](Self::answer_setup_with) does for a set-up.
+    ///
+    /// `change` must not use this kernel, because it would wait for itself.
     pub fn answer_resize_with(&self, change: impl FnOnce(&mut io_uring_params) + Send + 'static) {
         self.state().resize_answer = Some(std::boxed::Box::new(change));
     }
 
-    /// A shared word of the ring. 0 if there is none.
+    /// Returns a shared word of the ring, or 0 if there is no ring.
     pub fn word(&self, word: Word) -> u32 {
         self.state().ring.as_ref().map_or(0, |ring| ring.word(word))
     }
 
     /// Overwrites a shared word of the ring, with any value.
     ///
-    /// The kernel's own count of what it has taken and posted stays what it is. After a change of
-    /// a head or a tail, the ring does not touch memory of the program's, and uses slots on its own
-    /// thread only, see the [module](super).
+    /// The kernel's own counts of consumed entries and posted completions do not change. After a
+    /// change of a head or a tail, the ring does not touch the program's memory, and uses slots
+    /// only on its own thread, see the [module](super).
     pub fn set_word(&self, word: Word, value: u32) {
         self.state().with_ring((), |ring, _| {
             match word {
@@ -154,30 +157,33 @@ impl Kernel {
         });
     }
 
-    /// Overwrites a slot of the completion queue with `bytes`, as many as fit. `slot` is taken
-    /// modulo their number.
+    /// Overwrites a slot of the completion queue with as many of `bytes` as fit. `slot` is reduced
+    /// modulo the number of slots.
     ///
-    /// The ring does not touch memory of the program's from then on, see the [module](super).
+    /// From then on the ring does not touch the program's memory, see the [module](super).
     ///
     /// # Panics
     ///
-    /// Unless the ring was built by [`build_local`](crate::Builder::build_local), on this thread.
+    /// Panics unless the ring was built by [`build_local`](crate::Builder::build_local), on this
+    /// thread.
     pub fn scribble_cqe(&self, slot: u32, bytes: &[u8]) {
         self.state().with_ring((), |ring, _| {
             ring.scribble(|ring| ring.memory.scribble_cqe(slot, bytes));
         });
     }
 
-    /// Overwrites the memory of words and completions from `offset` on with `bytes`, as many as
-    /// fit: of all that the program has of it, wherever it was told that something is. `offset` is
-    /// taken modulo its length.
+    /// Overwrites the memory of words and completions from `offset` on with as many of `bytes` as
+    /// fit.
     ///
-    /// The ring does not touch memory of the program's from then on, and uses slots on its own
-    /// thread only, see the [module](super).
+    /// This is the memory that the program has mapped, whatever layout it was given. `offset` is
+    /// reduced modulo its length.
+    ///
+    /// From then on the ring does not touch the program's memory, and uses slots only on its own
+    /// thread, see the [module](super).
     ///
     /// # Panics
     ///
-    /// As [`scribble_cqe`](Self::scribble_cqe).
+    /// As for [`scribble_cqe`](Self::scribble_cqe).
     pub fn scribble_rings(&self, offset: u32, bytes: &[u8]) {
         self.state().with_ring((), |ring, _| {
             ring.scribble(|ring| ring.memory.scribble_rings(offset, bytes));
@@ -185,14 +191,14 @@ impl Kernel {
         });
     }
 
-    /// Overwrites a slot of the submission queue with `bytes`, as many as fit. `slot` is taken
-    /// modulo their number.
+    /// Overwrites a slot of the submission queue with as many of `bytes` as fit. `slot` is reduced
+    /// modulo the number of slots.
     ///
-    /// The ring does not touch memory of the program's from then on, see the [module](super).
+    /// From then on the ring does not touch the program's memory, see the [module](super).
     ///
     /// # Panics
     ///
-    /// As [`scribble_cqe`](Self::scribble_cqe).
+    /// As for [`scribble_cqe`](Self::scribble_cqe).
     pub fn scribble_sqe(&self, slot: u32, bytes: &[u8]) {
         self.state().with_ring((), |ring, _| {
             ring.scribble(|ring| ring.memory.scribble_sqe(slot, bytes));

@@ -1,8 +1,8 @@
 //! Memory for rings of provided buffers, which the program and a simulated kernel share.
 //!
 //! A real kernel holds the pages of such a ring until the group is unregistered, whatever the
-//! program does with its mapping. Here both hold the allocation: it goes when the last of them lets
-//! go.
+//! program does with its mapping. Here both sides hold the allocation: it is freed when the last of
+//! them drops it.
 #![forbid(unsafe_code)]
 
 use core::fmt;
@@ -15,11 +15,11 @@ use rustix::io::Errno;
 use super::memory::Region;
 use super::table::lock;
 
-/// All memory that is lent, by its address, so that a registration finds it.
+/// All shared memory, by address, so that a registration finds it.
 static LENT: Mutex<BTreeMap<usize, Weak<Lent>>> = Mutex::new(BTreeMap::new());
 
-/// Page-aligned memory of zeros. It stays valid while this value, or a group that is registered at
-/// its address, is there.
+/// Page-aligned memory, initially zero. It stays valid as long as this value, or a group registered
+/// at its address, exists.
 #[derive(Clone)]
 pub(crate) struct BufferMemory(Arc<Lent>);
 
@@ -28,7 +28,7 @@ struct Lent {
 }
 
 impl BufferMemory {
-    /// Memory of `len` bytes, which is not 0.
+    /// Allocates `len` bytes, which must not be 0.
     pub(crate) fn new(len: usize) -> Result<Self, Errno> {
         let region = Region::new(u32::try_from(len).map_err(|_| Errno::NOMEM)?)?;
         let lent = Arc::new(Lent { region });
@@ -36,17 +36,17 @@ impl BufferMemory {
         Ok(Self(lent))
     }
 
-    /// Where it starts.
+    /// Its address.
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.0.region.shared().cast()
     }
 
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub(super) fn len(&self) -> usize {
         self.0.region.shared().len()
     }
 
-    /// The memory that was lent at an address, if there is any.
+    /// Returns the shared memory at an address, if there is any.
     pub(super) fn find(address: usize) -> Option<Self> {
         lock(&LENT).get(&address).and_then(Weak::upgrade).map(Self)
     }
@@ -60,7 +60,7 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        // Before the address can be that of other memory.
+        // Removed before the address can be reused for other memory.
         lock(&LENT).remove(&self.address());
     }
 }

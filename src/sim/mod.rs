@@ -2,16 +2,17 @@
 //!
 //! Unstable: this module may change with any release.
 //!
-//! A [`Builder`](crate::Builder) that is told by [`simulated`](crate::Builder::simulated) makes
-//! the same [`IoUring`](crate::IoUring) as ever, whose system calls go to a [`Kernel`] of this
-//! module. That takes entries off the queue, carries out a few operations on files in memory,
-//! posts completions, and does, when asked to, what a real kernel does seldom: refuses a call,
-//! takes fewer entries than there are, overflows, drops, falls asleep, writes nonsense.
+//! After [`Builder::simulated`](crate::Builder::simulated), a builder makes an ordinary
+//! [`IoUring`](crate::IoUring) whose system calls go to a [`Kernel`] of this module. The kernel
+//! consumes entries, executes a few operations on files in memory, and posts completions. On
+//! request it also does what a real kernel does rarely: it refuses a call, consumes fewer entries
+//! than are queued, overflows, drops completions, lets the polling thread fall asleep, or writes
+//! invalid data.
 //!
-//! It is written naively and shares no arithmetic with the queues: a mistake would have to be
-//! made twice to stay hidden. Nothing in it happens by itself, nor by the clock: time is virtual,
-//! and the polling thread of an SQPOLL ring runs when [`Kernel::poll`] is called or a system call
-//! would wait for it. So a test fails the same way each time.
+//! It is written in the simplest way and shares no arithmetic with the queues: a mistake would have
+//! to be made twice to stay hidden. Nothing in it happens by itself or depends on a clock: time is
+//! virtual, and the polling thread of an SQPOLL ring runs only when [`Kernel::poll`] is called or a
+//! system call would wait for it. So a test fails in the same way each time.
 //!
 //! ```
 //! use ringbolt::ops::{Fixed, Read};
@@ -46,22 +47,23 @@
 //!
 //! - **Set-up**: CQSIZE, CLAMP, SQPOLL, SQ_AFF, SUBMIT_ALL, COOP_TASKRUN, TASKRUN_FLAG,
 //!   SINGLE_ISSUER, DEFER_TASKRUN, NO_SQARRAY, R_DISABLED, SQE128, CQE32, SQE_MIXED, CQE_MIXED,
-//!   SQ_REWIND; `EINVAL` for others and for contradictions. Positions start just below 2^32, and
-//!   the words of a ring lie in another order than a real kernel puts them in.
+//!   SQ_REWIND; other flags and contradictory ones fail with `EINVAL`. Positions start just below
+//!   2^32, and the words of a ring are in a different order than in a real kernel.
 //! - **Operations**: NOP, NOP128, READ, WRITE, READV, WRITEV, TIMEOUT, TIMEOUT_REMOVE,
-//!   ASYNC_CANCEL; URING_CMD and URING_CMD128 complete with `EOPNOTSUPP`. The rest is `EINVAL`, as
-//!   are multishot timeouts. Links, hard links, drains, skipped successes and provided buffers
-//!   are as in Linux 6.18. A link that is open at the end of a submission ends there.
-//! - **Registration**: ENABLE_RINGS, PROBE, PBUF_RING in memory of the program's, PBUF_STATUS,
-//!   RESIZE_RINGS; `EINVAL` for others. What a fixed slot holds says [`Kernel::put_file`].
+//!   ASYNC_CANCEL; URING_CMD and URING_CMD128 complete with `EOPNOTSUPP`. All others complete with
+//!   `EINVAL`, and so do multishot timeouts. Links, hard links, drains, skipped successes and
+//!   provided buffers behave as in Linux 6.18. A link that is open at the end of a submission ends
+//!   there.
+//! - **Registration**: ENABLE_RINGS, PROBE, PBUF_RING in the program's memory, PBUF_STATUS,
+//!   RESIZE_RINGS; others fail with `EINVAL`. [`Kernel::put_file`] sets what a fixed slot holds.
 //!
 //! # Closing
 //!
-//! Dropping a ring does not end what is in flight, as in a real kernel: the program must keep what
-//! those operations name. They stay in flight, and [`Kernel::in_flight`] counts them. Until
-//! [`Kernel::finish_closing`] is called, or the last handle of the kernel is dropped,
-//! [`Kernel::complete`] carries them out, and they write to the program's memory. A test of a
-//! runtime asserts that way that it keeps its buffers:
+//! As in a real kernel, dropping a ring does not end its operations in flight: the program must
+//! keep the memory that they refer to. The operations stay in flight, and [`Kernel::in_flight`]
+//! counts them. Until [`Kernel::finish_closing`] is called, or the last handle of the kernel is
+//! dropped, [`Kernel::complete`] executes them, and they write to the program's memory. So a test
+//! of a runtime can assert that it keeps its buffers:
 //!
 //! ```
 //! use ringbolt::IoUring;
@@ -88,35 +90,38 @@
 //!
 //! # Threads
 //!
-//! Every method can be called from any thread. A test that lies to the program breaks the rules by
-//! which the two sides share a slot. What would then be a data race is ruled out:
+//! Every method can be called from any thread. A test that writes false values breaks the rules by
+//! which the two sides share slots. The following restrictions prevent the data races that could
+//! result:
 //!
-//! - Slots are overwritten, and set-up is answered with something else, only for a ring that stays
-//!   on one thread ([`build_local`](crate::Builder::build_local)), and by that thread. Anything
-//!   else panics.
-//! - After [`Kernel::set_word`] has changed a position, such a ring goes on as before for its own
-//!   thread. On any other ring, or from another thread, the kernel no longer uses the slots of that
-//!   queue: completions count as overflown, and entries are taken only by calls that submit them.
+//! - Only the thread of a ring that stays on one thread
+//!   ([`build_local`](crate::Builder::build_local)) can overwrite slots and change the values that
+//!   set-up returns. Any other attempt panics.
+//! - After [`Kernel::set_word`] has changed a position, such a ring works as before for its own
+//!   thread. For any other ring, and for other threads, the kernel no longer uses the slots of that
+//!   queue: completions count as overflown, and only calls that submit consume entries.
 //!
 //! # Where it differs from a kernel
 //!
-//! - A wait that nothing could ever end returns `EDEADLK`, at once, even where entries were taken
-//!   or some completions are there. No kernel does that: it would wait.
-//! - Pages cannot be pinned: memory that the caller gives for a ring of provided buffers has to
-//!   stay until the group is unregistered or the ring closed, as if each entry that names the group
-//!   named it. Other rings of provided buffers lie in memory that both sides hold.
-//! - A submission is never refused with `EBUSY` because completions have overflown, as in Linux
-//!   5.19 and later; [`Fault::Refuse`] does what older ones did.
-//! - A ring that was tampered with, by a position that [`Kernel::set_word`] changed, by
-//!   [`Kernel::scribble_cqe`] and its like, by [`Kernel::answer_setup_with`] or
-//!   [`Kernel::answer_resize_with`], or by a completion that was forged onto an operation, carries
-//!   out nothing any more that names memory of the program's: it completes with `EFAULT`. Nobody
-//!   can answer for the addresses, or for the program's knowing that the memory is still in use.
-//! - The descriptor of a ring, as [`AsFd`](std::os::fd::AsFd) has it, is an eventfd that stands for
-//!   the ring and is never readable. System calls of other crates do not reach the ring by it.
-//! - The memory of a ring ends with its last slot, not with a page: tools that check memory see
-//!   who goes beyond.
-//! - A file ends at [`MAX_FILE`] bytes: writes beyond are `EFBIG`.
+//! - A wait that nothing could ever end returns `EDEADLK` immediately, even if entries were
+//!   submitted or some completions are ready. A real kernel would wait.
+//! - Pages cannot be pinned: memory that the caller provides for a ring of provided buffers must
+//!   stay valid until the group is unregistered or the ring is closed, as if each entry that refers
+//!   to the group referred to this memory. Both sides share the ownership of the memory of other
+//!   rings of provided buffers.
+//! - A submission is never refused with `EBUSY` because completions have overflown. This is as in
+//!   Linux 5.19 and later; [`Fault::Refuse`] can simulate older kernels.
+//! - On a tampered ring, operations that refer to the program's memory are no longer executed: they
+//!   complete with `EFAULT`. The addresses might be wrong, and the program might not know that the
+//!   memory is still in use. A ring is tampered with by [`Kernel::set_word`] if it changes a
+//!   position, by [`Kernel::scribble_cqe`] and similar methods, by [`Kernel::answer_setup_with`]
+//!   and [`Kernel::answer_resize_with`], and by a forged completion of an operation.
+//! - The descriptor of a ring, which [`AsFd`](std::os::fd::AsFd) returns, is an eventfd that
+//!   represents the ring and is never readable. System calls of other crates cannot reach the ring
+//!   through it.
+//! - The memory of a ring ends at its last slot and not at a page boundary, so that tools which
+//!   check memory report accesses beyond it.
+//! - A file has at most [`MAX_FILE`] bytes: writes beyond that fail with `EFBIG`.
 
 mod buffers;
 mod closing;
@@ -159,36 +164,37 @@ pub(crate) use self::table::{close, descriptor, enter, map, register, setup};
 
 /// A simulated kernel, with one ring at a time.
 ///
-/// A value is a handle: clones are the same kernel. It goes when the last one is dropped and its
-/// ring is closed. Any thread may use it: one that calls [`poll`](Self::poll) is the polling
-/// thread of an SQPOLL ring.
+/// A value is a handle: clones refer to the same kernel. The kernel is freed when the last handle
+/// is dropped and its ring is closed. Any thread may use it; a thread that calls
+/// [`poll`](Self::poll) acts as the polling thread of an SQPOLL ring.
 #[derive(Clone)]
 pub struct Kernel {
     handle: Arc<Handle>,
 }
 
-/// When operations that do I/O complete: all but NOP, TIMEOUT and the cancelling ones.
+/// When operations that do I/O complete: all except NOP, TIMEOUT, and those that cancel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pace {
     /// When they are submitted.
     #[default]
     Inline,
-    /// When a system call asks for completions (`GETEVENTS`), or by [`Kernel::complete`].
+    /// When a system call asks for completions (`GETEVENTS`), or [`Kernel::complete`] is called.
     WhenWaited,
-    /// By [`Kernel::complete`] only.
+    /// Only when [`Kernel::complete`] is called.
     Held,
 }
 
 /// How the next system call fails, for [`Kernel::fail_next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails with this before anything is taken.
+    /// It fails with this errno before it consumes anything.
     Refuse(Errno),
-    /// It takes so many entries at the most and returns their number, without waiting. With 0 it
-    /// fails with `EAGAIN`, as the kernel does that lacks memory for the first.
+    /// It consumes at most this many entries and returns their number, without waiting. With 0 it
+    /// fails with `EAGAIN`, like a kernel that lacks memory for the first entry.
     Short(u32),
-    /// It takes all entries; then its wait is cut off with this, unless enough completions are
-    /// there. The kernel tells such an error only if it took no entry and no completion is there.
+    /// It consumes all entries; then its wait fails with this errno, unless enough completions are
+    /// ready. As in a real kernel, the call returns the error only if it consumed no entry and no
+    /// completion is ready.
     Interrupt(Errno),
 }
 
@@ -201,7 +207,7 @@ pub enum Word {
     SqTail,
     /// The kernel's flags: `NEED_WAKEUP`, `CQ_OVERFLOW`, `TASKRUN`.
     SqFlags,
-    /// Entries that the kernel dropped.
+    /// The number of entries that the kernel dropped.
     SqDropped,
     /// The program's head of the completion queue.
     CqHead,
@@ -209,12 +215,12 @@ pub enum Word {
     CqTail,
     /// The program's flags.
     CqFlags,
-    /// Completions that the kernel dropped.
+    /// The number of completions that the kernel dropped.
     CqOverflow,
 }
 
 impl Word {
-    /// All of them.
+    /// All words.
     pub const ALL: [Self; 8] = [
         Self::SqHead,
         Self::SqTail,
@@ -227,23 +233,23 @@ impl Word {
     ];
 }
 
-/// An entry that the kernel took, from [`Kernel::taken`].
+/// An entry that the kernel consumed. [`Kernel::taken`] returns it.
 #[derive(Clone, Copy, Debug)]
 pub struct Taken {
-    /// Its first 64 bytes. Addresses in it are as good as those that were pushed.
+    /// Its first 64 bytes. Pointers in it keep the provenance that they had when they were pushed.
     pub sqe: io_uring_sqe,
-    /// Its last 64 bytes, if it is one of 128.
+    /// Its last 64 bytes, if it has 128.
     pub payload: Option<[u8; 64]>,
 }
 
-/// A completion that the kernel posted, from [`Kernel::posted`].
+/// A completion that the kernel posted. [`Kernel::posted`] returns it.
 #[derive(Clone, Copy, Debug)]
 pub struct Posted {
-    /// The completion, with the flags that it is posted with.
+    /// The completion, with the flags with which it was posted.
     pub cqe: io_uring_cqe,
-    /// Its other two words, if it is one of 32 bytes.
+    /// Its other two words, if it has 32 bytes.
     pub extra: Option<[u64; 2]>,
-    /// There was no room for it, and no memory to keep it.
+    /// Whether it was lost: the queue had no room for it, and the kernel had no memory to keep it.
     pub lost: bool,
 }
 
@@ -254,18 +260,18 @@ impl Default for Kernel {
 }
 
 impl Kernel {
-    /// A kernel without files, whose rings start at positions just below 2^32.
+    /// Makes a kernel without files, whose rings start at positions just below 2^32.
     pub fn new() -> Self {
         Self::starting_at(u32::MAX - 2)
     }
 
-    /// A kernel whose rings have all heads and tails at `position` to start with. With SQ_REWIND
-    /// they are 0.
+    /// Makes a kernel whose rings start with all heads and tails at `position`, or at 0 with
+    /// SQ_REWIND.
     pub fn starting_at(position: u32) -> Self {
         Self { handle: Arc::new(Handle::new(State::new(position))) }
     }
 
-    /// What names this kernel in system calls, in place of a descriptor.
+    /// The number that identifies this kernel in system calls, in place of a descriptor.
     pub(crate) fn number(&self) -> i32 {
         self.handle.number()
     }
@@ -274,36 +280,38 @@ impl Kernel {
         self.handle.state()
     }
 
-    /// Puts a file with `contents` behind a descriptor number or a fixed slot. Its position is 0.
+    /// Makes a descriptor number or a fixed slot refer to a new file with `contents`. Its position
+    /// is 0.
     ///
-    /// The descriptor itself may be anything. What was there before is forgotten.
+    /// The descriptor number need not be open. The file that it referred to before is dropped.
     pub fn put_file(&self, at: impl Into<Target>, contents: Vec<u8>) {
         self.state().world.files.insert(at.into().into(), File::new(contents));
     }
 
-    /// What the file behind a descriptor number or a fixed slot holds.
+    /// Returns the contents of the file of a descriptor number or a fixed slot.
     pub fn file(&self, at: impl Into<Target>) -> Option<Vec<u8>> {
         self.state().world.files.get(&at.into().into()).map(File::contents)
     }
 
-    /// Makes the next transfer not made yet move `bytes` at the most, so that it is short. Queued
-    /// with [`fail_next_transfer`](Self::fail_next_transfer): each is for one READ, WRITE, READV
-    /// or WRITEV.
+    /// Limits the next transfer to `bytes`, so that it is short.
+    ///
+    /// Such limits and those of [`fail_next_transfer`](Self::fail_next_transfer) are queued
+    /// together: each applies to one READ, WRITE, READV or WRITEV that has not been executed yet.
     pub fn shorten_next_transfer(&self, bytes: usize) {
         self.state().world.transfer_faults.push_back(TransferFault::Short(bytes));
     }
 
-    /// Makes the next transfer not made yet complete with `errno`.
+    /// Makes the next transfer that has not been executed yet complete with `errno`.
     pub fn fail_next_transfer(&self, errno: Errno) {
         self.state().world.transfer_faults.push_back(TransferFault::Fail(errno));
     }
 
-    /// Says when operations that do I/O complete, those in flight included.
+    /// Sets when operations that do I/O complete, including those in flight.
     pub fn set_pace(&self, pace: Pace) {
         self.state().world.pace = pace;
     }
 
-    /// How much virtual time has gone by: what absolute timeouts are measured by.
+    /// Returns the virtual time, which starts at 0. Absolute timeouts refer to it.
     pub fn now(&self) -> Duration {
         let nanos = self.state().world.now;
         let seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX);
@@ -311,100 +319,106 @@ impl Kernel {
         Duration::new(seconds, u32::try_from(nanos % 1_000_000_000).unwrap_or(0))
     }
 
-    /// Lets virtual time pass: timeouts that are due complete.
+    /// Advances virtual time. Timeouts that are due complete.
     pub fn advance(&self, by: Duration) {
         let mut state = self.state();
         state.world.now = state.world.now.saturating_add_unsigned(by.as_nanos());
         state.with_ring((), |ring, world| ring.fire_due(world));
     }
 
-    /// Makes a call of `io_uring_enter(2)` fail. Faults are queued: each is for one call.
+    /// Makes a call of `io_uring_enter(2)` fail. Faults are queued: each applies to one call.
     pub fn fail_next(&self, fault: Fault) {
         self.state().world.faults.push_back(fault);
     }
 
-    /// Makes a call of `io_uring_register(2)` fail. Queued, each for one call.
+    /// Makes a call of `io_uring_register(2)` fail. Faults are queued: each applies to one call.
     pub fn fail_next_register(&self, errno: Errno) {
         self.state().world.register_faults.push_back(errno);
     }
 
-    /// Makes a call of `io_uring_setup(2)` fail. Queued, each for one call.
+    /// Makes a call of `io_uring_setup(2)` fail. Faults are queued: each applies to one call.
     pub fn fail_next_setup(&self, errno: Errno) {
         self.state().setup_faults.push_back(errno);
     }
 
-    /// Uses up `count` provided buffers of a group, or as many as there are, and tells nobody, as
-    /// for reads whose completions are [lost](Self::lose_overflow). Returns how many.
+    /// Uses up `count` provided buffers of a group, or as many as it has, without reporting them.
+    /// Returns how many.
+    ///
+    /// This is as for reads whose completions are [lost](Self::lose_overflow).
     pub fn spend_buffers(&self, group: u16, count: u16) -> u16 {
         self.state().with_ring(0, |ring, _| {
             ring.groups.get_mut(&group).map_or(0, |group| group.spend(count))
         })
     }
 
-    /// Whether completions that do not fit are lost for lack of memory. They then count in
-    /// [`Word::CqOverflow`], and the next call that has to wait says `EBADR`, once.
+    /// Sets whether completions that do not fit are lost for lack of memory.
+    ///
+    /// Lost completions are counted in [`Word::CqOverflow`], and the next call that has to wait
+    /// fails with `EBADR`, once.
     pub fn lose_overflow(&self, lose: bool) {
         self.state().world.lose_overflow = lose;
     }
 
-    /// Posts a completion that belongs to no entry, as another ring could. Returns whether it is
-    /// in the queue: false if it has overflown, or if there is no ring.
+    /// Posts a completion that belongs to no entry, as another ring could.
     ///
-    /// If an operation that has the same `user_data` is in flight, or is submitted before the
-    /// program has taken this completion and shown it, the ring touches no memory of the program's
-    /// any more, see the [module](self): the program may take this for the end of that operation.
+    /// Returns whether it is in the queue: false if it has overflown, or if there is no ring.
+    ///
+    /// If an operation with the same `user_data` is in flight, or is submitted before the program
+    /// has popped this completion and published its head, the ring counts as tampered with and no
+    /// longer touches the program's memory, see the [module](self): the program may mistake this
+    /// completion for the end of that operation.
     pub fn post(&self, cqe: io_uring_cqe) -> bool {
         self.state().with_ring(false, |ring, world| ring.post(world, cqe, None))
     }
 
-    /// Posts a completion of 32 bytes; on a ring of mixed ones it is marked as such. Where all
-    /// have 16 bytes, `extra` is left out.
+    /// Posts a completion of 32 bytes. On a ring of mixed completions it is marked as such; on a
+    /// ring whose completions have 16 bytes, `extra` is omitted.
     pub fn post_wide(&self, cqe: io_uring_cqe, extra: [u64; 2]) -> bool {
         self.state().with_ring(false, |ring, world| ring.post(world, cqe, Some(extra)))
     }
 
-    /// Posts an entry that only fills a slot, on a ring of mixed ones. Returns false, and does
-    /// nothing, if there is no room.
+    /// Posts a padding entry, on a ring of mixed completions. Returns false, and does nothing, if
+    /// there is no room.
     pub fn post_filler(&self) -> bool {
         self.state().with_ring(false, |ring, _| ring.post_filler())
     }
 
-    /// Runs the polling thread of an SQPOLL ring once: it takes what is published, unless it
-    /// sleeps. Returns how many entries it took.
+    /// Runs the polling thread of an SQPOLL ring once: it consumes the published entries, unless it
+    /// sleeps. Returns how many entries it consumed.
     pub fn poll(&self) -> u32 {
         self.state().with_ring(0, |ring, world| ring.poll(world, u32::MAX))
     }
 
-    /// The polling thread falls asleep, unless it sees an entry at the last moment. Returns
-    /// whether it sleeps now, until it is entered with `SQ_WAKEUP`.
+    /// Makes the polling thread fall asleep, unless it sees an entry at the last moment. Returns
+    /// whether it sleeps now. It sleeps until the ring is entered with `SQ_WAKEUP`.
     pub fn fall_asleep(&self) -> bool {
         self.state().with_ring(false, |ring, _| ring.fall_asleep())
     }
 
-    /// The polling thread dies: each call is `EOWNERDEAD` from now on.
+    /// Ends the polling thread: from now on each call fails with `EOWNERDEAD`.
     pub fn kill_polling_thread(&self) {
         self.state().with_ring((), |ring, _| ring.kill_thread());
     }
 
-    /// Whether entries are recorded as they are taken. They are not, to start with.
+    /// Sets whether entries are recorded when they are consumed. Initially they are not.
     pub fn record_entries(&self, record: bool) {
         self.state().world.recording = record;
     }
 
-    /// The entries taken since the last call, in order, as far as they were
+    /// Returns the entries that were consumed since the last call, in order, if they were
     /// [recorded](Self::record_entries).
     pub fn taken(&self) -> Vec<Taken> {
         core::mem::take(&mut self.state().world.taken)
     }
 
-    /// Whether completions are recorded as they are posted. They are not, to start with.
+    /// Sets whether completions are recorded when they are posted. Initially they are not.
     pub fn record_completions(&self, record: bool) {
         self.state().world.recording_completions = record;
     }
 
-    /// The completions posted since the last call, in order, as far as they were
-    /// [recorded](Self::record_completions): those that overflow and those that are lost, too.
-    /// What only fills slots is none.
+    /// Returns the completions that were posted since the last call, in order, if they were
+    /// [recorded](Self::record_completions). This includes those that overflowed and those that
+    /// were lost, but not padding.
     pub fn posted(&self) -> Vec<Posted> {
         let mut state = self.state();
         state.ring.as_mut().map_or(Vec::new(), |ring| core::mem::take(&mut ring.completions.record))

@@ -1,4 +1,4 @@
-//! Rings of provided buffers over plain memory, with the kernel's side played by hand.
+//! Rings of provided buffers over plain memory; the test acts as the kernel.
 
 use core::mem::offset_of;
 use core::ptr::NonNull;
@@ -21,7 +21,7 @@ const START: u16 = u16::MAX - 2;
 struct Shared(NonNull<io_uring_buf>);
 
 impl Shared {
-    /// Entries that hold whatever was in their memory before.
+    /// Entries with arbitrary contents.
     fn new() -> Self {
         let garbage = io_uring_buf {
             addr: SharedPtr::without_provenance(0xa5a5),
@@ -44,27 +44,27 @@ impl Shared {
         unsafe { self.0.add(usize::from(index)) }.as_ptr()
     }
 
-    /// Up to where entries are shown.
+    /// The published tail.
     fn tail(&self) -> u16 {
         // SAFETY: inside the first entry.
         let tail = unsafe { self.0.byte_add(offset_of!(buf_ring_head, tail)) };
-        // SAFETY: aligned and valid for reads; one thread plays both sides.
+        // SAFETY: aligned and valid for reads; one thread acts as both sides.
         unsafe { tail.cast().read() }
     }
 
     /// An entry: address, length and id.
     fn entry(&self, index: u16) -> (u64, u32, u16) {
-        // SAFETY: valid for reads; one thread plays both sides.
+        // SAFETY: valid for reads; one thread acts as both sides.
         let entry = unsafe { self.place(index).read() };
         (entry.addr.addr(), entry.len, entry.bid)
     }
 
-    /// Does to an entry what the other side should not.
+    /// Changes an entry, which the other side should not do.
     fn spoil(&self, index: u16, len: u32, bid: u16) {
         let place = self.place(index);
-        // SAFETY: valid for reads; one thread plays both sides.
+        // SAFETY: valid for reads; one thread acts as both sides.
         let entry = unsafe { place.read() };
-        // SAFETY: valid for writes; the bytes of the tail are those that are there.
+        // SAFETY: valid for writes; the bytes of the tail stay the same.
         unsafe { place.write(io_uring_buf { len, bid, ..entry }) };
     }
 }
@@ -72,7 +72,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let entries = NonNull::slice_from_raw_parts(self.0, usize::from(COUNT));
-        // SAFETY: leaked from a box in `new`; nobody looks there any more.
+        // SAFETY: leaked from a box in `new`; nothing uses it any more.
         drop(unsafe { Box::from_raw(entries.as_ptr()) });
     }
 }
@@ -82,7 +82,7 @@ fn add(bufs: &mut Bufs, bid: u16) {
 }
 
 #[test]
-fn a_ring_starts_empty_whatever_lay_in_its_memory() {
+fn a_new_ring_is_empty_whatever_its_memory_held() {
     let shared = Shared::new();
     let mut bufs = shared.bufs();
     assert_eq!((shared.tail(), bufs.tail(), bufs.capacity()), (0, 0, COUNT));
@@ -107,7 +107,7 @@ fn nothing_is_visible_before_it_is_published() {
 }
 
 #[test]
-fn entries_follow_each_other_across_the_wrap() {
+fn entries_are_consecutive_across_the_wrap() {
     let shared = Shared::new();
     let mut bufs = shared.bufs().starting_at(START);
     for bid in 0..20_u16 {
@@ -120,9 +120,9 @@ fn entries_follow_each_other_across_the_wrap() {
     }
 }
 
-/// The tail lies in the first entry, in bytes that an entry does not use.
+/// The tail is in the first entry, in bytes that an entry does not use.
 #[test]
-fn the_first_entry_and_the_tail_leave_each_other_alone() {
+fn the_first_entry_and_the_tail_do_not_overwrite_each_other() {
     let shared = Shared::new();
     let mut bufs = shared.bufs().starting_at(0xfffc);
     for round in 0..4_u16 {
@@ -142,7 +142,7 @@ fn the_first_entry_and_the_tail_leave_each_other_alone() {
 }
 
 #[test]
-fn a_bundle_ends_with_its_bytes_or_with_the_entries() {
+fn a_bundle_ends_at_its_byte_count_or_at_the_last_entry() {
     let shared = Shared::new();
     let mut bufs = shared.bufs().starting_at(START);
     (0..4).for_each(|bid| add(&mut bufs, bid));
@@ -156,7 +156,7 @@ fn a_bundle_ends_with_its_bytes_or_with_the_entries() {
 }
 
 #[test]
-fn what_is_not_published_is_in_no_bundle() {
+fn a_bundle_contains_only_published_buffers() {
     let shared = Shared::new();
     let mut bufs = shared.bufs().starting_at(START);
     (0..COUNT - 1).for_each(|bid| add(&mut bufs, bid));
@@ -169,7 +169,7 @@ fn what_is_not_published_is_in_no_bundle() {
 }
 
 #[test]
-fn a_full_ring_takes_no_buffer_until_one_is_reclaimed() {
+fn add_fails_on_a_full_ring_until_a_buffer_is_reclaimed() {
     let shared = Shared::new();
     for start in [0, START, u16::MAX] {
         let mut bufs = shared.bufs().starting_at(start);
@@ -192,15 +192,15 @@ fn a_full_ring_takes_no_buffer_until_one_is_reclaimed() {
     }
 }
 
-/// Goal: a bundle names no buffer that the program holds, although plain completions went
-/// unreported. Method: buffer 0 is back and added again; 1 and 2 are the program's.
+/// Goal: a bundle contains no buffer that the program holds, even if plain completions were not
+/// reported. Method: buffer 0 was returned and added again; the program holds 1 and 2.
 #[test]
-fn a_bundle_begins_where_its_first_buffer_was_added_last() {
+fn a_bundle_begins_at_the_latest_entry_of_its_first_buffer() {
     let shared = Shared::new();
     let mut bufs = shared.bufs().starting_at(START);
     [0, 1].iter().for_each(|bid| add(&mut bufs, *bid));
     bufs.publish();
-    // As in a release build, which does not look for the id.
+    // As after plain completions that were not reported.
     shared.spoil(START % COUNT, 10, 0xffff);
     add(&mut bufs, 0);
     shared.spoil(START % COUNT, 10, 0);
@@ -210,7 +210,7 @@ fn a_bundle_begins_where_its_first_buffer_was_added_last() {
 }
 
 #[test]
-fn an_id_that_comes_again_is_the_one_that_was_not_reclaimed() {
+fn a_bundle_skips_reclaimed_entries_with_the_same_id() {
     let shared = Shared::new();
     let mut bufs = shared.bufs().starting_at(START);
     for _ in 0..5 {
@@ -227,11 +227,11 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Goal: bundles are reported as the kernel has taken them.
-    /// Method: buffers of any length, taken in any numbers, against a queue; every fifth completion
-    /// is of one buffer and reported as such.
+    /// Goal: bundles are reported as the kernel consumed them. Method: buffers of any length,
+    /// consumed in any numbers, are compared with a queue; every fifth completion has a single
+    /// buffer and is reported as such.
     #[test]
-    fn bundles_are_those_of_a_queue(
+    fn bundles_are_the_same_as_in_a_model_queue(
         start in START - 9..=u16::MAX,
         steps in proptest::collection::vec((1u32..9, 1usize..5, 0u32..3), 0..60),
     ) {
@@ -261,7 +261,7 @@ proptest! {
         }
     }
 
-    /// Whatever the other side writes, each bundle ends, and within the ring.
+    /// Whatever the other side writes, each bundle ends, and stays within the ring.
     #[test]
     fn no_entry_makes_a_bundle_longer_than_the_ring(
         start: u16,

@@ -27,8 +27,8 @@ fn narrow(user_data: u64) -> SqeMixed {
     entry(user_data).into()
 }
 
-/// The kernel takes all that is published: `user_data` of each entry, wide ones negated, and
-/// none for filler.
+/// Consumes all published entries. Returns the `user_data` of each, negated for wide ones, without
+/// padding.
 fn take_all(kernel: &Mixed) -> Vec<i64> {
     let (mut head, tail) = (get!(kernel, sq_head), get!(kernel, sq_tail));
     let mut taken = Vec::new();
@@ -37,7 +37,8 @@ fn take_all(kernel: &Mixed) -> Vec<i64> {
         let sqe = get!(kernel, sqes)[slot];
         let number = i64::try_from(sqe.user_data()).unwrap();
         if sqe.opcode() == Opcode::NOP128 {
-            // As the kernel has it: the second slot is the next one, and not the first.
+            // As in the kernel: the second slot of a wide entry is the next one, and never the
+            // first of the queue.
             assert_ne!(slot, SIZE as usize - 1, "a wide entry is split by the queue's end");
             assert_eq!(get!(kernel, sqes)[slot + 1].to_bytes(), [0xa5; 64]);
             taken.push(-number);
@@ -57,7 +58,7 @@ fn take_all(kernel: &Mixed) -> Vec<i64> {
 
 /// liburing: sqe-mixed-nop, sqe-mixed-bad-wrap.
 #[test]
-fn wide_entries_are_whole_wherever_the_queue_stands() {
+fn wide_entries_are_not_split_at_any_queue_position() {
     for start in u32::MAX - 7..=u32::MAX {
         let kernel = kernel(start);
         let mut sq = kernel.sq();
@@ -74,7 +75,7 @@ fn wide_entries_are_whole_wherever_the_queue_stands() {
 }
 
 #[test]
-fn filler_stands_before_a_chain_and_never_in_it() {
+fn padding_precedes_a_chain_and_is_never_inside_it() {
     for start in 0..SIZE {
         let kernel = kernel(start);
         let mut sq = kernel.sq();
@@ -88,7 +89,7 @@ fn filler_stands_before_a_chain_and_never_in_it() {
 }
 
 #[test]
-fn an_entry_that_finds_no_room_with_its_filler_comes_back() {
+fn push_returns_an_entry_that_does_not_fit_with_its_padding() {
     let kernel = kernel(0);
     let mut sq = kernel.sq();
     (1..4).for_each(|n| sq.push(narrow(n)).unwrap());
@@ -102,7 +103,7 @@ fn an_entry_that_finds_no_room_with_its_filler_comes_back() {
 }
 
 #[test]
-fn rolling_back_takes_everything_not_taken() {
+fn rollback_takes_back_everything_not_consumed() {
     let kernel = kernel(1);
     let mut sq = kernel.sq();
     sq.push(wide(1)).unwrap();
@@ -115,7 +116,7 @@ fn rolling_back_takes_everything_not_taken() {
 
 /// liburing: cq-peek-batch-mixed.
 #[test]
-fn completions_of_both_widths_come_whole_and_filler_does_not() {
+fn completions_of_both_widths_are_popped_whole_and_padding_is_skipped() {
     let kernel = kernel(u32::MAX - 4);
     let mut cq = kernel.cq();
     // Slots 3, 0, 1: a narrow one, then a wide one.
@@ -133,12 +134,12 @@ fn completions_of_both_widths_come_whole_and_filler_does_not() {
         other => panic!("{other:?}"),
     }
     cq.publish();
-    // Slots 2, 3: narrow, and filler where a wide one does not fit; slots 0, 1.
+    // Slots 2, 3: a narrow one, and padding because a wide one does not fit; then slots 0, 1.
     assert!(kernel.post_slot(cqe(3, CqeFlags::empty())));
     assert!(kernel.post_slot(cqe(0, CqeFlags::SKIP)));
     assert!(cq.pop().is_some());
     assert!(cq.peek().is_none() && cq.pop().is_none());
-    // The filler is given back with the rest.
+    // The slot of the padding is returned with the others.
     assert_eq!(get!(kernel, cq_head), get!(kernel, cq_tail));
     assert!(kernel.post_slot(cqe(4, CqeFlags::F_32)));
     assert!(kernel.post_slot(cqe(0, CqeFlags::empty())));
@@ -148,8 +149,8 @@ fn completions_of_both_widths_come_whole_and_filler_does_not() {
 }
 
 #[test]
-fn a_wide_completion_that_is_not_there_whole_is_not_read_beyond() {
-    // In the last slot, where no kernel puts one; and half of it published.
+fn reading_an_incomplete_wide_completion_stays_within_the_queue() {
+    // A wide completion in the last slot, where no kernel puts one, and only half of it published.
     for start in [u32::MAX, 0] {
         let kernel = kernel(start);
         let mut cq = kernel.cq();

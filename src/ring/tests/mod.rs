@@ -1,7 +1,7 @@
-//! The queues over plain memory, with the kernel's side played by hand.
+//! The queues over plain memory; the test acts as the kernel.
 //!
-//! Queues start just below the wrap of their positions: starting at 0 is the special case.
-//! One thread plays both sides, so that the words can be read and written plainly.
+//! Queues start just below the wrap of their positions, because starting at 0 is the special case.
+//! One thread acts as both sides, so that the words can be read and written plainly.
 #![expect(clippy::indexing_slicing, reason = "a test that goes out of bounds fails")]
 
 use core::ptr::NonNull;
@@ -35,36 +35,36 @@ struct Shared<S, C> {
 /// The kernel's side, and the memory.
 struct Kernel<S: SqEntry = Sqe, C: CqEntry = Cqe>(NonNull<Shared<S::Slot, C::Slot>>);
 
-/// The address of a field of what is shared.
+/// The address of a field of the shared memory.
 macro_rules! at {
     ($kernel:expr, $field:ident) => {{
-        // SAFETY: the memory lives as long as `Kernel`, and the field lies in it.
+        // SAFETY: the memory lives as long as `Kernel`, and the field is in it.
         let field = unsafe { &raw mut (*$kernel.0.as_ptr()).$field };
         core::ptr::NonNull::new(field).unwrap()
     }};
 }
 
-/// Reads a field of what is shared.
+/// Reads a field of the shared memory.
 macro_rules! get {
     ($kernel:expr, $field:ident) => {{
         let field = at!($kernel, $field);
-        // SAFETY: valid for reads, and no other thread is there to write.
+        // SAFETY: valid for reads, and no other thread writes it.
         unsafe { field.read() }
     }};
 }
 
-/// Writes a field of what is shared.
+/// Writes a field of the shared memory.
 macro_rules! set {
     ($kernel:expr, $field:ident, $value:expr) => {{
         let (field, value) = (at!($kernel, $field), $value);
-        // SAFETY: valid for writes, and no other thread is there to read.
+        // SAFETY: valid for writes, and no other thread reads it.
         unsafe { field.write(value) }
     }};
 }
 
 mod bufs;
 mod chain;
-// Behind the macros, which are known from where they stand on.
+// Declared after the macros, because a macro can be used only after its definition.
 mod mixed;
 mod model;
 mod narrow;
@@ -101,7 +101,7 @@ impl<S: SqEntry, C: CqEntry> Kernel<S, C> {
             mask: SIZE - 1,
             rewinds,
         };
-        // SAFETY: the parts are what `Shared` says, and outlive the queue.
+        // SAFETY: the parts are fields of `Shared`, and outlive the queue.
         unsafe { Sq::new(parts) }
     }
 
@@ -115,11 +115,11 @@ impl<S: SqEntry, C: CqEntry> Kernel<S, C> {
             slots: at!(self, cqes).cast(),
             mask: SIZE - 1,
         };
-        // SAFETY: the parts are what `Shared` says, and outlive the queue.
+        // SAFETY: the parts are fields of `Shared`, and outlive the queue.
         unsafe { Cq::new(parts) }
     }
 
-    /// Puts something into the next slot of the CQ, if there is room.
+    /// Stores a slot in the CQ, if there is room.
     fn post_slot(&self, slot: C::Slot) -> bool {
         let tail = get!(self, cq_tail);
         if tail.wrapping_sub(get!(self, cq_head)) == SIZE {
@@ -138,7 +138,7 @@ impl Kernel {
         Self::with_slots(start, entry(0), Cqe::from_raw(io_uring_cqe::ZEROED))
     }
 
-    /// Takes one entry, if one is published.
+    /// Consumes one entry, if one is published.
     fn take(&self) -> Option<u64> {
         let head = get!(self, sq_head);
         if head == get!(self, sq_tail) {
@@ -161,7 +161,7 @@ impl Kernel {
 
 impl<S: SqEntry, C: CqEntry> Drop for Kernel<S, C> {
     fn drop(&mut self) {
-        // SAFETY: leaked from a box in `new`; queues over it are not used any more.
+        // SAFETY: leaked from a box in `new`; the queues over it are no longer used.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }

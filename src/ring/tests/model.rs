@@ -1,4 +1,4 @@
-//! The queues against lists.
+//! The queues compared with lists.
 
 use core::mem::MaybeUninit;
 use std::collections::VecDeque;
@@ -51,10 +51,10 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Goal: what is pushed arrives once, in order, and what is posted arrives once, in order.
-    /// Method: any steps of the two sides, against queues of numbers.
+    /// Goal: each entry that is pushed and each completion that is posted arrives once and in
+    /// order. Method: random steps of the two sides are compared with queues of numbers.
     #[test]
-    fn queues_do_what_lists_do(start in START - 9..=u32::MAX, steps in steps()) {
+    fn queues_behave_like_lists(start in START - 9..=u32::MAX, steps in steps()) {
         let kernel = Kernel::new(start);
         let (mut sq, mut cq) = (kernel.sq(), kernel.cq());
         let (mut pushed, mut posted) = (VecDeque::new(), VecDeque::new());
@@ -111,7 +111,7 @@ proptest! {
                     let count = cq.pop_into(&mut cq.span(), &mut out);
                     prop_assert_eq!(count, room.min(posted.len()));
                     for cqe in &out[..count] {
-                        // SAFETY: `pop_into` says how many places it has written.
+                        // SAFETY: `pop_into` returns how many places it has written.
                         let cqe = unsafe { cqe.assume_init() };
                         prop_assert_eq!(Some(cqe.user_data()), posted.pop_front());
                     }

@@ -51,7 +51,7 @@ fn nothing_is_visible_to_the_kernel_before_publish() {
 }
 
 #[test]
-fn all_of_several_entries_go_in_or_none() {
+fn push_list_queues_all_entries_or_none() {
     let kernel = Kernel::new(START);
     let mut sq = kernel.sq();
     push_many(&mut sq, 0..2);
@@ -65,7 +65,7 @@ fn all_of_several_entries_go_in_or_none() {
 }
 
 #[test]
-fn no_link_is_left_open() {
+fn push_refuses_an_open_chain() {
     let kernel = Kernel::new(START);
     let mut sq = kernel.sq();
     for linked in [entry(1).link(), entry(1).hard_link()] {
@@ -85,7 +85,7 @@ fn no_link_is_left_open() {
 }
 
 #[test]
-fn a_forgotten_reservation_leaves_nothing_behind() {
+fn a_forgotten_reservation_queues_nothing() {
     let kernel = Kernel::new(START);
     let mut sq = kernel.sq();
     let mut cursor = sq.cursor();
@@ -98,7 +98,7 @@ fn a_forgotten_reservation_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_reservation_takes_as_many_as_were_asked_for() {
+fn a_reservation_holds_exactly_the_requested_slots() {
     let kernel = Kernel::new(START);
     let mut sq = kernel.sq();
     let mut cursor = sq.cursor();
@@ -113,7 +113,7 @@ fn a_reservation_takes_as_many_as_were_asked_for() {
 }
 
 #[test]
-fn what_the_kernel_has_not_taken_can_be_taken_back() {
+fn entries_that_the_kernel_has_not_consumed_can_be_taken_back() {
     let kernel = Kernel::new(START);
     let mut sq = kernel.sq();
     push_many(&mut sq, 0..4);
@@ -128,7 +128,7 @@ fn what_the_kernel_has_not_taken_can_be_taken_back() {
 }
 
 #[test]
-fn what_a_polling_kernel_has_been_shown_is_not_taken_back() {
+fn with_a_polling_kernel_published_entries_are_not_taken_back() {
     let kernel = Kernel::new(START);
     let mut sq = kernel.sq();
     push_many(&mut sq, 0..2);
@@ -140,7 +140,7 @@ fn what_a_polling_kernel_has_been_shown_is_not_taken_back() {
 }
 
 #[test]
-fn a_queue_that_rewinds_starts_over_with_what_is_left() {
+fn a_rewinding_queue_moves_remaining_entries_to_the_front() {
     let kernel = Kernel::new(0);
     let mut sq = kernel.sq_of(true);
     push_many(&mut sq, 0..4);
@@ -159,7 +159,7 @@ fn a_queue_that_rewinds_starts_over_with_what_is_left() {
 }
 
 #[test]
-fn any_head_leaves_the_queue_in_bounds() {
+fn the_queue_stays_in_bounds_for_any_head() {
     for head in [0, 1, START - 1, START + 1, START.wrapping_add(SIZE), u32::MAX, 1 << 31] {
         let kernel = Kernel::new(START);
         let mut sq = kernel.sq();
@@ -176,7 +176,7 @@ fn any_head_leaves_the_queue_in_bounds() {
 }
 
 #[test]
-fn flags_and_counts_are_read_as_they_are() {
+fn flags_and_counts_are_read_unchanged() {
     let kernel = Kernel::new(START);
     let (sq, mut cq) = (kernel.sq(), kernel.cq());
     set!(kernel, sq_flags, 0x8000_0003);
@@ -192,7 +192,7 @@ fn flags_and_counts_are_read_as_they_are() {
 }
 
 #[test]
-fn completions_come_once_and_in_order_across_the_wrap() {
+fn each_completion_is_popped_once_and_in_order_across_the_wrap() {
     let kernel = Kernel::new(START);
     let mut cq = kernel.cq();
     let mut next = 0;
@@ -207,7 +207,7 @@ fn completions_come_once_and_in_order_across_the_wrap() {
 }
 
 #[test]
-fn a_slot_is_given_back_with_each_entry_that_is_popped() {
+fn each_pop_returns_its_slot_to_the_kernel() {
     let kernel = Kernel::new(START);
     let mut cq = kernel.cq();
     assert!(kernel.post(0) && kernel.post(1) && kernel.post(2) && kernel.post(3));
@@ -221,7 +221,7 @@ fn a_slot_is_given_back_with_each_entry_that_is_popped() {
 }
 
 #[test]
-fn a_queue_that_was_abandoned_leaves_the_memory_alone() {
+fn an_abandoned_queue_does_not_touch_the_memory() {
     let kernel = Kernel::new(START);
     let (mut sq, mut cq) = (kernel.sq(), kernel.cq());
     push_many(&mut sq, 0..2);
@@ -245,7 +245,7 @@ fn a_queue_that_was_abandoned_leaves_the_memory_alone() {
 }
 
 #[test]
-fn a_head_that_goes_backwards_frees_no_more_slots_than_there_are() {
+fn a_head_that_moves_backwards_never_frees_more_slots_than_exist() {
     for back in 1..=SIZE {
         let kernel = Kernel::new(START);
         let mut sq = kernel.sq();
@@ -255,7 +255,7 @@ fn a_head_that_goes_backwards_frees_no_more_slots_than_there_are() {
         push_many(&mut sq, 4..6);
         sq.publish();
         kernel.take_all();
-        // Looks how far the kernel is.
+        // Loads the kernel's head.
         assert_eq!(sq.push_list(&[entry(0); 5]), Err(PushError::TooMany(())));
         set!(kernel, sq_head, get!(kernel, sq_head).wrapping_sub(back));
         assert_eq!(sq.rollback(false), back);
@@ -268,7 +268,7 @@ fn a_head_that_goes_backwards_frees_no_more_slots_than_there_are() {
 }
 
 #[test]
-fn what_is_unsent_is_handed_back_in_order() {
+fn take_unsent_returns_entries_in_order() {
     let kernel = Kernel::new(START);
     let mut sq = kernel.sq();
     for (polled, expected) in [(false, &[1, 2, 3][..]), (true, &[2, 3][..])] {
@@ -285,7 +285,7 @@ fn what_is_unsent_is_handed_back_in_order() {
 }
 
 #[test]
-fn peeking_takes_nothing() {
+fn peek_consumes_nothing() {
     let kernel = Kernel::new(START);
     let mut cq = kernel.cq();
     assert!(cq.peek().is_none());
@@ -298,13 +298,13 @@ fn peeking_takes_nothing() {
 }
 
 #[test]
-fn a_batch_copy_stops_at_the_end_of_either_side() {
+fn pop_into_stops_at_the_end_of_the_queue_or_of_the_output() {
     let kernel = Kernel::new(START);
     let mut cq = kernel.cq();
     let mut out = [MaybeUninit::uninit(); 3];
     let mut copied = |cq: &mut Cq<Cqe>| -> Vec<u64> {
         let count = cq.pop_into(&mut cq.span(), &mut out);
-        // SAFETY: `pop_into` says how many places it has written.
+        // SAFETY: `pop_into` returns how many places it has written.
         out[..count].iter().map(|cqe| unsafe { cqe.assume_init() }.user_data()).collect()
     };
     assert!(copied(&mut cq).is_empty());
@@ -317,7 +317,7 @@ fn a_batch_copy_stops_at_the_end_of_either_side() {
 }
 
 #[test]
-fn any_tail_yields_at_most_the_queue_and_ends() {
+fn any_tail_yields_at_most_one_queue_of_entries() {
     for tail in [0, 1, START - 1, START.wrapping_add(SIZE + 1), u32::MAX, 1 << 31] {
         let kernel = Kernel::new(START);
         let mut cq = kernel.cq();
@@ -331,7 +331,7 @@ fn any_tail_yields_at_most_the_queue_and_ends() {
 }
 
 #[test]
-fn the_id_of_a_buffer_is_read_only_where_one_was_used() {
+fn buffer_id_is_none_unless_a_buffer_was_used() {
     let cqe = |flags| {
         Cqe::from_raw(io_uring_cqe {
             flags: CqeFlags::from_bits_retain(flags),

@@ -1,8 +1,8 @@
 //! The rules of [`crate::ring::order`], one test each, with the kernel's side on another thread.
 //!
-//! The kernel's side is written naively: it loads and stores with the orderings that the kernel
-//! uses, and entries plainly. A rule that is broken shows as a data race under Miri, on any
-//! machine; R5 shows on any machine with a store buffer, too.
+//! The kernel's side is written in the simplest way: it accesses words with the orderings that the
+//! kernel uses, and entries plainly. Miri reports a broken rule as a data race, on any machine. A
+//! broken R5 also shows without Miri on any machine with a store buffer.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering, fence};
@@ -14,18 +14,18 @@ use crate::entry::Sqe;
 use crate::ring::bufs::Bufs;
 use crate::sys::{SharedPtr, SqStatus, io_uring_buf, io_uring_cqe};
 
-/// How many entries go from side to side.
+/// How many entries are transferred.
 const ENTRIES: u64 = if cfg!(miri) { 24 } else { 100_000 };
 
 /// Memory that two threads share.
 #[derive(Clone, Copy)]
 struct Shared<T>(NonNull<T>);
 
-// SAFETY: an address; each test says which thread uses what is there, and when.
+// SAFETY: it holds only an address; each test documents which thread uses the memory, and when.
 unsafe impl<T> Send for Shared<T> {}
 
 impl<T> Shared<T> {
-    /// The address, from the thread that it was sent to.
+    /// The address, for the thread that it was sent to.
     fn get(self) -> NonNull<T> {
         self.0
     }
@@ -54,7 +54,7 @@ fn r1_and_r2_entries_are_whole_when_seen_and_read_before_they_are_replaced() {
                 }
                 // SAFETY: one of the slots, by the mask.
                 let slot = unsafe { slots.cast::<Sqe>().add((at & 3) as usize) };
-                // SAFETY: published, and not given back yet.
+                // SAFETY: published, and not returned yet.
                 let sqe = unsafe { slot.read() };
                 assert_eq!(sqe.user_data(), expected);
                 at = at.wrapping_add(1);
@@ -87,7 +87,7 @@ fn r3_and_r4_completions_are_whole_when_seen_and_read_before_they_are_replaced()
                 let cqe = io_uring_cqe { user_data, ..io_uring_cqe::ZEROED };
                 // SAFETY: one of the slots, by the mask.
                 let slot = unsafe { slots.cast::<io_uring_cqe>().add((at & 3) as usize) };
-                // SAFETY: given back, and not published yet.
+                // SAFETY: returned, and not published yet.
                 unsafe { slot.write(cqe) };
                 at = at.wrapping_add(1);
                 tail.store(at, Ordering::Release);
@@ -105,10 +105,10 @@ fn r3_and_r4_completions_are_whole_when_seen_and_read_before_they_are_replaced()
     });
 }
 
-/// Goal: never does this side miss that the other sleeps while that misses the entry. Method:
-/// both look at the same moment, again and again.
+/// Goal: it never happens that this side misses the sleep of the other while the other misses the
+/// entry. Method: both check at the same moment, many times.
 #[test]
-fn r5_nobody_sleeps_on_a_published_entry() {
+fn r5_the_polling_thread_never_sleeps_on_an_unseen_entry() {
     const ROUNDS: u32 = if cfg!(miri) { 64 } else { 100_000 };
     let kernel: Kernel = Kernel::new(START);
     let mut sq = kernel.sq();
@@ -116,7 +116,7 @@ fn r5_nobody_sleeps_on_a_published_entry() {
     let flags = Shared(at!(kernel, sq_flags));
     let (ours, theirs) = (AtomicU32::new(0), AtomicU32::new(0));
     let missed = AtomicU32::new(0);
-    // Both sides get here, and go on together.
+    // Both sides wait here for each other.
     let meet = |mine: &AtomicU32, other: &AtomicU32, round: u32| {
         mine.store(round, Ordering::SeqCst);
         let mut spins = 0;
@@ -135,7 +135,7 @@ fn r5_nobody_sleeps_on_a_published_entry() {
             for round in 0..ROUNDS {
                 let at = head.load(Ordering::Relaxed);
                 meet(theirs, ours, 3 * round + 1);
-                // As the kernel falls asleep: says so, then looks once more.
+                // As in the kernel: set the flag, then check the tail once more.
                 flags.store(SqStatus::NEED_WAKEUP.bits(), Ordering::Relaxed);
                 fence(Ordering::SeqCst);
                 let misses = tail.load(Ordering::Acquire) == at;
@@ -153,7 +153,7 @@ fn r5_nobody_sleeps_on_a_published_entry() {
             let wakes = sq.status(true).contains(SqStatus::NEED_WAKEUP);
             meet(ours, theirs, 3 * round + 2);
             let misses = missed.load(Ordering::SeqCst) == 1;
-            // Before the assertion: the other side is not left waiting.
+            // Before the assertion, so that the other side does not wait forever.
             meet(ours, theirs, 3 * round + 3);
             if misses && !wakes {
                 // Lets the other side run to its end.
@@ -192,13 +192,13 @@ fn r6_buffers_are_whole_when_seen() {
                 let entry = unsafe { start.get().add((number & 3) as usize) }.as_ptr();
                 // SAFETY: a field of it, apart from the tail.
                 let len = unsafe { &raw const (*entry).len };
-                // SAFETY: published, and not told to be taken yet.
+                // SAFETY: published, and not reported as consumed yet.
                 assert_eq!(unsafe { len.read() }, number);
                 taken.store(number + 1, Ordering::Release);
             }
         });
         for number in 0..u32::try_from(ENTRIES).unwrap() {
-            // The program learns by completions what was taken.
+            // Completions report to the program what was consumed.
             while number - taken.load(Ordering::Acquire) >= u32::from(COUNT) {
                 thread::yield_now();
             }
@@ -209,6 +209,6 @@ fn r6_buffers_are_whole_when_seen() {
             bufs.publish();
         }
     });
-    // SAFETY: leaked above; the queue and the thread are done with it.
+    // SAFETY: leaked above; the queue and the thread no longer use it.
     drop(unsafe { Box::from_raw(start.get().cast::<[io_uring_buf; COUNT as usize]>().as_ptr()) });
 }

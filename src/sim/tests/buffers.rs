@@ -107,7 +107,7 @@ fn a_read_picks_the_next_buffer() {
 }
 
 #[test]
-fn an_incremental_buffer_is_used_up_bit_by_bit() {
+fn an_incremental_buffer_is_used_up_piece_by_piece() {
     let memory = Memory::new();
     let kernel = kernel_with_file();
     let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
@@ -126,7 +126,7 @@ fn an_incremental_buffer_is_used_up_bit_by_bit() {
 }
 
 #[test]
-fn a_rest_that_is_too_small_is_used_up() {
+fn a_buffer_with_less_than_min_left_is_used_up() {
     let memory = Memory::new();
     let kernel = kernel_with_file();
     let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
@@ -140,7 +140,7 @@ fn a_rest_that_is_too_small_is_used_up() {
 }
 
 #[test]
-fn a_short_read_uses_up_what_it_asked_for() {
+fn a_short_read_uses_up_all_the_bytes_it_asked_for() {
     let memory = Memory::new();
     let kernel = Kernel::new();
     kernel.put_file(Fixed(0), vec![7; 4]);
@@ -155,7 +155,7 @@ fn a_short_read_uses_up_what_it_asked_for() {
 }
 
 #[test]
-fn registrations_that_cannot_be_are_refused() {
+fn invalid_registrations_are_refused() {
     let memory = Memory::new();
     let (_kernel, mut ring) = simulated();
     let mapped = memory.register(&ring, BufRingFlags::from_bits_retain(1 << 14));

@@ -14,7 +14,7 @@ use crate::sys::Opcode;
 const CANCELLED: i32 = -125;
 
 #[test]
-fn a_failure_cancels_what_is_linked_behind_it() {
+fn a_failure_cancels_the_rest_of_its_chain() {
     let (_kernel, mut ring) = simulated();
     let chain = [nop(1).link(), failing(2, Errno::IO).link(), nop(3).link(), nop(4), nop(5)];
     let mut results = run(&mut ring, &chain, 5);
@@ -24,7 +24,7 @@ fn a_failure_cancels_what_is_linked_behind_it() {
 }
 
 #[test]
-fn a_hard_link_is_not_broken() {
+fn a_failure_does_not_break_a_hard_link() {
     let (_kernel, mut ring) = simulated();
     let chain = [failing(1, Errno::IO).hard_link(), nop(2).hard_link(), nop(3)];
     assert_eq!(run(&mut ring, &chain, 3), [(1, err(Errno::IO)), (2, 0), (3, 0)]);
@@ -42,7 +42,7 @@ fn a_short_read_breaks_a_link() {
 }
 
 #[test]
-fn a_chain_goes_on_only_when_its_first_is_complete() {
+fn the_second_entry_of_a_chain_starts_after_the_first_completes() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), vec![7; 4]);
     kernel.set_pace(Pace::Held);
@@ -55,7 +55,7 @@ fn a_chain_goes_on_only_when_its_first_is_complete() {
 }
 
 #[test]
-fn a_bad_entry_takes_its_whole_chain_with_it() {
+fn an_invalid_entry_cancels_its_whole_chain() {
     let (_kernel, mut ring) = simulated();
     let bad = Sqe::new(Opcode::from_raw(200)).with_user_data(2);
     // It is linked on, so that the submission goes on, and hard links do not help.
@@ -66,7 +66,7 @@ fn a_bad_entry_takes_its_whole_chain_with_it() {
 }
 
 #[test]
-fn a_link_that_is_open_at_the_end_of_a_submission_ends_there() {
+fn an_open_link_ends_at_the_end_of_the_submission() {
     let (kernel, mut ring) = simulated();
     push(&mut ring, &[failing(1, Errno::IO).link(), nop(2)]);
     kernel.fail_next(Fault::Short(1));
@@ -76,7 +76,7 @@ fn a_link_that_is_open_at_the_end_of_a_submission_ends_there() {
 }
 
 #[test]
-fn a_drain_waits_for_all_before_it_and_holds_back_all_behind_it() {
+fn a_drain_waits_for_earlier_entries_and_delays_later_ones() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), vec![7; 4]);
     kernel.set_pace(Pace::Held);
@@ -96,7 +96,7 @@ fn a_drain_waits_for_all_before_it_and_holds_back_all_behind_it() {
 }
 
 #[test]
-fn a_drain_inside_a_chain_holds_the_whole_chain_back() {
+fn a_drain_inside_a_chain_delays_the_whole_chain() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), vec![7; 4]);
     kernel.set_pace(Pace::Held);
@@ -109,7 +109,7 @@ fn a_drain_inside_a_chain_holds_the_whole_chain_back() {
 }
 
 #[test]
-fn what_comes_behind_a_chain_with_a_drain_in_it_waits_for_the_chain() {
+fn entries_after_a_chain_with_a_drain_wait_for_the_chain() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), vec![7; 4]);
     kernel.set_pace(Pace::Held);
@@ -127,7 +127,7 @@ fn what_comes_behind_a_chain_with_a_drain_in_it_waits_for_the_chain() {
 }
 
 #[test]
-fn a_skipped_success_is_silent_and_a_failure_is_not() {
+fn skip_success_suppresses_only_successful_completions() {
     let (_kernel, mut ring) = simulated();
     let results =
         run(&mut ring, &[nop(1).skip_success(), failing(2, Errno::IO).skip_success(), nop(3)], 2);
@@ -135,7 +135,7 @@ fn a_skipped_success_is_silent_and_a_failure_is_not() {
 }
 
 #[test]
-fn a_silent_entry_that_fails_silences_what_is_cancelled_with_it() {
+fn a_failing_skip_success_entry_suppresses_the_completions_it_cancels() {
     let (_kernel, mut ring) = simulated();
     let results =
         run(&mut ring, &[failing(1, Errno::IO).skip_success().link(), nop(2).link(), nop(3)], 1);
@@ -147,7 +147,7 @@ fn a_silent_entry_that_fails_silences_what_is_cancelled_with_it() {
 }
 
 #[test]
-fn a_drain_is_refused_once_a_completion_was_skipped() {
+fn a_drain_is_refused_after_a_skip_success_entry() {
     let (_kernel, mut ring) = simulated();
     assert_eq!(run(&mut ring, &[nop(1).drain()], 1), [(1, 0)]);
     let results = run(&mut ring, &[nop(2).skip_success(), nop(3).drain()], 1);

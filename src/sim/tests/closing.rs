@@ -19,7 +19,7 @@ fn holding() -> Kernel {
 }
 
 #[test]
-fn closing_a_ring_does_not_end_what_is_in_flight() {
+fn operations_in_flight_continue_after_their_ring_is_closed() {
     let kernel = holding();
     let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
     let mut bufs = [[0; 4]; 3];
@@ -37,7 +37,7 @@ fn closing_a_ring_does_not_end_what_is_in_flight() {
 }
 
 #[test]
-fn what_a_closed_ring_has_in_flight_is_cancelled_in_the_end() {
+fn finish_closing_cancels_the_operations_of_closed_rings() {
     let kernel = holding();
     let mut buf = [0; 4];
     for rings in 1..3 {
@@ -53,7 +53,7 @@ fn what_a_closed_ring_has_in_flight_is_cancelled_in_the_end() {
 }
 
 #[test]
-fn the_next_ring_works_while_another_one_is_closing() {
+fn a_new_ring_works_while_another_is_closing() {
     let kernel = holding();
     let (mut old, mut new) = ([0; 4], [0; 4]);
     let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
@@ -71,7 +71,7 @@ fn the_next_ring_works_while_another_one_is_closing() {
 }
 
 #[test]
-fn timeouts_end_with_their_ring() {
+fn closing_a_ring_ends_its_timeouts() {
     let (kernel, mut ring) = simulated();
     let time = Timespec::new(1, 0);
     push(&mut ring, &[Timeout::new(&raw const time).sqe(1)]);
@@ -82,7 +82,7 @@ fn timeouts_end_with_their_ring() {
 }
 
 #[test]
-fn a_kernel_without_handles_lets_go_of_everything() {
+fn dropping_the_last_handle_releases_everything() {
     let kernel = holding();
     let mut buf = [0; 4];
     let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
@@ -94,7 +94,7 @@ fn a_kernel_without_handles_lets_go_of_everything() {
 }
 
 #[test]
-fn the_memory_of_a_buffer_ring_stays_while_either_side_has_it() {
+fn buffer_ring_memory_stays_until_both_sides_drop_it() {
     let (kernel, ring) = simulated();
     let options = BufferRingOptions::default();
     let dropped = ring.registrar().register_buffer_ring(0, 8, options).unwrap();
@@ -108,7 +108,7 @@ fn the_memory_of_a_buffer_ring_stays_while_either_side_has_it() {
 }
 
 #[test]
-fn a_group_that_was_not_unregistered_hands_out_buffers_after_closing() {
+fn a_group_still_registered_provides_buffers_after_closing() {
     let kernel = holding();
     let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
     let mut buf = [0_u8; 4];

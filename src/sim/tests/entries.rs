@@ -39,7 +39,7 @@ fn every_width_works_with_and_without_the_index_array() {
 }
 
 #[test]
-fn a_queue_that_rewinds_starts_at_the_first_slot_each_time() {
+fn each_submission_of_a_rewinding_queue_starts_at_the_first_slot() {
     exercise(IoUring::builder().no_sqarray().sq_rewind());
     let kernel = Kernel::new();
     let builder = IoUring::builder().simulated(&kernel).no_sqarray().sq_rewind();
@@ -71,7 +71,7 @@ fn a_queue_that_rewinds_is_entered_with_exact_flags() {
 }
 
 #[test]
-fn entries_are_recorded_as_they_are_taken() {
+fn each_consumed_entry_is_recorded() {
     let kernel = Kernel::new();
     let mut ring = IoUring::builder().simulated(&kernel).sqe128().build(4).unwrap();
     run(&mut ring, &[nop(1).into()], 1);
@@ -101,7 +101,7 @@ fn a_wide_entry_of_a_mixed_queue_takes_two_slots() {
 }
 
 #[test]
-fn the_opcode_alone_makes_an_entry_of_a_mixed_queue_wide() {
+fn only_the_opcode_makes_an_entry_of_a_mixed_queue_wide() {
     let kernel = Kernel::starting_at(3);
     kernel.record_entries(true);
     let builder = IoUring::builder().simulated(&kernel).sqe_mixed().submit_all();
@@ -126,7 +126,7 @@ fn the_opcode_alone_makes_an_entry_of_a_mixed_queue_wide() {
 }
 
 #[test]
-fn a_wide_completion_carries_two_words() {
+fn a_wide_completion_has_two_extra_words() {
     let kernel = Kernel::new();
     let mut ring = IoUring::builder().simulated(&kernel).cqe32().build(4).unwrap();
     push(&mut ring, &[Nop::new().cqe32([3, 4]).sqe(1).into(), nop(2)]);
@@ -136,7 +136,7 @@ fn a_wide_completion_carries_two_words() {
 }
 
 #[test]
-fn wide_completions_of_a_mixed_queue_are_never_cut_by_its_end() {
+fn wide_completions_of_a_mixed_queue_are_never_split_by_its_end() {
     let kernel = Kernel::starting_at(7);
     let mut ring = IoUring::builder().simulated(&kernel).cqe_mixed().build(4).unwrap();
     for id in 0..20 {
@@ -154,7 +154,7 @@ fn wide_completions_of_a_mixed_queue_are_never_cut_by_its_end() {
 }
 
 #[test]
-fn a_filler_is_passed_over() {
+fn padding_is_skipped() {
     let kernel = Kernel::new();
     let mut ring = IoUring::builder().simulated(&kernel).cqe_mixed().build(4).unwrap();
     assert!(kernel.post_filler());
@@ -164,7 +164,7 @@ fn a_filler_is_passed_over() {
 }
 
 #[test]
-fn what_others_post_comes_in_between() {
+fn completions_that_belong_to_no_entry_are_posted_in_order() {
     let kernel = Kernel::new();
     let mut ring = IoUring::builder().simulated(&kernel).cqe_mixed().build(4).unwrap();
     let cqe = io_uring_cqe { user_data: 5, res: 6, ..io_uring_cqe::ZEROED };
@@ -177,7 +177,7 @@ fn what_others_post_comes_in_between() {
 }
 
 #[test]
-fn a_bad_entry_ends_the_submission() {
+fn an_invalid_entry_ends_the_submission() {
     let (_kernel, mut ring) = simulated();
     let bad = Sqe::new(Opcode::from_raw(200)).with_user_data(2);
     push(&mut ring, &[nop(1), bad, nop(3)]);
@@ -188,7 +188,7 @@ fn a_bad_entry_ends_the_submission() {
 }
 
 #[test]
-fn with_submit_all_a_bad_entry_ends_nothing() {
+fn with_submit_all_the_submission_continues_after_an_invalid_entry() {
     let kernel = Kernel::new();
     let mut ring = IoUring::builder().simulated(&kernel).submit_all().build(8).unwrap();
     let mut bad = nop(2);
@@ -198,7 +198,7 @@ fn with_submit_all_a_bad_entry_ends_nothing() {
 }
 
 #[test]
-fn a_nop_does_what_its_flags_say() {
+fn a_nop_follows_its_flags() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(3), vec![]);
     let table = [

@@ -10,7 +10,7 @@ use crate::ops::Fixed;
 use crate::sim::{Fault, Pace};
 
 #[test]
-fn a_refused_call_takes_nothing() {
+fn a_refused_call_consumes_nothing() {
     let (kernel, mut ring) = simulated();
     for errno in [Errno::AGAIN, Errno::BUSY, Errno::INTR, Errno::from_raw_os_error(4000)] {
         kernel.fail_next(Fault::Refuse(errno));
@@ -23,7 +23,7 @@ fn a_refused_call_takes_nothing() {
 }
 
 #[test]
-fn a_short_call_takes_some_and_does_not_wait() {
+fn a_short_call_consumes_some_entries_and_does_not_wait() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), vec![7; 4]);
     kernel.set_pace(Pace::WhenWaited);
@@ -43,7 +43,7 @@ fn a_short_call_takes_some_and_does_not_wait() {
 }
 
 #[test]
-fn a_cut_off_wait_is_told_only_if_nothing_came_of_the_call() {
+fn an_interrupted_wait_is_reported_only_if_nothing_was_submitted_or_completed() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), vec![7; 4]);
     kernel.set_pace(Pace::WhenWaited);
@@ -62,7 +62,7 @@ fn a_cut_off_wait_is_told_only_if_nothing_came_of_the_call() {
 }
 
 #[test]
-fn faults_are_for_one_call_each() {
+fn each_fault_applies_to_one_call() {
     let (kernel, mut ring) = simulated();
     kernel.fail_next(Fault::Refuse(Errno::INTR));
     kernel.fail_next(Fault::Refuse(Errno::AGAIN));

@@ -52,7 +52,7 @@ fn no_word_makes_either_side_panic_or_hang() {
 }
 
 #[test]
-fn a_ring_that_was_tampered_with_touches_no_memory() {
+fn a_tampered_ring_does_not_touch_the_programs_memory() {
     let mut buf = [0; 4];
     let same = |kernel: &Kernel, word| kernel.set_word(word, kernel.word(word));
     let tamper: [&dyn Fn(&Kernel); 6] = [
@@ -74,7 +74,7 @@ fn a_ring_that_was_tampered_with_touches_no_memory() {
 }
 
 #[test]
-fn scribbled_slots_are_read_as_they_are() {
+fn overwritten_slots_are_read_unchanged() {
     let (kernel, mut ring) = simulated_here();
     let mut bytes = nop(0x55).to_bytes();
     push(&mut ring, &[nop(1)]);
@@ -94,7 +94,7 @@ fn scribbled_slots_are_read_as_they_are() {
 }
 
 #[test]
-fn an_answer_of_set_up_can_be_anything() {
+fn set_up_can_be_answered_with_any_values() {
     let kernel = Kernel::new();
     let builder = IoUring::builder().simulated(&kernel);
     kernel.answer_setup_with(|params| params.sq_entries = 3);
@@ -116,7 +116,7 @@ fn an_answer_of_set_up_can_be_anything() {
 }
 
 #[test]
-fn an_index_that_is_out_of_range_is_dropped() {
+fn an_entry_with_an_index_out_of_range_is_dropped() {
     let kernel = Kernel::new();
     kernel.answer_setup_with(|params| {
         // What the program takes for index 16 is the first for the kernel.
@@ -131,7 +131,7 @@ fn an_index_that_is_out_of_range_is_dropped() {
 }
 
 #[test]
-fn flags_that_lie_cost_a_call_and_no_more() {
+fn wrong_flags_cost_only_an_extra_call() {
     let (kernel, mut ring) = simulated();
     let lie = SqStatus::CQ_OVERFLOW | SqStatus::TASKRUN | SqStatus::NEED_WAKEUP;
     kernel.set_word(Word::SqFlags, lie.bits());
@@ -140,7 +140,7 @@ fn flags_that_lie_cost_a_call_and_no_more() {
 }
 
 #[test]
-fn without_a_ring_nothing_happens() {
+fn methods_do_nothing_without_a_ring() {
     let kernel = Kernel::new();
     kernel.set_word(Word::SqTail, 5);
     kernel.scribble_cqe(0, &[1]);
@@ -149,7 +149,7 @@ fn without_a_ring_nothing_happens() {
 }
 
 #[test]
-fn a_completion_that_was_forged_for_an_operation_ends_all_use_of_memory() {
+fn a_forged_completion_of_an_operation_stops_all_memory_access() {
     let mut buf = [0; 4];
     let forged = |user_data| io_uring_cqe { user_data, ..io_uring_cqe::ZEROED };
     // While it is in flight.

@@ -24,7 +24,7 @@ fn submit(ring: &mut IoUring, ids: core::ops::Range<u64>) {
 }
 
 #[test]
-fn what_overflows_is_kept_in_order() {
+fn overflown_completions_are_kept_in_order() {
     let kernel = Kernel::new();
     let mut ring = small(&kernel);
     submit(&mut ring, 0..2);
@@ -50,7 +50,7 @@ fn what_overflows_is_kept_in_order() {
 }
 
 #[test]
-fn none_overtakes_those_that_have_overflown() {
+fn no_completion_overtakes_overflown_ones() {
     let kernel = Kernel::new();
     let mut ring = small(&kernel);
     submit(&mut ring, 0..2);
@@ -64,7 +64,7 @@ fn none_overtakes_those_that_have_overflown() {
 }
 
 #[test]
-fn what_is_lost_is_counted_and_told_once() {
+fn lost_completions_are_counted_and_reported_once() {
     let kernel = Kernel::new();
     let mut ring = small(&kernel);
     kernel.lose_overflow(true);
@@ -79,7 +79,7 @@ fn what_is_lost_is_counted_and_told_once() {
 }
 
 #[test]
-fn a_wide_completion_that_waits_for_room_comes_once() {
+fn a_wide_completion_that_waits_for_room_is_posted_once() {
     // Linux 6.18 counts the last slot twice here.
     let kernel = Kernel::starting_at(3);
     let builder = IoUring::builder().simulated(&kernel).cq_entries(4).cqe_mixed();

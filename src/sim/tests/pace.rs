@@ -32,7 +32,7 @@ fn held_operations_complete_in_any_order() {
 }
 
 #[test]
-fn operations_that_wait_complete_when_they_are_waited_for() {
+fn with_pace_when_waited_operations_complete_during_a_wait() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), vec![7; 4]);
     kernel.set_pace(Pace::WhenWaited);
@@ -45,7 +45,7 @@ fn operations_that_wait_complete_when_they_are_waited_for() {
 }
 
 #[test]
-fn with_defer_taskrun_completions_come_only_when_asked_for() {
+fn with_defer_taskrun_completions_appear_only_after_getevents() {
     let kernel = Kernel::new();
     kernel.put_file(Fixed(0), vec![7; 4]);
     kernel.set_pace(Pace::WhenWaited);
@@ -79,7 +79,7 @@ fn with_defer_taskrun_completions_come_only_when_asked_for() {
 }
 
 #[test]
-fn what_is_in_flight_can_be_cancelled() {
+fn operations_in_flight_can_be_cancelled() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), vec![7; 4]);
     kernel.set_pace(Pace::Held);
@@ -117,7 +117,7 @@ fn what_is_in_flight_can_be_cancelled() {
 }
 
 #[test]
-fn cancelling_by_file_spares_what_is_on_another() {
+fn cancelling_by_file_affects_no_other_file() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), vec![7; 4]);
     kernel.put_file(Fixed(1), vec![7; 4]);

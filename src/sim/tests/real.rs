@@ -91,7 +91,7 @@ fn outcome(mut ring: LocalIoUring, kinds: Kinds, seed: u64, expected: Option<&Ou
 
 #[test]
 #[cfg_attr(miri, ignore = "Miri makes no system calls")]
-fn chains_end_as_they_do_in_the_kernel_that_runs() {
+fn chains_complete_as_in_the_running_kernel() {
     let deferred = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN;
     for flags in [SetupFlags::empty(), SetupFlags::SUBMIT_ALL, deferred] {
         let builder = IoUring::builder().flags(flags);
@@ -152,7 +152,7 @@ fn reads(
 
 #[test]
 #[cfg_attr(miri, ignore = "Miri makes no system calls")]
-fn buffers_are_used_up_as_by_the_kernel_that_runs() {
+fn buffers_are_used_up_as_in_the_running_kernel() {
     let path = std::env::temp_dir().join(std::format!("ringbolt-sim-{}", std::process::id()));
     let contents: Vec<u8> = (1..=100).collect();
     std::fs::write(&path, &contents).unwrap();

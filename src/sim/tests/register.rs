@@ -12,7 +12,7 @@ use crate::sys::{Opcode, RegisterOp, io_uring_cqe, io_uring_params};
 use crate::{IoUring, PushError, ResizeError};
 
 #[test]
-fn the_probe_tells_what_is_carried_out() {
+fn the_probe_reports_the_supported_operations() {
     let (_kernel, ring) = simulated();
     let probe = ring.registrar().probe().unwrap();
     assert!(probe.supports(Opcode::READ) && probe.supports(Opcode::NOP128));
@@ -21,7 +21,7 @@ fn the_probe_tells_what_is_carried_out() {
 }
 
 #[test]
-fn what_is_not_registered_here_is_einval() {
+fn unsupported_registrations_fail_with_einval() {
     let (_kernel, ring) = simulated();
     assert_eq!(ring.registrar().register_files(&[]), Err(Errno::INVAL));
 }
@@ -33,7 +33,7 @@ fn deferred(kernel: &Kernel) -> crate::LocalIoUring {
 }
 
 #[test]
-fn a_ring_keeps_what_is_in_its_queues_when_resized() {
+fn resizing_keeps_the_contents_of_the_queues() {
     let kernel = Kernel::new();
     let mut ring = deferred(&kernel);
     for entries in [2, 64, 4, 4] {
@@ -53,7 +53,7 @@ fn a_ring_keeps_what_is_in_its_queues_when_resized() {
 }
 
 #[test]
-fn a_ring_cannot_be_resized_to_less_than_there_is() {
+fn resizing_below_the_contents_of_the_queues_fails() {
     let kernel = Kernel::new();
     let mut ring = deferred(&kernel);
     for id in 0..4 {
@@ -75,7 +75,7 @@ fn a_ring_cannot_be_resized_to_less_than_there_is() {
 }
 
 #[test]
-fn a_resize_with_a_layout_that_cannot_be_right_makes_the_ring_unusable() {
+fn a_resize_that_returns_an_invalid_layout_makes_the_ring_unusable() {
     let kernel = Kernel::new();
     let mut ring = deferred(&kernel);
     push(&mut ring, &[nop(1)]);
@@ -95,7 +95,7 @@ fn a_resize_with_a_layout_that_cannot_be_right_makes_the_ring_unusable() {
 }
 
 #[test]
-fn what_overflew_before_comes_after_a_resize() {
+fn overflown_completions_are_posted_after_a_resize() {
     let kernel = Kernel::new();
     let mut ring = deferred(&kernel);
     let cqe = |user_data| io_uring_cqe { user_data, ..io_uring_cqe::ZEROED };
@@ -112,7 +112,7 @@ fn what_overflew_before_comes_after_a_resize() {
 }
 
 #[test]
-fn the_memory_of_before_a_resize_stays_until_the_ring_is_closed() {
+fn the_old_memory_of_a_resized_ring_stays_until_the_ring_is_closed() {
     let kernel = Kernel::new();
     let mut ring = deferred(&kernel);
     let before = sim::map(kernel.number()).unwrap();
@@ -124,7 +124,7 @@ fn the_memory_of_before_a_resize_stays_until_the_ring_is_closed() {
 }
 
 #[test]
-fn only_rings_with_deferred_work_are_resized() {
+fn only_rings_with_defer_taskrun_can_be_resized() {
     let kernel = Kernel::new();
     let mut ring = IoUring::builder().simulated(&kernel).no_sqarray().build(4).unwrap();
     assert_eq!(ring.resize(8, None), Err(ResizeError::Refused(Errno::INVAL)));

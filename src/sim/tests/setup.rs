@@ -48,7 +48,7 @@ fn a_kernel_outlives_its_rings() {
 }
 
 #[test]
-fn a_kernel_that_is_gone_makes_no_ring() {
+fn set_up_fails_after_the_kernel_was_dropped() {
     let kernel = Kernel::new();
     let builder = IoUring::builder().simulated(&kernel);
     drop(kernel);
@@ -56,7 +56,7 @@ fn a_kernel_that_is_gone_makes_no_ring() {
 }
 
 #[test]
-fn positions_start_where_they_are_told_to() {
+fn positions_start_at_the_given_value() {
     let (kernel, _ring) = simulated();
     let positions = [Word::SqHead, Word::SqTail, Word::CqHead, Word::CqTail];
     assert_eq!(positions.map(|word| kernel.word(word)), [u32::MAX - 2; 4]);
@@ -66,7 +66,7 @@ fn positions_start_where_they_are_told_to() {
 }
 
 #[test]
-fn a_failed_set_up_is_told_once() {
+fn a_set_up_fault_applies_to_one_set_up() {
     let kernel = Kernel::new();
     kernel.fail_next_setup(Errno::PERM);
     let builder = IoUring::builder().simulated(&kernel);
@@ -131,7 +131,7 @@ fn a_local_ring_is_not_tried_again_where_no_flag_is_to_blame() {
 }
 
 #[test]
-fn what_the_kernel_does_not_know_is_einval() {
+fn unknown_set_up_flags_fail_with_einval() {
     let kernel = Kernel::new();
     let builder = IoUring::builder().simulated(&kernel);
     // SAFETY: this kernel, which does not know the bit, makes no ring with it.
@@ -153,7 +153,7 @@ fn sizes_are_rounded_and_clamped() {
 }
 
 #[test]
-fn words_lie_where_no_real_kernel_puts_them() {
+fn words_are_at_other_offsets_than_in_a_real_kernel() {
     let (_kernel, ring) = simulated();
     let params = ring.params();
     let (sq, cq) = (params.sq_off, params.cq_off);
@@ -163,7 +163,7 @@ fn words_lie_where_no_real_kernel_puts_them() {
 }
 
 #[test]
-fn a_disabled_ring_takes_nothing_until_enabled() {
+fn a_disabled_ring_submits_nothing_until_enabled() {
     let kernel = Kernel::new();
     let disabled = IoUring::builder().simulated(&kernel).build_disabled(8).unwrap();
     let enter = || {
@@ -178,7 +178,7 @@ fn a_disabled_ring_takes_nothing_until_enabled() {
 }
 
 #[test]
-fn another_thread_may_not_submit_to_a_ring_of_one_thread() {
+fn with_single_issuer_submitting_from_another_thread_fails() {
     let kernel = Kernel::new();
     let builder = IoUring::builder().simulated(&kernel).single_issuer();
     // The ring is the main thread's, as it enables it, and is then used by another.
@@ -196,7 +196,7 @@ fn another_thread_may_not_submit_to_a_ring_of_one_thread() {
 }
 
 #[test]
-fn debug_tells_how_it_stands() {
+fn debug_shows_the_state() {
     let (kernel, mut ring) = simulated();
     push(&mut ring, &[nop(1)]);
     let text = std::format!("{kernel:?}");

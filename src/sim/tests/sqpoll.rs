@@ -17,7 +17,7 @@ fn polled(kernel: &Kernel) -> Builder<'static> {
 }
 
 #[test]
-fn the_thread_takes_what_is_published() {
+fn poll_consumes_published_entries() {
     let kernel = Kernel::new();
     let mut ring = polled(&kernel).build(4).unwrap();
     push(&mut ring, &[nop(1), nop(2)]);
@@ -29,7 +29,7 @@ fn the_thread_takes_what_is_published() {
 }
 
 #[test]
-fn it_does_not_fall_asleep_on_an_entry() {
+fn the_polling_thread_does_not_sleep_if_an_entry_is_published() {
     let kernel = Kernel::new();
     let mut ring = polled(&kernel).build(4).unwrap();
     push(&mut ring, &[nop(1)]);
@@ -42,7 +42,7 @@ fn it_does_not_fall_asleep_on_an_entry() {
 }
 
 #[test]
-fn a_sleeping_thread_is_woken_by_a_submit() {
+fn a_submit_wakes_the_sleeping_polling_thread() {
     let kernel = Kernel::new();
     let mut ring = polled(&kernel).build(4).unwrap();
     assert!(kernel.fall_asleep());
@@ -58,7 +58,7 @@ fn a_sleeping_thread_is_woken_by_a_submit() {
 }
 
 #[test]
-fn a_wait_lets_the_thread_run() {
+fn a_wait_runs_the_polling_thread() {
     let kernel = Kernel::new();
     let mut ring = polled(&kernel).build(4).unwrap();
     push(&mut ring, &[nop(1), nop(2)]);
@@ -71,7 +71,7 @@ fn a_wait_lets_the_thread_run() {
 }
 
 #[test]
-fn waiting_for_room_lets_the_thread_make_some() {
+fn waiting_for_room_runs_the_polling_thread() {
     let kernel = Kernel::new();
     let mut ring = polled(&kernel).build(2).unwrap();
     push(&mut ring, &[nop(1), nop(2)]);
@@ -82,7 +82,7 @@ fn waiting_for_room_lets_the_thread_make_some() {
 }
 
 #[test]
-fn a_dead_thread_is_told() {
+fn a_dead_polling_thread_is_reported() {
     let kernel = Kernel::new();
     let mut ring = polled(&kernel).build(2).unwrap();
     kernel.kill_polling_thread();

@@ -31,7 +31,7 @@ fn meddle(kernel: &Kernel) {
 }
 
 #[test]
-fn a_lie_about_positions_does_not_make_the_two_sides_race() {
+fn changed_positions_cause_no_data_race() {
     for flags in [SetupFlags::empty(), SetupFlags::SQPOLL] {
         let kernel = Kernel::new();
         let builder = IoUring::builder().simulated(&kernel).flags(flags);
@@ -57,7 +57,7 @@ fn a_lie_about_positions_does_not_make_the_two_sides_race() {
 }
 
 #[test]
-fn a_local_ring_is_lied_to_by_other_threads_without_a_race() {
+fn changes_by_other_threads_to_a_local_ring_cause_no_data_race() {
     let (kernel, mut ring) = simulated_here();
     kernel.scribble_rings(0, &[]);
     thread::scope(|scope| {
@@ -72,7 +72,7 @@ fn a_local_ring_is_lied_to_by_other_threads_without_a_race() {
 }
 
 #[test]
-fn slots_are_overwritten_only_by_the_thread_of_a_ring_that_stays_there() {
+fn only_the_thread_of_a_local_ring_can_overwrite_slots() {
     let scribble: [fn(&Kernel); 3] = [
         |kernel| kernel.scribble_cqe(0, &[1]),
         |kernel| kernel.scribble_sqe(0, &[1]),
@@ -92,7 +92,7 @@ fn slots_are_overwritten_only_by_the_thread_of_a_ring_that_stays_there() {
 }
 
 #[test]
-fn set_up_is_answered_with_something_else_only_for_a_ring_that_stays() {
+fn only_the_set_up_of_a_local_ring_can_be_answered_differently() {
     let kernel = Kernel::new();
     let builder = IoUring::builder().simulated(&kernel);
     kernel.answer_setup_with(|params| params.cq_off.overflow += 4);

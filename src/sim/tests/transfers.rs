@@ -11,7 +11,7 @@ use crate::sim::MAX_FILE;
 use crate::sys::RwFlags;
 
 #[test]
-fn a_read_is_short_at_the_end_and_nothing_behind_it() {
+fn a_read_is_short_at_the_end_and_empty_beyond_it() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), b"hello".to_vec());
     let mut buf = [0; 8];
@@ -26,7 +26,7 @@ fn a_read_is_short_at_the_end_and_nothing_behind_it() {
 }
 
 #[test]
-fn without_an_offset_the_position_moves() {
+fn a_transfer_without_an_offset_moves_the_position() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), b"hello".to_vec());
     let mut buf = [0; 3];
@@ -53,7 +53,7 @@ fn a_write_extends_the_file() {
 }
 
 #[test]
-fn vectors_are_filled_one_after_the_other_and_may_go_once_taken() {
+fn vectors_are_used_in_order_and_may_be_freed_after_submission() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), b"abcdef".to_vec());
     kernel.set_pace(crate::sim::Pace::Held);
@@ -74,7 +74,7 @@ fn vectors_are_filled_one_after_the_other_and_may_go_once_taken() {
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
+fn invalid_transfers_are_refused() {
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), b"abcdef".to_vec());
     let mut buf = [0; 4];

@@ -23,7 +23,7 @@ fn timeout(user_data: u64, timespec: &Timespec) -> Sqe {
 }
 
 #[test]
-fn a_wait_lets_time_pass_to_the_next_timeout() {
+fn a_wait_advances_time_to_the_next_timeout() {
     let (kernel, mut ring) = simulated();
     let (long, short) = (seconds(100), Timespec::new(1, 500));
     push(&mut ring, &[timeout(1, &long), timeout(2, &short)]);
@@ -37,7 +37,7 @@ fn a_wait_lets_time_pass_to_the_next_timeout() {
 }
 
 #[test]
-fn a_timeout_that_fires_ends_each_wait() {
+fn a_timeout_that_fires_ends_every_wait() {
     let (_kernel, mut ring) = simulated();
     let time = seconds(1);
     push(&mut ring, &[timeout(1, &time), timeout(2, &time)]);
@@ -57,7 +57,7 @@ fn a_timeout_counts_completions() {
 }
 
 #[test]
-fn a_timeout_that_fires_is_not_counted() {
+fn a_fired_timeout_does_not_count_as_a_completion() {
     let (kernel, mut ring) = simulated();
     let (soon, late) = (seconds(1), seconds(9));
     push(&mut ring, &[Timeout::new(&late).count(1).sqe(1), timeout(2, &soon)]);
@@ -72,7 +72,7 @@ fn a_timeout_that_fires_is_not_counted() {
 }
 
 #[test]
-fn an_absolute_timeout_is_measured_from_the_start_of_time() {
+fn an_absolute_timeout_counts_from_time_zero() {
     let (kernel, mut ring) = simulated();
     kernel.advance(5 * SECOND);
     let at = seconds(7);
@@ -110,7 +110,7 @@ fn a_timeout_can_be_removed_cancelled_and_changed() {
 }
 
 #[test]
-fn a_time_that_is_none_is_refused() {
+fn an_invalid_time_is_refused() {
     let (_kernel, mut ring) = simulated();
     let negative = seconds(-1);
     assert_eq!(run(&mut ring, &[timeout(1, &negative)], 1), [(1, err(Errno::INVAL))]);
@@ -138,7 +138,7 @@ fn a_timed_wait_ends_in_virtual_time() {
 }
 
 #[test]
-fn what_was_there_before_does_not_end_a_wait_for_more() {
+fn earlier_completions_do_not_end_a_wait_for_more() {
     let (kernel, mut ring) = simulated();
     let (first, second) = (seconds(1), seconds(60));
     let success = |time| Timeout::new(time).sqe(1);
@@ -157,7 +157,7 @@ fn what_was_there_before_does_not_end_a_wait_for_more() {
 }
 
 #[test]
-fn one_completion_will_do_when_the_while_is_over() {
+fn after_the_minimum_wait_one_completion_is_enough() {
     let kernel = Kernel::new();
     let mut ring = IoUring::builder().simulated(&kernel).sqpoll(0).build(8).unwrap();
     push(&mut ring, &[nop(1)]);
@@ -166,7 +166,7 @@ fn one_completion_will_do_when_the_while_is_over() {
 }
 
 #[test]
-fn a_wait_that_nothing_can_end_says_so() {
+fn a_wait_that_nothing_can_end_fails_with_edeadlk() {
     let (_kernel, mut ring) = simulated();
     assert_eq!(ring.wait(1), Err(Errno::DEADLK));
     push(&mut ring, &[nop(1)]);
