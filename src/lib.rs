@@ -116,7 +116,9 @@ pub use capabilities::{Capabilities, Variant};
 pub use closing::{Leftover, StillInFlight};
 pub use completion::{CompletionQueue, Drain};
 pub use disabled::{DisabledIoUring, EnableError};
-pub use entry::{CqEntry, Cqe, Cqe32, CqeMixed, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed};
+pub use entry::{
+    CqEntry, Cqe, Cqe32, CqeMixed, IntoEntry, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed,
+};
 pub use message::{ControlMessage, ControlMessages, MessageError, ReceivedMessage};
 #[cfg(feature = "owned")]
 pub use owned::{OwnedCompletionQueue, OwnedSubmissionQueue};
