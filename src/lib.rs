@@ -120,7 +120,9 @@ pub use closing::{Leftover, StillInFlight};
 pub use completion::{CompletionQueue, Drain, IntoDrain};
 pub use disabled::{DisabledIoUring, EnableError};
 pub use enter_arg::{EnterArg, SigSet, WaitArg};
-pub use entry::{CqEntry, Cqe, Cqe32, CqeMixed, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed};
+pub use entry::{
+    CqEntry, Cqe, Cqe32, CqeMixed, IntoEntry, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed,
+};
 pub use explain::ErrnoText;
 pub use message::{ControlMessage, ControlMessages, MessageError, ReceivedMessage};
 #[cfg(feature = "owned")]

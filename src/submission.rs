@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::enter_arg::{EnterArg, WaitArg};
 use crate::entry::slot::SqSlots;
-use crate::entry::{OneWidth, SafeSqe, SqEntry, Sqe};
+use crate::entry::{IntoEntry, OneWidth, SafeSqe, SqEntry, Sqe};
 use crate::ring::cursor::Cursor;
 use crate::ring::push_error::PushError;
 use crate::ring::sq::Sq;
@@ -117,8 +117,8 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// Otherwise the kernel reads or writes memory that the program has put to another use.
     /// Dropping the ring does not wait for completions, and ends none of these promises.
     #[inline(always)]
-    pub unsafe fn push(&mut self, entry: impl Into<S>) -> Result<(), PushError<S>> {
-        let entry = entry.into();
+    pub unsafe fn push(&mut self, entry: impl IntoEntry<S>) -> Result<(), PushError<S>> {
+        let entry = entry.into_entry();
         match self.sq.push_at(&mut self.cursor, entry) {
             Ok(()) => Ok(()),
             Err(error) => Err(error.map(|()| entry)),

@@ -1,7 +1,7 @@
 //! Chains and lists: entries that are queued together, from slots that were set aside or one by
 //! one.
 
-use crate::entry::{OneWidth, SqEntry, Sqe};
+use crate::entry::{IntoEntry, OneWidth, SqEntry, Sqe};
 use crate::ring::push_error::PushError;
 use crate::ring::sq::Room;
 use crate::submission::SubmissionQueue;
@@ -65,11 +65,11 @@ impl<S: SqEntry, T> SubmissionQueue<'_, S, T> {
     /// As for [`push`](Self::push). [`pop_back`](Self::pop_back) and [`rollback`](Self::rollback)
     /// take back entries of the open chain first.
     #[inline]
-    pub unsafe fn push_chained(&mut self, entry: impl Into<S>) -> Result<(), PushError<S>>
+    pub unsafe fn push_chained(&mut self, entry: impl IntoEntry<S>) -> Result<(), PushError<S>>
     where
         S: OneWidth,
     {
-        let entry = entry.into();
+        let entry = entry.into_entry();
         let pushed = self.sq.push_chained(entry);
         self.cursor = self.sq.cursor();
         pushed.map_err(|error| error.map(|()| entry))
@@ -118,8 +118,8 @@ impl<S: SqEntry> Reserved<'_, S> {
     ///
     /// As for [`SubmissionQueue::push`], if [`commit`](Self::commit) is called.
     #[inline(always)]
-    pub unsafe fn put(&mut self, entry: impl Into<S>) -> Result<(), PushError<S>> {
-        let entry = entry.into();
+    pub unsafe fn put(&mut self, entry: impl IntoEntry<S>) -> Result<(), PushError<S>> {
+        let entry = entry.into_entry();
         if self.room.put(entry) { Ok(()) } else { Err(PushError::Full(entry)) }
     }
 

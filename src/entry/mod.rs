@@ -96,6 +96,38 @@ pub trait SqEntry: Copy + fmt::Debug + From<Sqe> + SqSlots + 'static {
     fn as_sqe(&self) -> &Sqe;
 }
 
+/// What can be pushed to a queue of entries of the kind `S`: whatever converts to `S`.
+///
+/// It says by itself what is missing when an operation is pushed without its `user_data`:
+///
+/// ```compile_fail,E0277
+/// # let mut ring = ringbolt::IoUring::new(8).unwrap();
+/// # let mut buf = [0; 64];
+/// use ringbolt::ops::{Read, Target};
+///
+/// let read = Read::new(Target::Fd(0), buf.as_mut_ptr(), 64);
+/// // SAFETY: this does not compile; `read.sqe(1)` would.
+/// unsafe { ring.submission().push(read) }.unwrap();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an entry for a queue of `{S}`",
+    label = "not an entry, or an entry of another width",
+    note = "an operation becomes an entry when it is given its `user_data`: call `.sqe(user_data)`",
+    note = "an entry of 128 bytes needs a ring of `Sqe128` or of `SqeMixed`"
+)]
+pub trait IntoEntry<S: SqEntry> {
+    /// The entry.
+    fn into_entry(self) -> S;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: SqEntry, E: Into<S>> IntoEntry<S> for E {
+    #[inline(always)]
+    fn into_entry(self) -> S {
+        self.into()
+    }
+}
+
 /// The kinds of completion entry that a ring can be made for. Sealed.
 pub trait CqEntry: Copy + fmt::Debug + CqSlots + 'static {
     /// The set-up flags that ask the kernel for this kind.

@@ -115,7 +115,7 @@ pub trait SealedFd {}
 /// let in_working_directory = UnlinkAt::new(CWD, path, AtFlags::empty()).sqe(1);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "an operation takes no `{Self}` for a descriptor",
+    message = "`{Self}` is not a descriptor",
     label = "expected something with a descriptor, or a `Target::Fd`",
     note = "write `Target::Fd(fd)` for a descriptor by its number"
 )]
