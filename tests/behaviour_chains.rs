@@ -37,7 +37,7 @@ const TIES: [fn(Sqe) -> Sqe; 2] = [|sqe| sqe.link(), |sqe| sqe.hard_link()];
 ///
 /// liburing: submit-link-fail, drop-submit.
 #[test]
-fn a_chain_that_is_refused_at_any_place_completes_whole_and_is_counted() {
+fn a_chain_with_a_refused_entry_completes_as_a_whole_and_is_counted() {
     for (length, bad) in (1..=5).flat_map(|length| (0..length).map(move |bad| (length, bad))) {
         for (tie, submit_all) in TIES.into_iter().flat_map(|tie| [(tie, false), (tie, true)]) {
             if submit_all && common::lacks_setup(SetupFlags::SUBMIT_ALL).is_some() {
@@ -74,7 +74,7 @@ fn a_chain_that_is_refused_at_any_place_completes_whole_and_is_counted() {
 
 /// liburing: submit-link-fail.
 #[test]
-fn a_refused_chain_behind_a_drain_is_told_all_the_same() {
+fn a_refused_chain_after_a_drain_still_completes() {
     let mut ring = ring();
     for tie in TIES {
         let entries = [nop(0), tie(nop(1).drain()), tie(refused(2)), nop(3)];
@@ -109,7 +109,7 @@ fn skipping(read_skips: bool, timeout_skips: bool, data: bool, expected: &[Told]
 
 /// liburing: skip-cqe, link-timeout.
 #[test]
-fn skipping_goes_for_each_of_an_entry_and_its_timeout() {
+fn skip_success_applies_separately_to_an_entry_and_its_timeout() {
     require!(feature: Features::CQE_SKIP);
     bounded(|| {
         let late = [(1, CANCELED), (2, Err(Errno::TIME))];
@@ -126,7 +126,7 @@ fn skipping_goes_for_each_of_an_entry_and_its_timeout() {
 
 /// liburing: skip-cqe, defer.
 #[test]
-fn what_drains_and_what_skips_do_not_go_together_on_one_ring() {
+fn drains_are_refused_on_a_ring_that_uses_skip_success() {
     require!(feature: Features::CQE_SKIP);
     let mut ring = ring();
     // SAFETY: the entry names nothing.
@@ -143,7 +143,7 @@ fn what_drains_and_what_skips_do_not_go_together_on_one_ring() {
 ///
 /// liburing: skip-cqe.
 #[test]
-fn of_a_chain_those_are_told_that_do_not_skip_and_the_one_that_fails() {
+fn entries_of_a_chain_complete_unless_they_skip_and_succeed() {
     require!(feature: Features::CQE_SKIP);
     let mut ring = ring();
     for (skips, fails) in (0..16_u32).flat_map(|skips| (0..=4).map(move |fails| (skips, fails))) {
@@ -209,7 +209,7 @@ fn chains_and_drains_keep_their_order_while_completions_overflow() {
 
 /// liburing: defer, timeout.
 #[test]
-fn what_is_held_back_by_a_drain_can_still_be_refused_or_run_out_of_time() {
+fn entries_delayed_by_a_drain_can_still_be_refused_or_time_out() {
     bounded(|| {
         let mut ring = ring();
         let (reader, mut writer) = pipe();

@@ -39,7 +39,7 @@ fn on_each_kind(test: fn(&mut IoUring<Sqe, Cqe, ringbolt::OneThread>)) {
 
 /// liburing: iopoll.
 #[test]
-fn what_needs_no_device_completes_by_way_of_polling() {
+fn operations_that_need_no_device_complete_by_polling() {
     on_each_kind(|ring| {
         for user_data in 0..20 {
             ring.submission().push_safe(Nop::new().sqe(user_data)).expect("room");
@@ -56,7 +56,7 @@ fn what_needs_no_device_completes_by_way_of_polling() {
 
 /// liburing: iopoll.
 #[test]
-fn what_cannot_be_polled_is_refused() {
+fn operations_that_cannot_be_polled_are_refused() {
     on_each_kind(|ring| {
         let dir = TempDir::new();
         let file = File::open(dir.file("digits", b"0123456789")).expect("it was just made");
@@ -95,7 +95,7 @@ fn a_wait_with_nothing_to_poll_ends() {
 
 /// liburing: iopoll-overflow.
 #[test]
-fn completions_of_a_polling_ring_overflow_without_a_loss() {
+fn no_overflown_completion_of_a_polling_ring_is_lost() {
     require!(setup: IOPOLL);
     require!(feature: Features::NODROP);
     bounded(|| {
@@ -116,7 +116,7 @@ fn completions_of_a_polling_ring_overflow_without_a_loss() {
 
 /// liburing: iopoll.
 #[test]
-fn sleeping_before_polling_needs_polling() {
+fn hybrid_iopoll_requires_iopoll() {
     let refused = IoUring::builder().hybrid_iopoll().build(8).map(drop);
     let flag = SetupFlags::HYBRID_IOPOLL;
     let needs = Contradiction::Needs { flag, one_of: IOPOLL };

@@ -79,10 +79,10 @@ fn a_child_that_drops_its_copy_leaves_the_parents_ring_alone() {
 
 /// liburing: across-fork, single-issuer.
 #[test]
-fn a_ring_refuses_a_child_and_works_on() {
+fn a_ring_refuses_a_child_and_still_works_in_the_parent() {
     require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
     require!(register: RegisterOp::REGISTER_RING_FDS);
-    in_child("a_ring_refuses_a_child_and_works_on", || {
+    in_child("a_ring_refuses_a_child_and_still_works_in_the_parent", || {
         let single = new().single_issuer().defer_taskrun();
         for builder in [new(), new().sqpoll(10), single.clone(), single.register_ring_fd()] {
             let mut ring = builder.build_local(4).expect("a ring");
@@ -222,8 +222,8 @@ fn many_rings_are_set_up_and_torn_down_in_many_processes() {
 ///
 /// liburing: empty-eownerdead.
 #[test]
-fn a_ring_whose_polling_thread_has_died_says_so() {
-    in_child("a_ring_whose_polling_thread_has_died_says_so", || {
+fn a_ring_whose_polling_thread_has_died_reports_it() {
+    in_child("a_ring_whose_polling_thread_has_died_reports_it", || {
         let (mut answer, mut tell) = pipe();
         Child::fork(|| {
             let mut ring = new().sqpoll(10).build(4).expect("an SQPOLL ring");
@@ -259,8 +259,8 @@ fn a_ring_whose_polling_thread_has_died_says_so() {
 
 /// liburing: sq-poll-dup, sq-poll-share.
 #[test]
-fn a_polling_thread_goes_on_for_the_ring_that_attached() {
-    in_child("a_polling_thread_goes_on_for_the_ring_that_attached", || {
+fn a_polling_thread_continues_for_an_attached_ring() {
+    in_child("a_polling_thread_continues_for_an_attached_ring", || {
         let first = new().sqpoll(10).build(4).expect("an SQPOLL ring");
         let again = rustix::io::dup(&first).expect("a second descriptor");
         let mut second = new().sqpoll(10).attach_wq(&first).build(4).expect("a ring");
@@ -275,7 +275,7 @@ fn a_polling_thread_goes_on_for_the_ring_that_attached() {
 
 /// liburing: shared-wq.
 #[test]
-fn a_ring_cannot_attach_to_what_is_no_ring() {
+fn attaching_to_a_file_that_is_not_a_ring_fails() {
     let (reader, _writer) = pipe();
     let refused = new().attach_wq(&reader).build(4).map(drop);
     assert_eq!(refused.map_err(|error| error.errno()), Err(Some(Errno::INVAL)));

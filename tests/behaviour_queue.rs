@@ -88,7 +88,7 @@ fn overflow<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>) {
 
 /// liburing: cq-full, cq-overflow.
 #[test]
-fn completions_beyond_a_full_queue_are_kept_in_order_and_come_by_every_call() {
+fn overflown_completions_are_kept_in_order_and_posted_by_every_call() {
     require!(feature: Features::NODROP);
     bounded(|| overflow(&mut new().build(4).expect("a ring")));
     bounded(|| overflow(&mut new().cq_entries(1).build(1).expect("a ring")));
@@ -97,7 +97,7 @@ fn completions_beyond_a_full_queue_are_kept_in_order_and_come_by_every_call() {
 
 /// liburing: cq-overflow.
 #[test]
-fn wide_and_deferring_rings_keep_what_overflows_too() {
+fn wide_and_deferring_rings_keep_overflown_completions() {
     let flags = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN;
     require!(setup: flags);
     require!(setup: SetupFlags::CQE32);
@@ -131,7 +131,7 @@ fn polls_overflow<T>(ring: &mut IoUring<Sqe, Cqe, T>) {
 
 /// liburing: cq-overflow, poll-many.
 #[test]
-fn what_completes_later_overflows_without_a_loss() {
+fn later_completions_overflow_without_a_loss() {
     require!(feature: Features::NODROP);
     bounded(|| polls_overflow(&mut new().cq_entries(2).build(2).expect("a ring")));
     let flags = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN;
@@ -143,7 +143,7 @@ fn what_completes_later_overflows_without_a_loss() {
 
 /// liburing: cq-peek-batch.
 #[test]
-fn a_batch_has_as_many_as_there_are_and_fit_in_order_across_the_wrap() {
+fn a_batch_pops_all_that_fit_in_order_across_the_wrap() {
     let mut ring = new().build(4).expect("a ring");
     let mut out = [MaybeUninit::<Cqe>::uninit(); 8];
     assert_eq!(ring.completion().pop_into(&mut out), 0);
@@ -175,7 +175,7 @@ fn a_batch_has_as_many_as_there_are_and_fit_in_order_across_the_wrap() {
 ///
 /// liburing: cq-ready.
 #[test]
-fn completions_taken_are_counted_here_at_once_and_by_the_kernel_when_told() {
+fn popped_completions_free_their_slots_when_the_head_is_published() {
     for told in [true, false] {
         let mut ring = new().cq_entries(4).build(4).expect("a ring");
         assert_eq!((fill(&mut ring, 0), ring.completion().len()), (4, 4));
@@ -201,7 +201,7 @@ fn completions_taken_are_counted_here_at_once_and_by_the_kernel_when_told() {
 
 /// liburing: sq-space_left, sq-full.
 #[test]
-fn what_is_queued_and_what_is_free_add_up_through_submit_and_wrap() {
+fn queued_and_free_slots_add_up_to_the_capacity() {
     let mut ring = new().build(8).expect("a ring");
     for round in 0..40_u32 {
         let before = round % 8;
@@ -235,7 +235,7 @@ fn what_is_queued_and_what_is_free_add_up_through_submit_and_wrap() {
 ///
 /// liburing: accept-reuse.
 #[test]
-fn the_slot_of_an_entry_may_be_used_again_right_after_submit() {
+fn the_slot_of_an_entry_can_be_reused_right_after_submit() {
     require!(feature: Features::SUBMIT_STABLE);
     const READS: u64 = 50;
     let mut ring = new().cq_entries(64).build(1).expect("a ring");

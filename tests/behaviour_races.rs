@@ -27,7 +27,7 @@ use ringbolt::{Builder, Cqe, IoUring};
 ///
 /// liburing: cancel-race, io-cancel.
 #[test]
-fn what_is_cancelled_while_it_completes_has_one_outcome() {
+fn an_operation_cancelled_while_it_completes_has_one_outcome() {
     bounded(|| {
         let mut ring = ring();
         let (mut read, mut cancelled) = (0, 0);
@@ -69,7 +69,7 @@ fn what_is_cancelled_while_it_completes_has_one_outcome() {
 ///
 /// liburing: accept-mshot-stress, accept.
 #[test]
-fn a_multishot_accept_loses_no_connection_however_they_come() {
+fn a_multishot_accept_loses_no_connection() {
     const CLIENTS: usize = 4;
     const EACH: usize = 50;
     require!(op: AS_OF_5_19);
@@ -162,7 +162,7 @@ fn each_of_many_polls_ends_once() {
 ///
 /// liburing: poll-mshot-overflow.
 #[test]
-fn a_multishot_poll_that_overflows_keeps_its_order_and_tells_its_end() {
+fn a_multishot_poll_that_overflows_keeps_its_order_and_reports_its_end() {
     require!(feature: Features::NODROP);
     bounded(|| {
         for builder in [IoUring::builder(), IoUring::builder().single_issuer().defer_taskrun()] {

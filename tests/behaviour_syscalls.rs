@@ -45,7 +45,7 @@ fn try_flags(flags: SetupFlags) -> Result<OwnedFd, Errno> {
 
 /// liburing: io_uring_setup.
 #[test]
-fn set_up_refuses_what_no_ring_can_be_made_of() {
+fn set_up_refuses_invalid_parameters() {
     let zeroed = io_uring_params::ZEROED;
     let setup = |entries, mut params| try_setup(entries, &mut params).err();
     assert_eq!(setup(0, zeroed), Some(Errno::INVAL));
@@ -79,7 +79,7 @@ fn set_up_refuses_what_no_ring_can_be_made_of() {
 
 /// liburing: io_uring_setup, cq-size.
 #[test]
-fn set_up_answers_with_sizes_offsets_and_features() {
+fn set_up_returns_sizes_offsets_and_features() {
     let mut params =
         io_uring_params { flags: F::CQSIZE, cq_entries: 33, ..io_uring_params::ZEROED };
     let ring = try_setup(5, &mut params).expect("a ring");
@@ -96,7 +96,7 @@ fn set_up_answers_with_sizes_offsets_and_features() {
 
 /// liburing: io_uring_setup.
 #[test]
-fn the_descriptor_of_a_ring_is_not_for_reading_writing_or_seeking() {
+fn the_descriptor_of_a_ring_cannot_be_read_written_or_seeked() {
     let ring = IoUring::new(1).expect("a ring");
     let mut byte = [0];
     assert_eq!(rustix::io::read(&ring, &mut byte), Err(Errno::INVAL));
@@ -118,7 +118,7 @@ fn try_memory(rings: SharedPtr, sqes: SharedPtr) -> Option<Errno> {
 
 /// liburing: no-mmap-inval.
 #[test]
-fn memory_that_is_not_there_is_refused() {
+fn set_up_refuses_unmapped_memory() {
     require!(setup: F::NO_MMAP);
     let pages = [Pages::new(page_size()), Pages::new(page_size())];
     let [rings, sqes] = pages.each_ref().map(|pages| SharedPtr::from_mut(pages.start.as_ptr()));
@@ -146,7 +146,7 @@ fn try_enter(fd: i32, count: u32, flags: E, arg: *const c_void, size: usize) -> 
 
 /// liburing: io_uring_enter.
 #[test]
-fn entering_refuses_what_is_no_ring_and_flags_that_are_none() {
+fn entering_refuses_other_files_and_unknown_flags() {
     let file = File::open("/dev/null").expect("a file");
     let ring = IoUring::new(4).expect("a ring");
     let fd = ring.as_raw_fd();
@@ -176,7 +176,7 @@ fn try_wait(ring: &IoUring, flags: E, arg: *const c_void, size: usize) -> Errno 
 
 /// liburing: io_uring_enter.
 #[test]
-fn a_wait_refuses_arguments_that_are_none() {
+fn a_wait_refuses_invalid_arguments() {
     require!(feature: Features::EXT_ARG);
     bounded(|| {
         let ring = IoUring::new(4).expect("a ring");
@@ -221,7 +221,7 @@ fn a_wait_refuses_arguments_that_are_none() {
 ///
 /// liburing: io_uring_enter, ignore-single-mmap.
 #[test]
-fn an_index_that_leads_nowhere_is_dropped_and_counted() {
+fn an_invalid_index_is_dropped_and_counted() {
     let (fd, params) = set_up(F::empty()).expect("a ring");
     let len = page_size();
     let map = |offset| {
@@ -270,7 +270,7 @@ fn try_register(fd: i32, op: RegisterOp, arg: *mut c_void, count: u32) -> Result
 
 /// liburing: io_uring_register.
 #[test]
-fn registering_refuses_what_is_no_ring_and_operations_that_are_none() {
+fn registering_refuses_other_files_and_unknown_operations() {
     let file = File::open("/dev/null").expect("a file");
     let ring = ring();
     let fd = ring.as_raw_fd();
@@ -301,7 +301,7 @@ fn registering_refuses_what_is_no_ring_and_operations_that_are_none() {
 
 /// liburing: io_uring_register.
 #[test]
-fn buffers_that_cannot_be_are_refused() {
+fn invalid_buffers_are_refused() {
     let ring = ring();
     let registrar = ring.registrar();
     let page = leaked::<4096>().as_mut_ptr();
@@ -327,8 +327,8 @@ fn buffers_that_cannot_be_are_refused() {
 
 /// liburing: io_uring_register.
 #[test]
-fn more_memory_than_may_be_locked_is_not_registered() {
-    in_child("more_memory_than_may_be_locked_is_not_registered", || {
+fn buffers_beyond_the_limit_of_locked_memory_are_refused() {
+    in_child("buffers_beyond_the_limit_of_locked_memory_are_refused", || {
         const LEN: usize = 1 << 20;
         limit(libc::RLIMIT_MEMLOCK, 1 << 18);
         // Root may lock all that it likes: be somebody else.
@@ -350,8 +350,8 @@ fn more_memory_than_may_be_locked_is_not_registered() {
 
 /// liburing: io_uring_register, file-register.
 #[test]
-fn more_files_than_may_be_open_are_not_registered() {
-    in_child("more_files_than_may_be_open_are_not_registered", || {
+fn tables_beyond_the_limit_of_open_files_are_refused() {
+    in_child("tables_beyond_the_limit_of_open_files_are_refused", || {
         let ring = IoUring::new(4).expect("a ring");
         let file = File::open("/dev/null").expect("a file");
         limit(libc::RLIMIT_NOFILE, 64);
@@ -375,7 +375,7 @@ fn more_files_than_may_be_open_are_not_registered() {
 ///
 /// liburing: reg-reg-ring.
 #[test]
-fn a_registered_index_names_a_ring_where_a_flag_says_so() {
+fn a_registered_index_refers_to_a_ring_only_with_its_flag() {
     require!(register: RegisterOp::REGISTER_RING_FDS);
     bounded(|| {
         let mut ring = IoUring::new(4).expect("a ring");
@@ -410,7 +410,7 @@ fn a_registered_index_names_a_ring_where_a_flag_says_so() {
 
 /// liburing: io_uring_enter.
 #[test]
-fn a_wait_that_is_refused_takes_no_entry() {
+fn a_refused_wait_submits_no_entry() {
     let mut ring = ring();
     for id in 0..3 {
         ring.submission().push_safe(Nop::new().sqe(id)).expect("room");

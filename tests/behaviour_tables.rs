@@ -104,7 +104,7 @@ fn the_descriptor_0_can_be_registered() {
 
 /// liburing: file-register.
 #[test]
-fn a_huge_table_has_its_first_and_its_last_slot() {
+fn the_first_and_the_last_slot_of_a_huge_table_work() {
     require!(op: AS_OF_5_19);
     let (_dir, [first, last]) = letters();
     // Of the kernel's own limit and of this process's, the one that is lower.
@@ -160,7 +160,7 @@ fn a_chain_opens_reads_and_closes_a_slot() {
 ///
 /// liburing: sendzc-bug.
 #[test]
-fn a_buffer_that_is_being_sent_is_let_go_with_the_notification() {
+fn a_buffer_that_is_being_sent_is_released_with_its_notification() {
     require!(op: AS_OF_6_0);
     const TAG: u64 = 77;
     let (ours, mut theirs) = tcp_pair();

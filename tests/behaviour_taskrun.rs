@@ -44,7 +44,7 @@ const READABLE: Result<u32, Errno> = Ok(EventFlags::IN.bits());
 ///
 /// liburing: defer-taskrun.
 #[test]
-fn deferred_work_is_run_when_its_thread_asks_for_events_and_not_before() {
+fn deferred_work_runs_only_when_its_thread_asks_for_events() {
     require!(setup: SHOWN);
     bounded(|| {
         for shown in [false, true] {
@@ -70,7 +70,7 @@ fn deferred_work_is_run_when_its_thread_asks_for_events_and_not_before() {
 
 /// liburing: defer-taskrun, eventfd.
 #[test]
-fn an_eventfd_tells_of_deferred_work_once_until_it_is_run() {
+fn an_eventfd_is_signalled_once_until_deferred_work_has_run() {
     require!(setup: DEFER);
     bounded(|| {
         let mut ring = deferring(DEFER);
@@ -101,7 +101,7 @@ fn told(event: &OwnedFd) -> Result<u64, Errno> {
 ///
 /// liburing: defer-taskrun.
 #[test]
-fn a_thread_may_end_with_deferred_work_undone() {
+fn a_thread_may_end_with_deferred_work_pending() {
     require!(setup: DEFER);
     for keeps_ring in [false, true] {
         let (mut writer, ring) = bounded(move || {
@@ -129,7 +129,7 @@ fn a_thread_may_end_with_deferred_work_undone() {
 
 /// liburing: defer-taskrun, defer.
 #[test]
-fn drains_and_links_keep_their_order_where_work_is_deferred() {
+fn drains_and_links_keep_their_order_with_deferred_work() {
     require!(setup: DEFER);
     bounded(|| {
         let mut ring = deferring(DEFER);
@@ -158,7 +158,7 @@ fn drains_and_links_keep_their_order_where_work_is_deferred() {
 ///
 /// liburing: defer-tw-timeout.
 #[test]
-fn a_timed_wait_takes_in_what_is_due() {
+fn a_timed_wait_runs_pending_deferred_work() {
     require!(setup: DEFER);
     require!(feature: Features::EXT_ARG);
     bounded(|| {
@@ -202,7 +202,7 @@ fn raw_enter(fd: i32, flags: EnterFlags) -> Result<u32, Errno> {
 ///
 /// liburing: single-issuer.
 #[test]
-fn a_ring_for_one_submitter_refuses_every_other_thread() {
+fn a_ring_with_single_issuer_refuses_every_other_thread() {
     require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::R_DISABLED);
     bounded(|| {
         let mut ring = IoUring::builder().single_issuer().build_local(8).expect("a ring");

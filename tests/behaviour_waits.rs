@@ -37,7 +37,7 @@ fn push_nop<T>(ring: &mut IoUring<Sqe, Cqe, T>, user_data: u64) {
 ///
 /// liburing: 7ad0e4b2f83c, submit-and-wait.
 #[test]
-fn timed_waits_and_others_follow_each_other_without_a_trace() {
+fn a_timed_wait_does_not_affect_later_waits() {
     require!(feature: Features::EXT_ARG);
     on_each_kind(|builder| {
         let mut ring = builder.build_local(8).expect("a ring");
@@ -69,7 +69,7 @@ fn timed_waits_and_others_follow_each_other_without_a_trace() {
 
 /// liburing: b5837bd5311d.
 #[test]
-fn as_many_completions_are_waited_for_as_were_asked_for() {
+fn a_wait_returns_after_exactly_the_requested_completions() {
     on_each_kind(|builder| {
         let mut ring = builder.build_local(8).expect("a ring");
         for want in 1..=6_u32 {
@@ -136,7 +136,7 @@ fn gathered<T, const N: usize>(
 
 /// liburing: min-timeout-wait, min-timeout.
 #[test]
-fn a_least_wait_gathers_and_then_contents_itself_with_one() {
+fn a_minimum_wait_collects_completions_and_then_returns_after_one() {
     require!(feature: Features::MIN_TIMEOUT);
     on_each_kind(|builder| {
         let mut ring = builder.build_local(16).expect("a ring");
@@ -175,7 +175,7 @@ fn raw_wait(fd: i32, span: Duration) -> Result<u32, Errno> {
 
 /// liburing: timeout-new.
 #[test]
-fn each_of_many_threads_waits_for_as_long_as_it_said() {
+fn each_of_many_threads_waits_for_its_own_time() {
     require!(feature: Features::EXT_ARG);
     bounded(|| {
         let mut ring = IoUring::new(8).expect("a ring");
@@ -240,7 +240,7 @@ fn instant(clock: Clock, span: Duration) -> Timespec {
 
 /// liburing: wait-timeout.
 #[test]
-fn waits_end_by_the_clock_that_is_set_after_a_span_or_at_an_instant() {
+fn waits_use_the_set_clock_for_durations_and_points_in_time() {
     require!(register: RegisterOp::REGISTER_CLOCK);
     require!(enter: EnterFlags::ABS_TIMER);
     on_each_kind(|builder| {
@@ -278,7 +278,7 @@ fn waits_end_by_the_clock_that_is_set_after_a_span_or_at_an_instant() {
 
 /// liburing: 500f9fbadef8.
 #[test]
-fn a_ring_of_one_entry_writes_a_file_without_a_hang() {
+fn a_ring_of_one_entry_writes_a_file_without_hanging() {
     const COUNT: u64 = 500;
     on_each_kind(|builder| {
         let dir = TempDir::new();

@@ -56,7 +56,7 @@ fn receive_all(
 
 /// liburing: recvsend_bundle.
 #[test]
-fn a_bundle_fills_one_buffer_after_the_other() {
+fn a_bundle_fills_buffers_one_after_another() {
     require!(feature: Features::RECVSEND_BUNDLE);
     let (mut ours, theirs) = unix_pair();
     let mut ring = ring();
@@ -168,7 +168,7 @@ fn bundles_are_found_past_the_wrap_of_positions() {
 ///
 /// liburing: recv-bundle-buf-len.
 #[test]
-fn a_limit_does_not_outlast_its_receive() {
+fn a_limit_applies_to_one_receive_only() {
     require!(feature: Features::RECVSEND_BUNDLE);
     let (mut ours, theirs) = unix_pair();
     let mut ring = ring();
@@ -191,7 +191,7 @@ fn a_limit_does_not_outlast_its_receive() {
 }
 
 #[test]
-fn a_bundle_is_where_it_can_be_and_no_longer_than_what_was_published() {
+fn a_bundle_contains_only_published_buffers() {
     require!(feature: Features::RECVSEND_BUNDLE);
     let (mut ours, theirs) = unix_pair();
     let mut ring = ring();
@@ -228,7 +228,7 @@ fn receive_plain(ring: &mut IoUring, buffers: &mut Buffers, socket: impl AsFd) -
 /// Goal: a bundle names the buffers that the kernel filled, whatever came before it.
 /// Method: more plain completions than the ring has buffers, each reported, then a bundle.
 #[test]
-fn a_bundle_is_found_after_completions_that_are_no_bundles() {
+fn a_bundle_is_found_after_plain_completions() {
     require!(feature: Features::RECVSEND_BUNDLE);
     let (mut ours, theirs) = unix_pair();
     let mut ring = ring();
@@ -248,7 +248,7 @@ fn a_bundle_is_found_after_completions_that_are_no_bundles() {
 /// Method: some buffers are held back, so that the ids no longer follow each other: the entry of a
 /// held one is still in the ring, between where its neighbours were.
 #[test]
-fn a_bundle_passes_over_buffers_that_plain_completions_have_returned() {
+fn a_bundle_skips_buffers_returned_by_plain_completions() {
     require!(feature: Features::RECVSEND_BUNDLE);
     let (mut ours, theirs) = unix_pair();
     let mut ring = ring();
@@ -274,7 +274,7 @@ fn a_bundle_passes_over_buffers_that_plain_completions_have_returned() {
 }
 
 #[test]
-fn a_sent_bundle_is_what_lies_in_the_buffers() {
+fn a_sent_bundle_contains_the_data_of_the_buffers() {
     require!(feature: Features::RECVSEND_BUNDLE);
     let (ours, mut theirs) = tcp_pair();
     let mut ring = ring();
@@ -342,7 +342,7 @@ fn a_long_bundle_is_sent_in_several_parts() {
 /// Goal: a limit cuts the first part short, at the end of a buffer or inside its first.
 /// Method: what was sent, told and received, for limits of both kinds.
 #[test]
-fn a_limit_holds_for_the_first_part_of_a_sent_bundle() {
+fn a_limit_applies_to_the_first_part_of_a_sent_bundle() {
     require!(feature: Features::RECVSEND_BUNDLE);
     for (limit, first) in [(20, [(0, 8), (1, 8)].as_slice()), (8, &[(0, 8)]), (5, &[(0, 5)])] {
         let (ours, mut theirs) = unix_pair();

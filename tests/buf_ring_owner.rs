@@ -48,7 +48,7 @@ fn fill(buffers: &mut BufferRing, first: u16) -> u16 {
 /// Goal: no buffer is handed out twice, however many a program tries to add.
 /// Method: before anything is published, after it is, and after some completions were reported.
 #[test]
-fn a_full_ring_refuses_and_hands_each_buffer_out_once() {
+fn a_full_ring_refuses_buffers_and_provides_each_once() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let file = zero();
     for (flags, capacity) in [(OWN, 1), (OWN, 4), (MMAP, 4), (MMAP, 256)] {
@@ -80,13 +80,13 @@ fn a_full_ring_refuses_and_hands_each_buffer_out_once() {
 }
 
 #[test]
-fn a_refusal_says_what_to_do() {
+fn error_messages_say_what_to_do() {
     let text = BufferRingFull.to_string();
     assert!(text.contains("reclaim") && text.contains("bundle"), "{text}");
 }
 
 #[test]
-fn the_group_of_a_value_that_was_dropped_stays_taken_until_it_is_freed() {
+fn the_group_of_a_dropped_value_stays_registered_until_it_is_freed() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let (mut ring, file) = (ring(), zero());
     for flags in [OWN, MMAP] {
@@ -109,7 +109,7 @@ fn the_group_of_a_value_that_was_dropped_stays_taken_until_it_is_freed() {
 }
 
 #[test]
-fn a_buffer_ring_of_another_ring_is_refused_and_given_back() {
+fn unregistering_another_rings_buffer_ring_fails_and_returns_it() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let (mut one, mut two, file) = (ring(), ring(), zero());
     // Both have the group.
@@ -130,7 +130,7 @@ fn a_buffer_ring_of_another_ring_is_refused_and_given_back() {
 }
 
 #[test]
-fn a_group_that_somebody_else_freed_is_given_back_with_the_reason() {
+fn unregistering_a_group_freed_elsewhere_fails_and_returns_it() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let ring = ring();
     let buffers = ring.registrar().register_buffer_ring(GROUP, 2, OWN).expect("a ring");
@@ -142,7 +142,7 @@ fn a_group_that_somebody_else_freed_is_given_back_with_the_reason() {
 
 /// A buffer that is used on is not the program's: it takes up its place until it is used up.
 #[test]
-fn an_incremental_buffer_takes_up_its_place_until_it_is_used_up() {
+fn an_incremental_buffer_counts_as_added_until_it_is_used_up() {
     // The flag came with Linux 6.12; the newer call is what can be asked for.
     require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let (reader, mut writer) = pipe();
@@ -218,7 +218,7 @@ mod contest {
 
     /// Each of the two holds on to what it got while the other looks.
     #[test]
-    fn of_two_threads_that_register_a_group_one_is_told_that_it_exists() {
+    fn if_two_threads_register_a_group_one_of_them_gets_eexist() {
         require!(register: RegisterOp::REGISTER_PBUF_STATUS);
         bounded(|| {
             for round in 0..500_u16 {

@@ -195,7 +195,7 @@ fn a_multishot_receive_is_resumed_where_it_ended() {
 
 /// liburing: read-mshot.
 #[test]
-fn a_multishot_read_goes_on_until_the_buffers_are_used_up_or_the_file_ends() {
+fn a_multishot_read_continues_until_the_buffers_or_the_file_end() {
     require!(op: AS_OF_6_7);
     let (reader, mut writer) = pipe();
     let mut ring = ring();
@@ -237,7 +237,7 @@ fn a_multishot_read_goes_on_until_the_buffers_are_used_up_or_the_file_ends() {
 
 /// liburing: read-mshot.
 #[test]
-fn a_multishot_read_that_cannot_be_is_refused() {
+fn an_invalid_multishot_read_is_refused() {
     require!(op: AS_OF_6_7);
     let (reader, mut writer) = pipe();
     writer.write_all(b"abc").expect("room in the pipe");
@@ -283,7 +283,7 @@ fn an_incremental_buffer_is_used_up_piece_by_piece() {
 }
 
 #[test]
-fn an_incremental_buffer_ends_where_it_ends() {
+fn an_incremental_buffer_is_never_written_beyond_its_end() {
     require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let (reader, mut writer) = pipe();
     let mut ring = ring();
@@ -306,7 +306,7 @@ fn an_incremental_buffer_ends_where_it_ends() {
 
 /// liburing: read-inc-file.
 #[test]
-fn an_incremental_buffer_takes_in_a_file_piece_by_piece() {
+fn a_file_is_read_piece_by_piece_into_an_incremental_buffer() {
     require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let dir = TempDir::new();
     let text: Vec<u8> = (0..=u8::MAX).cycle().take(4096).collect();
@@ -329,7 +329,7 @@ fn an_incremental_buffer_takes_in_a_file_piece_by_piece() {
 ///
 /// liburing: read-inc-file.
 #[test]
-fn a_short_read_from_a_file_uses_up_what_it_asked_for() {
+fn a_short_read_from_a_file_uses_up_all_the_bytes_it_asked_for() {
     require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let dir = TempDir::new();
     let file = File::open(dir.file("digits", b"0123456789")).expect("it was just made");
@@ -400,7 +400,7 @@ fn is_readable(ring: &IoUring) -> bool {
 }
 
 #[test]
-fn publishing_with_the_completions_gives_both_back() {
+fn publish_with_returns_buffers_and_completion_slots() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let mut ring = ring();
     let buffers = ring.registrar().register_buffer_ring(1, 4, OWN).expect("a ring");

@@ -238,7 +238,7 @@ fn cancel_the_rest(ring: &mut LocalIoUring, ledger: &mut Ledger) -> Vec<Cqe> {
 /// Method: hundreds of reads, and a thread that writes while they are cancelled. The bytes that
 /// the completions tell of and those that are left in the pipe are those that were written.
 #[test]
-fn no_byte_is_lost_when_everything_is_cancelled_while_data_comes() {
+fn no_byte_is_lost_if_all_reads_are_cancelled_while_data_arrives() {
     const READS: usize = 200;
     require!(op: AS_OF_6_0);
     on_each_kind(|builder| {

@@ -93,8 +93,8 @@ fn an_entry_whose_descriptor_is_closed_while_it_is_queued_is_ebadf() {
 /// Goal: an entry acts on what has its descriptor's number when the kernel takes it.
 /// Method: close, and open another file, which gets the lowest number that is free.
 #[test]
-fn an_entry_acts_on_the_file_that_has_the_number_when_it_is_taken() {
-    in_child("an_entry_acts_on_the_file_that_has_the_number_when_it_is_taken", || {
+fn an_entry_uses_the_file_that_has_the_number_when_it_is_submitted() {
+    in_child("an_entry_uses_the_file_that_has_the_number_when_it_is_submitted", || {
         on_each_kind(|builder| {
             let mut ring = builder.build_local(4).expect("a ring");
             let dir = TempDir::new();
@@ -193,9 +193,9 @@ fn an_operation_in_flight_keeps_its_file_when_the_descriptor_is_closed() {
 /// Goal: closing both ends ends what waits between them, once.
 /// Method: reads and polls of a pipe, first without its descriptor, then without a writer.
 #[test]
-fn operations_in_flight_end_when_the_other_end_is_closed_too() {
+fn operations_in_flight_end_after_both_ends_are_closed() {
     require!(setup: SetupFlags::SQPOLL);
-    in_child("operations_in_flight_end_when_the_other_end_is_closed_too", || {
+    in_child("operations_in_flight_end_after_both_ends_are_closed", || {
         on_each_kind(|builder| {
             let mut ring = builder.build_local(8).expect("a ring");
             for _ in 0..50 {

@@ -97,7 +97,7 @@ fn a_hundred_thousand_completions_overflow_a_tiny_queue_without_a_loss() {
 /// Goal: submitting goes on while completions overflow: nothing is lost, nor out of order.
 /// Method: take fewer completions than are submitted, at a changing rate.
 #[test]
-fn entries_submitted_while_completions_overflow_are_taken_once() {
+fn entries_submitted_while_completions_overflow_run_once() {
     require!(feature: Features::NODROP);
     on_each_kind(|builder| {
         let mut ring = builder.cq_entries(TINY).build_local(TINY).expect("a ring");

@@ -134,7 +134,7 @@ fn through(builder: &Builder, entries: u32, reapers: usize) {
 /// Goal: however many threads submit through one half, each entry completes once.
 /// Method: four threads that push in turn and submit for each other, and one that reaps.
 #[test]
-fn entries_of_many_threads_behind_a_lock_complete_once_each() {
+fn entries_pushed_by_many_threads_under_a_lock_complete_once() {
     bounded(|| through(&IoUring::builder(), 64, 1));
 }
 
@@ -157,7 +157,7 @@ fn entries_of_many_threads_go_through_a_polled_ring() {
 /// Goal: a half that its thread drops takes nothing with it: what is submitted still completes.
 /// Method: short lives: submit, drop the half, and reap on the other thread.
 #[test]
-fn what_a_dropped_half_has_submitted_completes_on_the_other_thread() {
+fn entries_submitted_by_a_dropped_half_complete_on_the_other() {
     bounded(|| {
         for round in 0..300 {
             let builder = IoUring::builder();

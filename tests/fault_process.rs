@@ -49,11 +49,11 @@ fn pages(len: usize) -> *mut u8 {
 /// Method: reads into registered memory and into other, a copy that stays until they have
 /// completed, and writes to the same pages in between, which make copies of them.
 #[test]
-fn operations_in_flight_reach_the_parents_memory_though_it_was_copied() {
+fn operations_in_flight_write_to_the_parents_memory_after_a_fork() {
     const READS: usize = 8;
     const PART: usize = 512;
     require!(setup: DEFERRED);
-    in_child("operations_in_flight_reach_the_parents_memory_though_it_was_copied", || {
+    in_child("operations_in_flight_write_to_the_parents_memory_after_a_fork", || {
         for builder in builders() {
             let mut ring = builder.build_local(16).expect("a ring");
             let (memory, (reader, mut writer)) = (pages(READS * PART), pipe());
@@ -109,9 +109,9 @@ fn operations_in_flight_reach_the_parents_memory_though_it_was_copied() {
 /// Goal: copies that come and go while a ring is busy lose nothing and double nothing.
 /// Method: a copy between each two steps of pushing, submitting and reaping.
 #[test]
-fn a_process_may_be_copied_between_any_two_steps() {
+fn a_process_may_fork_between_any_two_steps() {
     require!(setup: DEFERRED);
-    in_child("a_process_may_be_copied_between_any_two_steps", || {
+    in_child("a_process_may_fork_between_any_two_steps", || {
         for builder in builders() {
             let mut ring = builder.cq_entries(8).build_local(8).expect("a ring");
             let mut ledger = Ledger::new(0);
@@ -149,10 +149,10 @@ fn write_file(ring: &mut LocalIoUring, file: &File, parts: u8) {
 /// Goal: a process ends at once, with its own code, whatever is in flight; what completed is done.
 /// Method: waits of every kind that nothing will end, behind a file that was written.
 #[test]
-fn a_process_ends_at_once_whatever_is_in_flight() {
+fn a_process_ends_immediately_whatever_is_in_flight() {
     require!(op: Opcode::FUTEX_WAIT);
     require!(setup: DEFERRED);
-    in_child("a_process_ends_at_once_whatever_is_in_flight", || {
+    in_child("a_process_ends_immediately_whatever_is_in_flight", || {
         for (builder, drops) in builders().iter().flat_map(|b| [(b, false), (b, true)]) {
             let dir = TempDir::new();
             let path = dir.file("data", b"");
@@ -225,8 +225,8 @@ fn uses_buffer(ring: &mut IoUring, memory: *mut u8) {
 /// Goal: what is refused for lack of lockable memory is refused whole, and counts for nothing.
 /// Method: a table too large, refused again and again, and each time one that fits just so.
 #[test]
-fn tables_refused_for_lack_of_lockable_memory_leave_nothing_behind() {
-    in_child("tables_refused_for_lack_of_lockable_memory_leave_nothing_behind", || {
+fn tables_refused_for_lack_of_lockable_memory_lock_nothing() {
+    in_child("tables_refused_for_lack_of_lockable_memory_lock_nothing", || {
         become_somebody_who_may_lock_little();
         let memory = pages(4 * LIMIT);
         let mut ring = IoUring::new(4).expect("a ring");
@@ -260,8 +260,8 @@ fn tables_refused_for_lack_of_lockable_memory_leave_nothing_behind() {
 /// takes nothing from those that follow.
 /// Method: updates of which the second buffer never fits, then one with all that is left.
 #[test]
-fn updates_refused_for_lack_of_lockable_memory_leave_nothing_behind() {
-    in_child("updates_refused_for_lack_of_lockable_memory_leave_nothing_behind", || {
+fn updates_refused_for_lack_of_lockable_memory_lock_nothing() {
+    in_child("updates_refused_for_lack_of_lockable_memory_lock_nothing", || {
         become_somebody_who_may_lock_little();
         let memory = pages(4 * LIMIT);
         let mut ring = IoUring::new(4).expect("a ring");
@@ -292,8 +292,8 @@ fn updates_refused_for_lack_of_lockable_memory_leave_nothing_behind() {
 /// Goal: a ring is dropped without a panic where the kernel refuses to unmap its memory, as it does
 /// at the limit of mappings when it would have to split one. Method: a filter that refuses it.
 #[test]
-fn a_ring_can_be_dropped_where_nothing_can_be_unmapped() {
-    in_child("a_ring_can_be_dropped_where_nothing_can_be_unmapped", || {
+fn a_ring_can_be_dropped_if_unmapping_fails() {
+    in_child("a_ring_can_be_dropped_if_unmapping_fails", || {
         let dropped = std::thread::spawn(|| {
             let rings = builders().map(|builder| builder.build_local(8).expect("a ring"));
             let options = BufferRingOptions::default();

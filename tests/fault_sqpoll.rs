@@ -75,7 +75,7 @@ fn sleeps(ring: &mut IoUring) -> bool {
 /// Goal: a thousand entries get through, each once, however seldom the thread runs.
 /// Method: a ring of four entries, always full, and waits for room.
 #[test]
-fn a_starved_thread_takes_every_entry_once() {
+fn a_starved_thread_consumes_every_entry_once() {
     const COUNT: usize = 1000;
     require!(setup: SetupFlags::SQPOLL);
     starved(1, 4, |mut ring| {
@@ -103,7 +103,7 @@ fn a_starved_thread_takes_every_entry_once() {
 /// Goal: waiting for room needs no submit of its own, nor that the thread be awake.
 /// Method: a full queue of entries that were not even published, or shown to a thread that sleeps.
 #[test]
-fn room_comes_although_nothing_was_published() {
+fn waiting_for_room_works_even_if_nothing_was_published() {
     require!(setup: SetupFlags::SQPOLL);
     starved(1, 2, |mut ring| {
         let mut ledger = Ledger::new(0);
@@ -135,7 +135,7 @@ fn room_comes_although_nothing_was_published() {
 /// Method: entries submitted while it sleeps, while it is about to, and while it is awake; each
 /// has to complete without another call.
 #[test]
-fn r5_no_entry_is_slept_on_by_a_thread_that_is_interrupted_anywhere() {
+fn r5_a_thread_interrupted_anywhere_never_sleeps_on_an_unseen_entry() {
     require!(setup: SetupFlags::SQPOLL);
     starved(1, 4, |mut ring| {
         let (mut asleep, mut awake) = (0, 0);
@@ -168,7 +168,7 @@ fn r5_no_entry_is_slept_on_by_a_thread_that_is_interrupted_anywhere() {
 /// Goal: waits with a limit, and chains, do as they say where the thread is late.
 /// Method: chains for all the room there is, and waits of no time at all in between.
 #[test]
-fn a_starved_thread_takes_chains_whole_while_waits_run_out() {
+fn a_starved_thread_consumes_whole_chains_while_waits_time_out() {
     const CHAINS: usize = 100;
     require!(setup: SetupFlags::SQPOLL);
     starved(1, 4, |mut ring| {

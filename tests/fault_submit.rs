@@ -254,14 +254,14 @@ fn loses_nothing(builder: Builder, cases: u32) {
 /// Goal: whatever is refused, and whenever, each entry is taken once, or comes back once.
 /// Method: any pushes, refusals and rollbacks, against a list of what has to be queued.
 #[test]
-fn a_submit_refused_at_any_point_loses_nothing_and_doubles_nothing() {
+fn a_refused_submit_neither_loses_nor_repeats_entries() {
     loses_nothing(IoUring::builder().cq_entries(2048), 500);
 }
 
 /// Goal: the same for a ring without an index array that does not stop at what is bad.
 /// Method: as above.
 #[test]
-fn a_submit_refused_at_any_point_loses_nothing_without_an_index_array() {
+fn a_refused_submit_loses_no_entries_without_an_index_array() {
     let flags = SetupFlags::NO_SQARRAY | SetupFlags::SUBMIT_ALL;
     require!(setup: flags);
     loses_nothing(IoUring::builder().flags(flags).cq_entries(2048), 500);
@@ -270,7 +270,7 @@ fn a_submit_refused_at_any_point_loses_nothing_without_an_index_array() {
 /// Goal: the same for a ring whose queue starts from the front at each submit.
 /// Method: as above.
 #[test]
-fn a_submit_refused_at_any_point_loses_nothing_where_the_queue_rewinds() {
+fn a_refused_submit_loses_no_entries_in_a_rewinding_queue() {
     let flags = SetupFlags::NO_SQARRAY | SetupFlags::SQ_REWIND;
     require!(setup: flags);
     loses_nothing(IoUring::builder().flags(flags).cq_entries(2048), 500);

@@ -63,7 +63,7 @@ fn submit<T>(ring: &mut Mixed<T>, ids: core::ops::Range<u64>) {
 }
 
 #[test]
-fn nop32_a_wide_completion_carries_32_bytes_and_a_narrow_one_16() {
+fn nop32_wide_completions_have_32_bytes_and_narrow_ones_16() {
     require!(setup: SetupFlags::CQE_MIXED);
     let mut ring = mixed(8);
     for id in 0..100 {
@@ -73,7 +73,7 @@ fn nop32_a_wide_completion_carries_32_bytes_and_a_narrow_one_16() {
 }
 
 #[test]
-fn every_size_is_gone_around_in_every_step() {
+fn queues_of_every_size_wrap_with_batches_of_every_size() {
     // Goal: wide entries come to lie at each slot, and in front of the end with one slot left,
     // which the kernel fills up. Method: batches of each length, on queues of each size.
     require!(setup: SetupFlags::CQE_MIXED);
@@ -94,7 +94,7 @@ fn every_size_is_gone_around_in_every_step() {
 }
 
 #[test]
-fn cq_peek_batch_mixed_each_way_to_take_entries_passes_over_fillers() {
+fn cq_peek_batch_mixed_every_way_to_pop_entries_skips_padding() {
     require!(setup: SetupFlags::CQE_MIXED);
     let mut ring = mixed(16);
     let (mut next, mut fillers) = (0_u64, 0);
@@ -174,7 +174,7 @@ fn nop32_overflow_wide_completions_without_room_are_kept_in_order() {
 }
 
 #[test]
-fn nop32_overflow_one_slot_left_is_not_enough_for_a_wide_one() {
+fn nop32_overflow_a_wide_completion_does_not_fit_in_one_slot() {
     require!(setup: SetupFlags::CQE_MIXED);
     let mut ring = mixed(4);
     // 1, 1, 1 and then 2 slots, of four.
@@ -215,7 +215,7 @@ fn other_operations_complete_with_16_bytes() {
 }
 
 #[test]
-fn a_message_can_be_a_wide_one() {
+fn a_message_can_be_a_wide_completion() {
     require!(setup: SetupFlags::CQE_MIXED);
     let (mut ring, mut from) = (mixed(4), ring());
     for id in 0..20 {
@@ -230,7 +230,7 @@ fn a_message_can_be_a_wide_one() {
 }
 
 #[test]
-fn a_mixed_ring_can_defer_its_work_and_poll() {
+fn a_mixed_ring_can_have_defer_taskrun_or_sqpoll() {
     require!(setup: SetupFlags::CQE_MIXED);
     let builder = IoUring::builder().cqe_mixed().single_issuer().defer_taskrun();
     let mut local = builder.build_local(8).expect("a ring");

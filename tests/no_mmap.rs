@@ -102,26 +102,26 @@ fn needed_is_enough<S: SqEntry, C: CqEntry>(builder: &Builder<S, C>) {
 
 /// liburing: init-mem.
 #[test]
-fn the_memory_said_to_be_needed_is_enough_for_every_size() {
+fn memory_needed_is_enough_for_every_size() {
     require!(setup: SetupFlags::NO_MMAP);
     needed_is_enough(&new());
 }
 
 /// liburing: init-mem.
 #[test]
-fn the_memory_said_to_be_needed_is_enough_for_wide_entries() {
+fn memory_needed_is_enough_for_wide_entries() {
     require!(setup: SetupFlags::NO_MMAP);
     needed_is_enough(&new().sqe128().cqe32());
 }
 
 #[test]
-fn the_memory_said_to_be_needed_is_enough_without_an_index_array() {
+fn memory_needed_is_enough_without_an_index_array() {
     require!(setup: SetupFlags::NO_MMAP | SetupFlags::NO_SQARRAY);
     needed_is_enough(&new().no_sqarray());
 }
 
 #[test]
-fn the_memory_needed_follows_from_the_sizes_as_rounded_and_clamped() {
+fn memory_needed_uses_the_rounded_and_clamped_sizes() {
     let needed = |builder: &Builder, entries| builder.memory_needed(entries);
     assert_eq!(needed(&new(), 5), needed(&new(), 8));
     assert_eq!(needed(&new().cq_entries(100), 5), needed(&new().cq_entries(128), 8));
@@ -247,7 +247,7 @@ fn dropping_a_ring_without_a_descriptor_frees_its_index() {
 }
 
 #[test]
-fn a_registered_descriptor_beside_memory_of_the_callers_is_fine() {
+fn a_ring_in_the_callers_memory_can_have_a_registered_descriptor() {
     require!(setup: SetupFlags::NO_MMAP);
     let provided = Provided::for_ring(&new(), 8);
     // SAFETY: the memory outlives the ring, and is used by nothing else.

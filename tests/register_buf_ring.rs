@@ -89,7 +89,7 @@ fn exercise(ring: &mut IoUring, buffers: BufferRing) {
 
 /// liburing: buf-ring.
 #[test]
-fn a_ring_works_in_memory_of_its_own() {
+fn a_buffer_ring_works_in_memory_of_this_crate() {
     require!(register: RegisterOp::REGISTER_PBUF_RING);
     let mut ring = ring();
     for group in [0, 1, 0x7fff, 0xffff] {
@@ -99,7 +99,7 @@ fn a_ring_works_in_memory_of_its_own() {
 }
 
 #[test]
-fn a_ring_works_in_the_kernels_memory() {
+fn a_buffer_ring_works_in_the_kernels_memory() {
     // The flag came with Linux 6.4; the newer call is what can be asked for.
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let mut ring = ring();
@@ -155,7 +155,7 @@ fn a_ring_in_the_callers_memory_has_its_buffers_in_it() {
 
 /// liburing: buf-ring.
 #[test]
-fn memory_that_does_not_do_is_refused() {
+fn memory_that_is_misaligned_or_too_short_is_refused() {
     require!(register: RegisterOp::REGISTER_PBUF_RING);
     let pages = Pages::new(2 * page_size());
     let ring = ring();
@@ -182,7 +182,7 @@ fn memory_that_does_not_do_is_refused() {
 }
 
 #[test]
-fn a_ring_has_a_power_of_two_of_buffers_up_to_the_most() {
+fn the_number_of_buffers_must_be_a_power_of_two_up_to_the_maximum() {
     require!(register: RegisterOp::REGISTER_PBUF_RING);
     let ring = ring();
     let register = |entries| {
@@ -210,7 +210,7 @@ fn flags_that_the_kernel_does_not_know_are_refused() {
 
 /// liburing: buf-ring.
 #[test]
-fn a_group_is_registered_once() {
+fn registering_a_group_twice_is_eexist() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let mut ring = ring();
     let register = |ring: &IoUring, flags| {
@@ -233,7 +233,7 @@ fn a_group_is_registered_once() {
 }
 
 #[test]
-fn a_group_that_is_no_ring_is_neither_dropped_nor_looked_at() {
+fn unregistering_or_querying_a_group_that_is_no_ring_fails() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let mut ring = ring();
     assert_eq!(free(&ring, 1), Err(Errno::NOENT));
@@ -246,7 +246,7 @@ fn a_group_that_is_no_ring_is_neither_dropped_nor_looked_at() {
 
 /// liburing: buf-ring.
 #[test]
-fn a_group_can_be_unregistered_and_made_again() {
+fn a_group_can_be_unregistered_and_registered_again() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let mut ring = ring();
     for round in 0..100_u16 {
@@ -262,7 +262,7 @@ fn a_group_can_be_unregistered_and_made_again() {
 
 /// liburing: ringbuf-status.
 #[test]
-fn the_head_tells_how_many_buffers_were_taken() {
+fn the_head_counts_the_buffers_that_were_consumed() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let mut ring = ring();
     for (group, flags) in [(1, OWN), (2, MMAP)] {
@@ -285,7 +285,7 @@ fn the_head_tells_how_many_buffers_were_taken() {
 }
 
 #[test]
-fn what_was_published_stays_with_the_kernel_when_the_value_is_dropped() {
+fn the_kernel_keeps_published_buffers_after_the_value_is_dropped() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let mut ring = ring();
     for (group, flags) in [(1, OWN), (2, MMAP)] {
@@ -320,7 +320,7 @@ fn rings_in_the_kernels_memory_stay_valid_when_their_groups_are_freed() {
 
 /// liburing: buf-ring-nommap.
 #[test]
-fn a_ring_in_the_callers_memory_takes_buffers_in_the_kernels() {
+fn a_ring_in_the_callers_memory_can_have_a_buffer_ring_in_the_kernels() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     require!(setup: SetupFlags::NO_MMAP);
     let memory = Provided::for_ring(&IoUring::builder(), 8);
@@ -333,7 +333,7 @@ fn a_ring_in_the_callers_memory_takes_buffers_in_the_kernels() {
 }
 
 #[test]
-fn a_ring_without_a_descriptor_takes_buffers_in_memory_of_their_own_only() {
+fn a_ring_without_a_descriptor_cannot_have_a_buffer_ring_in_the_kernels_memory() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     require!(setup: SetupFlags::NO_MMAP | SetupFlags::REGISTERED_FD_ONLY);
     let memory = Provided::for_ring(&IoUring::builder(), 8);
@@ -350,7 +350,7 @@ fn a_ring_without_a_descriptor_takes_buffers_in_memory_of_their_own_only() {
 
 /// liburing: ringbuf-read.
 #[test]
-fn buffers_of_a_registered_ring_are_read_from_files_too() {
+fn reads_from_files_use_provided_buffers_too() {
     require!(register: RegisterOp::REGISTER_PBUF_RING);
     let mut ring = ring();
     let buffers = Buffers::new(&ring, 1, 4, 16, OWN);

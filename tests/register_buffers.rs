@@ -41,7 +41,7 @@ fn read_one(ring: &mut IoUring, file: &File, ptr: *mut u8, index: u16) -> Result
 }
 
 #[test]
-fn a_table_holds_what_it_was_given() {
+fn a_table_holds_the_given_entries() {
     let (_dir, file) = file(b"0123456789");
     let mut ring = ring();
     let (one, two) = (leaked::<8>(), leaked::<8>());
@@ -83,7 +83,7 @@ fn a_sparse_table_is_filled_by_updates() {
 }
 
 #[test]
-fn an_update_out_of_range_is_einval_and_without_a_table_enxio() {
+fn updating_out_of_range_is_einval_and_without_a_table_enxio() {
     require!(op: AS_OF_5_15);
     let ring = ring();
     let buffer = IoVec::from(&mut leaked::<4>()[..]);
@@ -97,7 +97,7 @@ fn an_update_out_of_range_is_einval_and_without_a_table_enxio() {
 }
 
 #[test]
-fn a_second_table_is_ebusy_and_none_is_enxio() {
+fn registering_a_second_table_is_ebusy_and_dropping_a_missing_one_enxio() {
     let ring = ring();
     let buffer = IoVec::from(&mut leaked::<4>()[..]);
     assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO));
@@ -110,7 +110,7 @@ fn a_second_table_is_ebusy_and_none_is_enxio() {
 
 /// liburing: io_uring_register.
 #[test]
-fn what_is_no_memory_is_efault() {
+fn registering_unmapped_memory_is_efault() {
     let ring = ring();
     let here = IoVec::from(&mut leaked::<4>()[..]);
     let nowhere = IoVec::new(core::ptr::without_provenance_mut(4096), 4096);
@@ -125,7 +125,7 @@ fn what_is_no_memory_is_efault() {
 }
 
 #[test]
-fn an_update_tells_how_far_it_came() {
+fn an_update_returns_how_many_slots_it_replaced() {
     require!(op: AS_OF_5_15);
     let (_dir, file) = file(b"0");
     let mut ring = ring();

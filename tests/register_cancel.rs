@@ -47,7 +47,7 @@ const NONE: (Result<u32, Errno>, Vec<Told>) = (Err(Errno::NOENT), Vec::new());
 
 /// liburing: sync-cancel.
 #[test]
-fn by_user_data_one_is_cancelled_and_the_others_go_on() {
+fn cancelling_by_user_data_ends_one_operation_and_no_other() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     let mut pipe = pipe();
     let mut ring = ring();
@@ -63,7 +63,7 @@ fn by_user_data_one_is_cancelled_and_the_others_go_on() {
 }
 
 #[test]
-fn of_those_alike_one_is_cancelled_or_all_are_and_counted() {
+fn one_match_or_all_matches_can_be_cancelled() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     let mut pipe = pipe();
     let mut ring = ring();
@@ -80,7 +80,7 @@ fn of_those_alike_one_is_cancelled_or_all_are_and_counted() {
 
 /// liburing: sync-cancel.
 #[test]
-fn by_file_only_that_file_s_are_cancelled() {
+fn cancelling_by_file_ends_only_operations_on_that_file() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     let (one, mut two) = (pipe(), pipe());
     let mut ring = ring();
@@ -98,7 +98,7 @@ fn by_file_only_that_file_s_are_cancelled() {
 }
 
 #[test]
-fn by_slot_only_that_slot_s_are_cancelled() {
+fn cancelling_by_slot_ends_only_operations_on_that_slot() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     let (one, mut two) = (pipe(), pipe());
     let mut ring = ring();
@@ -120,7 +120,7 @@ fn by_slot_only_that_slot_s_are_cancelled() {
 }
 
 #[test]
-fn by_opcode_only_that_operation_s_are_cancelled() {
+fn cancelling_by_opcode_ends_only_operations_with_that_opcode() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     require!(op: AS_OF_6_7);
     let mut pipe = pipe();
@@ -140,7 +140,7 @@ fn by_opcode_only_that_operation_s_are_cancelled() {
 }
 
 #[test]
-fn any_of_an_opcode_are_all_of_that_and_no_others() {
+fn any_with_an_opcode_cancels_all_operations_with_that_opcode_only() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     require!(op: AS_OF_6_7);
     let mut pipe = pipe();
@@ -156,7 +156,7 @@ fn any_of_an_opcode_are_all_of_that_and_no_others() {
 
 /// liburing: sync-cancel.
 #[test]
-fn any_cancels_everything_and_counts_it() {
+fn any_cancels_all_operations_and_counts_them() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     let (one, two) = (pipe(), pipe());
     let mut ring = ring();
@@ -198,7 +198,7 @@ fn is_stopped(told: &[Told], id: u64) -> bool {
 }
 
 #[test]
-fn what_a_worker_carries_out_has_ended_when_the_call_returns() {
+fn an_operation_on_a_worker_has_ended_when_the_call_returns() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     bounded(|| {
         let (from, to) = (pipe(), pipe());
@@ -213,7 +213,7 @@ fn what_a_worker_carries_out_has_ended_when_the_call_returns() {
 }
 
 #[test]
-fn all_that_workers_carry_out_are_stopped_and_not_waited_for() {
+fn any_interrupts_operations_on_workers_without_waiting_for_them() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     bounded(|| {
         let (from, to, waiting) = (pipe(), pipe(), pipe());
@@ -238,7 +238,7 @@ fn all_that_workers_carry_out_are_stopped_and_not_waited_for() {
 ///
 /// liburing: sync-cancel.
 #[test]
-fn what_has_not_ended_in_time_is_etime() {
+fn a_call_that_times_out_is_etime_and_still_cancels() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     let seen = bounded(|| {
         let (from, to) = (pipe(), pipe());
@@ -259,7 +259,7 @@ fn what_has_not_ended_in_time_is_etime() {
 }
 
 #[test]
-fn with_time_to_spare_the_call_returns_when_all_is_done() {
+fn the_call_returns_as_soon_as_the_operations_have_ended() {
     require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
     bounded(|| {
         let (from, to) = (pipe(), pipe());

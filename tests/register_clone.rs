@@ -93,7 +93,7 @@ fn all_buffers_are_shared() {
 }
 
 #[test]
-fn each_ring_lets_go_of_the_buffers_by_itself() {
+fn each_ring_releases_shared_buffers_independently() {
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (source, mut ring) = (Source::new(2), ring());
     assert_eq!(source.share(&ring, ALL, PLAIN), Ok(()));
@@ -111,7 +111,7 @@ fn each_ring_lets_go_of_the_buffers_by_itself() {
 
 /// liburing: regbuf-clone.
 #[test]
-fn a_range_goes_where_it_is_told_to() {
+fn a_range_is_cloned_to_the_given_slots() {
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (source, mut ring) = (Source::new(4), ring());
     assert_eq!(source.share(&ring, range(1, 3, 2), PLAIN), Ok(()));
@@ -137,7 +137,7 @@ fn a_second_table_is_ebusy_unless_it_replaces() {
 }
 
 #[test]
-fn replacing_where_nothing_is_makes_a_table() {
+fn replacing_without_a_table_makes_one() {
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (source, mut ring) = (Source::new(2), ring());
     assert_eq!(source.share(&ring, ALL, REPLACE), Ok(()));
@@ -169,7 +169,7 @@ fn a_ring_can_move_its_own_buffers() {
 
 /// liburing: regbuf-clone.
 #[test]
-fn a_range_that_leads_out_of_a_table_is_refused() {
+fn a_range_outside_a_table_is_refused() {
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (source, mut ring) = (Source::new(3), ring());
     for (bad, errno) in [
@@ -193,7 +193,7 @@ fn a_range_that_leads_out_of_a_table_is_refused() {
 }
 
 #[test]
-fn a_source_without_buffers_is_enxio_and_one_that_is_no_ring_eopnotsupp() {
+fn a_source_without_buffers_is_enxio_and_a_file_is_eopnotsupp() {
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (source, ring) = (Source::new(1), ring());
     assert_eq!(clone(&ring, self::ring(), ALL, PLAIN), Err(Errno::NXIO));
@@ -220,7 +220,7 @@ fn an_entry_in_flight_keeps_a_shared_buffer() {
 }
 
 #[test]
-fn a_tag_tells_of_its_own_ring_alone() {
+fn a_tag_is_posted_when_its_own_ring_releases_the_buffer() {
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (mut first, mut second) = (ring(), ring());
     let buffer = IoVec::from(&leaked::<8>()[..]);

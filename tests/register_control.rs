@@ -80,7 +80,7 @@ fn an_entry_runs_with_the_credentials_that_it_names() {
 
 /// liburing: personality.
 #[test]
-fn credentials_that_are_not_registered_are_einval() {
+fn an_unregistered_personality_is_einval() {
     let mut ring = ring();
     let id = ring.registrar().register_personality().expect("credentials");
     assert_ne!(id, 0);
@@ -126,7 +126,7 @@ fn an_entry_in_flight_keeps_its_credentials() {
 }
 
 #[test]
-fn there_are_65_535_ids_for_credentials() {
+fn at_most_65_535_credentials_can_be_registered() {
     let ring = ring();
     let registrar = ring.registrar();
     let mut ids: Vec<_> = (0..65_535)
@@ -210,7 +210,7 @@ impl Blocked {
 
 /// liburing: wq-aff.
 #[test]
-fn workers_run_on_the_cpus_that_they_are_given() {
+fn workers_run_only_on_the_given_cpus() {
     require!(register: RegisterOp::REGISTER_IOWQ_AFF);
     require!(machine: two_cpus().is_some(), "a second CPU");
     // Each on a thread of its own, as the workers are a thread's and not a ring's.
@@ -239,7 +239,7 @@ fn workers_run_on_the_cpus_that_they_are_given() {
 }
 
 #[test]
-fn the_cpus_go_by_the_thread_and_not_by_the_ring() {
+fn worker_cpus_apply_to_a_thread_and_not_to_a_ring() {
     require!(register: RegisterOp::REGISTER_IOWQ_AFF);
     require!(machine: two_cpus().is_some(), "a second CPU");
     let [_, (cpu, mask)] = two_cpus().expect("asked above");
@@ -258,7 +258,7 @@ fn the_cpus_go_by_the_thread_and_not_by_the_ring() {
 }
 
 #[test]
-fn cpus_that_are_not_there_are_ignored() {
+fn cpus_that_do_not_exist_are_ignored() {
     require!(register: RegisterOp::REGISTER_IOWQ_AFF);
     require!(machine: two_cpus().is_some(), "a second CPU");
     let [(cpu, mut far), _] = two_cpus().expect("asked above");
@@ -280,7 +280,7 @@ fn cpus_that_are_not_there_are_ignored() {
 }
 
 #[test]
-fn workers_that_run_already_stay_where_they_are() {
+fn workers_that_run_already_keep_their_cpus() {
     require!(register: RegisterOp::REGISTER_IOWQ_AFF);
     require!(machine: two_cpus().is_some(), "a second CPU");
     let [(cpu, first), (_, second)] = two_cpus().expect("asked above");
@@ -297,7 +297,7 @@ fn workers_that_run_already_stay_where_they_are() {
 }
 
 #[test]
-fn limits_of_workers_are_told_when_they_are_changed() {
+fn changing_worker_limits_returns_the_previous_ones() {
     require!(register: RegisterOp::REGISTER_IOWQ_MAX_WORKERS);
     bounded(|| {
         let ring = ring();
@@ -314,7 +314,7 @@ fn limits_of_workers_are_told_when_they_are_changed() {
 }
 
 #[test]
-fn no_more_workers_run_than_the_limit_says() {
+fn no_more_workers_run_than_the_limit() {
     // Goal: the limit is kept. Method: as much work as there may be workers, and one more, whose
     // data is there first. It can complete only after one of the others has.
     require!(register: RegisterOp::REGISTER_IOWQ_MAX_WORKERS);
@@ -344,7 +344,7 @@ fn no_more_workers_run_than_the_limit_says() {
 
 /// liburing: wait-timeout.
 #[test]
-fn waits_end_in_time_by_either_clock() {
+fn timed_waits_end_with_either_clock() {
     require!(register: RegisterOp::REGISTER_CLOCK);
     require!(enter: EnterFlags::ABS_TIMER);
     let mut ring = ring();
@@ -387,7 +387,7 @@ fn clock_in_use(wait: Duration) -> Option<u32> {
 
 /// liburing: wait-timeout.
 #[test]
-fn a_wait_goes_by_the_clock_that_was_set() {
+fn a_wait_uses_the_clock_that_was_set() {
     // Goal: the clock is not only taken note of. Method: look into the kernel's list of timers
     // while a thread waits. Others may wait at the same time, but not for so odd a time.
     require!(register: RegisterOp::REGISTER_CLOCK);
@@ -421,7 +421,7 @@ const INACTIVE: Napi =
     Napi { busy_poll_usec: 0, prefer_busy_poll: false, tracking: NapiTracking::INACTIVE };
 
 #[test]
-fn settings_of_busy_polling_are_told_when_they_are_changed() {
+fn changing_busy_polling_returns_the_previous_settings() {
     require!(register: AS_OLD_AS_TRACKING);
     let ring = ring();
     let registrar = ring.registrar();
@@ -475,7 +475,7 @@ fn queues_to_poll_are_added_and_removed_by_id() {
 }
 
 #[test]
-fn a_ring_that_polls_devices_itself_polls_no_network() {
+fn busy_polling_is_refused_on_a_ring_with_iopoll() {
     require!(register: RegisterOp::REGISTER_NAPI);
     let ring = IoUring::builder().flags(SetupFlags::IOPOLL).build(8).expect("a ring");
     let napi = Napi { busy_poll_usec: 1, prefer_busy_poll: false, tracking: NapiTracking::DYNAMIC };

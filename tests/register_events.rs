@@ -66,7 +66,7 @@ fn work(ring: &mut IoUring) {
 
 /// liburing: eventfd.
 #[test]
-fn an_eventfd_is_told_once_of_what_completes_together() {
+fn an_eventfd_is_signalled_once_for_completions_posted_together() {
     let (mut ring, event) = (ring(), event());
     nops(&mut ring, 1);
     assert_eq!(ring.registrar().register_eventfd(&event), Ok(()));
@@ -84,7 +84,7 @@ fn an_eventfd_is_told_once_of_what_completes_together() {
 }
 
 #[test]
-fn async_notifications_are_of_what_workers_complete() {
+fn an_async_eventfd_is_signalled_only_for_completions_of_workers() {
     let (mut ring, event) = (ring(), event());
     assert_eq!(ring.registrar().register_eventfd_async(&event), Ok(()));
     nops(&mut ring, 3);
@@ -102,7 +102,7 @@ fn async_notifications_are_of_what_workers_complete() {
 
 /// liburing: eventfd-reg.
 #[test]
-fn a_second_eventfd_is_ebusy_and_none_is_enxio() {
+fn registering_a_second_eventfd_is_ebusy_and_removing_a_missing_one_enxio() {
     let (ring, event) = (ring(), event());
     let registrar = ring.registrar();
     assert_eq!(registrar.unregister_eventfd(), Err(Errno::NXIO));
@@ -116,7 +116,7 @@ fn a_second_eventfd_is_ebusy_and_none_is_enxio() {
 }
 
 #[test]
-fn what_is_no_eventfd_is_einval() {
+fn registering_a_file_that_is_not_an_eventfd_is_einval() {
     let ring = ring();
     let file = File::open("Cargo.toml").expect("the package's own");
     assert_eq!(ring.registrar().register_eventfd(&file), Err(Errno::INVAL));
@@ -125,7 +125,7 @@ fn what_is_no_eventfd_is_einval() {
 }
 
 #[test]
-fn an_eventfd_that_is_unregistered_is_told_nothing() {
+fn an_unregistered_eventfd_is_not_signalled() {
     let (mut ring, event) = (ring(), event());
     ring.registrar().register_eventfd(&event).expect("an eventfd");
     nops(&mut ring, 1);
@@ -137,7 +137,7 @@ fn an_eventfd_that_is_unregistered_is_told_nothing() {
 }
 
 #[test]
-fn the_ring_keeps_the_eventfd_by_itself() {
+fn the_ring_holds_its_own_reference_to_the_eventfd() {
     let (mut ring, event) = (ring(), event());
     let again = event.try_clone().expect("a second descriptor");
     ring.registrar().register_eventfd(&event).expect("an eventfd");
@@ -148,7 +148,7 @@ fn the_ring_keeps_the_eventfd_by_itself() {
 
 /// liburing: eventfd-disable.
 #[test]
-fn notifications_are_turned_off_and_on_without_a_call() {
+fn notifications_are_turned_off_and_on_without_a_system_call() {
     let (mut ring, event) = (ring(), event());
     ring.registrar().register_eventfd(&event).expect("an eventfd");
     let mut switch = |disabled, told| {
@@ -168,7 +168,7 @@ fn notifications_are_turned_off_and_on_without_a_call() {
 }
 
 #[test]
-fn notifications_can_be_off_before_there_is_an_eventfd() {
+fn notifications_can_be_turned_off_before_an_eventfd_is_registered() {
     let (mut ring, event) = (ring(), event());
     assert_eq!(ring.completion().set_eventfd_disabled(true), Ok(()));
     ring.registrar().register_eventfd(&event).expect("an eventfd");
@@ -181,7 +181,7 @@ fn notifications_can_be_off_before_there_is_an_eventfd() {
 
 /// liburing: defer-taskrun.
 #[test]
-fn an_eventfd_is_told_of_work_that_is_put_off() {
+fn an_eventfd_is_signalled_when_deferred_work_is_pending() {
     // A ring that runs it when its thread waits says so in time: otherwise a thread that waits
     // for the eventfd alone would wait for ever.
     let flags = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN;
@@ -239,7 +239,7 @@ fn a_message_wakes_the_thread_that_waits() {
 }
 
 #[test]
-fn a_ring_of_one_thread_gets_messages_from_others() {
+fn a_ring_bound_to_one_thread_receives_messages_from_others() {
     require!(register: RegisterOp::REGISTER_SEND_MSG_RING);
     let mut ring = IoUring::local(8).expect("a ring");
     let message = MsgRing::new(&ring, 5, 6);
@@ -249,7 +249,7 @@ fn a_ring_of_one_thread_gets_messages_from_others() {
 
 /// liburing: msg-ring-overflow.
 #[test]
-fn more_messages_than_there_is_room_for_are_kept() {
+fn messages_beyond_the_queues_room_are_kept() {
     require!(register: RegisterOp::REGISTER_SEND_MSG_RING);
     let mut ring = ring();
     let number = 2 * ring.completion().capacity();
@@ -262,7 +262,7 @@ fn more_messages_than_there_is_room_for_are_kept() {
 }
 
 #[test]
-fn a_message_to_what_is_no_enabled_ring_is_ebadfd() {
+fn a_message_to_a_file_or_a_disabled_ring_is_ebadfd() {
     require!(register: RegisterOp::REGISTER_SEND_MSG_RING);
     let file = File::open("Cargo.toml").expect("the package's own");
     assert_eq!(send_message(MsgRing::new(&file, 0, 1)), Err(Errno::BADFD));

@@ -49,7 +49,7 @@ const EMPTY: Result<u8, Errno> = Err(Errno::BADF);
 
 /// liburing: file-register.
 #[test]
-fn a_table_holds_what_it_was_given() {
+fn a_table_holds_the_given_entries() {
     let (_dir, [zero, one, two]) = files();
     let mut ring = ring();
     let table =
@@ -74,7 +74,7 @@ fn the_files_stay_open_when_their_descriptors_are_closed() {
 }
 
 #[test]
-fn a_file_is_let_go_with_its_slot_and_with_its_table() {
+fn a_file_is_released_with_its_slot_and_with_its_table() {
     for update in [true, false] {
         let (reader, writer) = pipe();
         let ring = ring();
@@ -107,7 +107,7 @@ fn a_sparse_table_is_filled_by_updates() {
 
 /// liburing: file-register, file-update.
 #[test]
-fn an_update_skips_and_empties() {
+fn an_update_can_skip_and_empty_slots() {
     let (_dir, [zero, one, two]) = files();
     let mut ring = ring();
     let table = [&zero, &one, &two].map(FileSlot::from);
@@ -118,7 +118,7 @@ fn an_update_skips_and_empties() {
 }
 
 #[test]
-fn an_update_that_leads_out_of_the_table_is_refused() {
+fn an_update_outside_the_table_is_refused() {
     let (_dir, [zero, one, _]) = files();
     let mut ring = ring();
     ring.registrar().register_files(&[FileSlot::from(&zero); 2]).expect("two slots");
@@ -131,7 +131,7 @@ fn an_update_that_leads_out_of_the_table_is_refused() {
 }
 
 #[test]
-fn an_update_tells_how_far_it_came() {
+fn an_update_returns_how_many_slots_it_replaced() {
     let (_dir, [zero, one, two]) = files();
     let mut ring = ring();
     ring.registrar().register_files(&[FileSlot::EMPTY; 3]).expect("three slots");
@@ -146,7 +146,7 @@ fn an_update_tells_how_far_it_came() {
 }
 
 #[test]
-fn a_second_table_is_ebusy_and_none_is_enxio() {
+fn registering_a_second_table_is_ebusy_and_dropping_a_missing_one_enxio() {
     let (_dir, [zero, ..]) = files();
     let ring = ring();
     let registrar = ring.registrar();
@@ -162,7 +162,7 @@ fn a_second_table_is_ebusy_and_none_is_enxio() {
 
 /// liburing: file-register.
 #[test]
-fn a_table_that_cannot_be_says_why() {
+fn an_invalid_table_is_refused_with_its_cause() {
     let ring = ring();
     let registrar = ring.registrar();
     assert_eq!(registrar.register_files(&[]), Err(Errno::INVAL));
@@ -207,7 +207,7 @@ fn an_entry_in_flight_keeps_the_file_that_it_started_with() {
 }
 
 #[test]
-fn a_slot_that_an_operation_filled_can_be_replaced() {
+fn a_slot_filled_by_an_operation_can_be_replaced() {
     require!(op: AS_OF_5_15);
     let (dir, [_, _, two]) = files();
     let mut ring = ring();
@@ -224,7 +224,7 @@ fn a_slot_that_an_operation_filled_can_be_replaced() {
 }
 
 #[test]
-fn a_closed_ring_lets_its_files_go() {
+fn a_closed_ring_releases_its_files() {
     let (reader, mut writer) = pipe();
     let ring = ring();
     ring.registrar().register_files(&[FileSlot::from(&reader)]).expect("a slot");

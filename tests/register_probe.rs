@@ -20,7 +20,7 @@ fn probe() -> Probe {
 
 /// liburing: probe.
 #[test]
-fn a_probe_knows_what_every_kernel_has() {
+fn a_probe_supports_the_operations_of_every_kernel() {
     let probe = probe();
     for opcode in [Opcode::NOP, Opcode::READV, Opcode::POLL_ADD, Opcode::READ] {
         assert!(probe.supports(opcode), "{opcode:?}");
@@ -31,7 +31,7 @@ fn a_probe_knows_what_every_kernel_has() {
 
 /// liburing: probe.
 #[test]
-fn nothing_above_the_last_opcode_is_there() {
+fn no_opcode_above_the_last_is_supported() {
     let probe = probe();
     let last = probe.last_op().as_raw();
     for raw in 0..=u8::MAX {
@@ -55,7 +55,7 @@ fn linux_6_18_has_every_operation_up_to_pipe() {
 }
 
 #[test]
-fn what_a_probe_denies_is_einval() {
+fn operations_that_a_probe_lacks_complete_with_einval() {
     // Goal: the probe and the kernel agree. Method: an operation that is there may say many
     // things to fields that are all zero but for a descriptor that is not open; one that is not
     // there can say `EINVAL` alone.
@@ -73,7 +73,7 @@ fn what_a_probe_denies_is_einval() {
 }
 
 #[test]
-fn a_probe_prints_what_it_has_and_numbers_for_what_has_no_name() {
+fn a_probe_prints_the_names_of_its_operations_or_their_numbers() {
     let text = format!("{:?}", probe());
     assert!(text.starts_with("Probe {NOP, READV, WRITEV"), "{text}");
     // A kernel that is newer than the crate is as printable as this one: opcodes are a number
@@ -102,7 +102,7 @@ fn errno(fd: i32, op: RegisterOp, arg: *mut core::ffi::c_void, nr: u32) -> Errno
 }
 
 #[test]
-fn a_raw_call_tells_the_errno() {
+fn a_raw_call_returns_the_errno() {
     let null = core::ptr::null_mut();
     let file = File::open("Cargo.toml").expect("the package's own");
     let ring = ring();

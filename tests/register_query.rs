@@ -38,14 +38,14 @@ fn question(op: QueryOp, answer: &mut [u8]) -> io_uring_query_hdr {
 }
 
 #[test]
-fn the_number_of_opcodes_is_that_of_a_probe() {
+fn the_query_reports_as_many_opcodes_as_a_probe() {
     require!(register: RegisterOp::REGISTER_QUERY);
     let probe = ring().registrar().probe().expect("a newer kernel than probes");
     assert_eq!(opcodes().nr_request_opcodes, u32::from(probe.last_op().as_raw()) + 1);
 }
 
 #[test]
-fn the_number_of_register_operations_is_that_of_those_it_takes() {
+fn the_query_reports_as_many_register_operations_as_are_accepted() {
     require!(register: RegisterOp::REGISTER_QUERY);
     let number = opcodes().nr_register_opcodes;
     for raw in 0..number + 64 {
@@ -59,7 +59,7 @@ fn the_number_of_register_operations_is_that_of_those_it_takes() {
 }
 
 #[test]
-fn the_features_are_those_of_a_ring() {
+fn the_query_reports_the_features_of_a_ring() {
     require!(register: RegisterOp::REGISTER_QUERY);
     assert_eq!(opcodes().feature_flags, u64::from(ring().features().bits()));
 }
@@ -75,7 +75,7 @@ const COMPANIONS: [(SetupFlags, SetupFlags); 6] = [
 ];
 
 #[test]
-fn the_setup_flags_are_those_that_it_takes() {
+fn the_query_reports_the_accepted_setup_flags() {
     require!(register: RegisterOp::REGISTER_QUERY);
     let taken = opcodes().ring_setup_flags;
     for bit in 0..u32::BITS {
@@ -97,7 +97,7 @@ fn the_setup_flags_are_those_that_it_takes() {
 }
 
 #[test]
-fn the_enter_flags_are_those_that_it_takes() {
+fn the_query_reports_the_accepted_enter_flags() {
     require!(register: RegisterOp::REGISTER_QUERY);
     let taken = opcodes().enter_flags;
     // Those that mean something by themselves, without arguments.
@@ -116,7 +116,7 @@ fn the_enter_flags_are_those_that_it_takes() {
 }
 
 #[test]
-fn the_entry_flags_are_those_that_it_takes() {
+fn the_query_reports_the_accepted_entry_flags() {
     require!(register: RegisterOp::REGISTER_QUERY);
     let taken = opcodes().sqe_flags;
     let named: u64 = SqeFlags::all().iter_names().map(|(_, flag)| u64::from(flag.bits())).sum();
@@ -142,7 +142,7 @@ fn is_known<A: Answer>() -> bool {
 }
 
 #[test]
-fn questions_that_it_does_not_know_are_eopnotsupp() {
+fn unknown_queries_are_eopnotsupp() {
     require!(register: RegisterOp::REGISTER_QUERY);
     assert!(is_known::<io_uring_query_opcode>());
     let newer = is_known::<io_uring_query_zcrx>() && is_known::<io_uring_query_scq>();
@@ -156,7 +156,7 @@ fn questions_that_it_does_not_know_are_eopnotsupp() {
 
 /// liburing: ring-query.
 #[test]
-fn ring_query_chains_are_answered_one_by_one() {
+fn ring_query_answers_each_query_of_a_chain() {
     require!(register: RegisterOp::REGISTER_QUERY);
     let ring = IoUring::new(1).expect("a ring");
     for fd in [-1, ring.as_raw_fd()] {
@@ -179,7 +179,7 @@ fn ring_query_chains_are_answered_one_by_one() {
 }
 
 #[test]
-fn a_bad_question_fails_by_itself_and_a_bad_address_the_call() {
+fn an_invalid_query_fails_alone_and_an_invalid_address_fails_the_call() {
     require!(register: RegisterOp::REGISTER_QUERY);
     let mut answer = [0; 64];
     let mut reserved = question(QueryOp::OPCODES, &mut answer);

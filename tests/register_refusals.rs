@@ -60,7 +60,7 @@ impl Queue {
 }
 
 #[test]
-fn zero_copy_receiving_is_refused_with_its_cause() {
+fn zero_copy_receive_is_refused_with_its_cause() {
     require!(register: RegisterOp::REGISTER_ZCRX_IFQ);
     require!(machine: rustix::process::geteuid().is_root(), "root's privileges");
     let flags = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN;
@@ -86,7 +86,7 @@ fn zero_copy_receiving_is_refused_with_its_cause() {
 }
 
 #[test]
-fn a_queue_that_is_not_there_is_told_nothing() {
+fn controlling_a_missing_zero_copy_queue_fails() {
     let ring = ring();
     let mut control = zcrx_ctrl { op: ZcrxCtrlOp::FLUSH_RQ, ..zcrx_ctrl::ZEROED };
     let expected = match lacks_register(RegisterOp::REGISTER_ZCRX_CTRL) {
@@ -97,7 +97,7 @@ fn a_queue_that_is_not_there_is_told_nothing() {
 }
 
 #[test]
-fn a_filter_that_is_none_is_einval() {
+fn an_invalid_filter_is_einval() {
     let mut ring = ring();
     let filter = |cmd_type| {
         let filter = io_uring_bpf { cmd_type, ..io_uring_bpf::ZEROED };
@@ -112,7 +112,7 @@ fn a_filter_that_is_none_is_einval() {
 }
 
 #[test]
-fn a_filter_decides_or_the_kernel_is_too_old() {
+fn a_filter_denies_entries_or_the_kernel_is_too_old() {
     // One instruction of classic BPF: return 0, which is no.
     let program = [libc::sock_filter { code: 6, jt: 0, jf: 0, k: 0 }];
     let mut ring = ring();
@@ -135,7 +135,7 @@ fn a_filter_decides_or_the_kernel_is_too_old() {
 }
 
 #[test]
-fn without_a_ring_only_what_needs_none_is_done() {
+fn without_a_ring_only_operations_that_need_none_succeed() {
     require!(register: RegisterOp::REGISTER_SEND_MSG_RING);
     let needs_none = [
         RegisterOp::REGISTER_SEND_MSG_RING,
@@ -178,7 +178,7 @@ fn a_raw_call_without_a_ring_posts_a_completion() {
 ///
 /// liburing: reg-reg-ring.
 #[test]
-fn a_ring_without_a_descriptor_registers_everything() {
+fn a_ring_without_a_descriptor_supports_every_registration() {
     require!(setup: SetupFlags::NO_MMAP | SetupFlags::REGISTERED_FD_ONLY);
     require!(register: RegisterOp::REGISTER_CLOCK);
     let provided = Provided::for_ring(&IoUring::builder(), 8);

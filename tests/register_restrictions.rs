@@ -44,7 +44,7 @@ fn register_op(op: RegisterOp) -> Restriction {
 
 /// liburing: register-restrictions.
 #[test]
-fn operations_that_are_not_named_are_eacces() {
+fn operations_that_are_not_allowed_are_eacces() {
     let mut ring = restricted(&[NOPS]);
     assert_eq!(run(&mut ring, Nop::new().sqe(1)), Ok(0));
     assert_eq!(run(&mut ring, timeout()), Err(Errno::ACCESS));
@@ -80,7 +80,7 @@ fn flags_that_are_not_allowed_are_eacces() {
 
 /// liburing: register-restrictions.
 #[test]
-fn flags_that_are_required_must_be_there() {
+fn an_entry_without_the_required_flags_is_eacces() {
     let (dir, fixed) = (TempDir::new(), Fixed(0));
     let file = std::fs::File::open(dir.file("data", b"d")).expect("it was just made");
     let read = Restriction::operation(Opcode::READ);
@@ -104,7 +104,7 @@ fn flags_that_are_required_must_be_there() {
 
 /// liburing: register-restrictions.
 #[test]
-fn registering_what_is_not_named_is_eacces() {
+fn registrations_that_are_not_allowed_are_eacces() {
     let restrictions = [NOPS, register_op(RegisterOp::REGISTER_PROBE)];
     let mut ring = restricted(&restrictions);
     let registrar = ring.registrar();
@@ -119,7 +119,7 @@ fn registering_what_is_not_named_is_eacces() {
 }
 
 #[test]
-fn a_disabled_ring_is_not_restricted_yet() {
+fn restrictions_do_not_apply_to_a_disabled_ring() {
     let disabled = disabled();
     let registrar = disabled.registrar();
     assert_eq!(registrar.register_restrictions(&[NOPS]), Ok(()));
@@ -130,7 +130,7 @@ fn a_disabled_ring_is_not_restricted_yet() {
 
 /// liburing: register-restrictions.
 #[test]
-fn restrictions_come_once_and_before_the_ring_is_enabled() {
+fn restrictions_can_be_registered_once_and_only_before_enabling() {
     let disabled = disabled();
     let registrar = disabled.registrar();
     assert_eq!(registrar.register_restrictions(&[NOPS]), Ok(()));
@@ -142,7 +142,7 @@ fn restrictions_come_once_and_before_the_ring_is_enabled() {
 }
 
 #[test]
-fn a_ring_without_any_rights_does_nothing() {
+fn a_ring_without_any_permission_refuses_everything() {
     let disabled = disabled();
     let registrar = disabled.registrar();
     assert_eq!(registrar.register_restrictions(&[]), Ok(()));
@@ -153,7 +153,7 @@ fn a_ring_without_any_rights_does_nothing() {
 }
 
 #[test]
-fn restrictions_that_cannot_be_leave_none_behind() {
+fn invalid_restrictions_restrict_nothing() {
     let disabled = disabled();
     let registrar = disabled.registrar();
     let no_such = Restriction::operation(Opcode::from_raw(u8::MAX));
@@ -184,7 +184,7 @@ fn without_submit_all_a_forbidden_entry_stops_the_submission() {
 }
 
 #[test]
-fn a_restricted_ring_can_be_one_thread_s() {
+fn a_restricted_ring_can_be_bound_to_one_thread() {
     require!(setup: SetupFlags::SINGLE_ISSUER);
     let disabled = IoUring::builder().single_issuer().build_disabled(8).expect("a disabled ring");
     assert_eq!(disabled.registrar().register_restrictions(&[NOPS]), Ok(()));

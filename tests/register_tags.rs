@@ -33,7 +33,7 @@ fn tagged(pipe: &(File, File)) -> IoUring {
 
 /// liburing: rsrc_tags.
 #[test]
-fn a_tag_comes_when_its_file_is_replaced() {
+fn a_tag_is_posted_when_its_file_is_replaced() {
     require!(register: RegisterOp::REGISTER_FILES2);
     let pipe = pipe();
     let mut ring = tagged(&pipe);
@@ -50,7 +50,7 @@ fn a_tag_comes_when_its_file_is_replaced() {
 
 /// liburing: rsrc_tags.
 #[test]
-fn tags_come_when_the_table_is_dropped() {
+fn tags_are_posted_when_the_table_is_dropped() {
     require!(register: RegisterOp::REGISTER_FILES2);
     let pipe = pipe();
     let mut ring = tagged(&pipe);
@@ -78,7 +78,7 @@ fn a_tag_waits_for_the_operation_that_uses_its_file() {
 }
 
 #[test]
-fn updates_bring_tags_of_their_own() {
+fn updates_can_set_new_tags() {
     require!(register: RegisterOp::REGISTER_FILES_UPDATE2);
     let pipe = pipe();
     let mut ring = tagged(&pipe);
@@ -117,7 +117,7 @@ fn a_slot_without_a_file_has_no_tag() {
 }
 
 #[test]
-fn there_are_as_many_tags_as_slots() {
+fn the_numbers_of_tags_and_slots_must_be_equal() {
     require!(register: RegisterOp::REGISTER_FILES_UPDATE2);
     let pipe = pipe();
     let ring = ring();
@@ -154,7 +154,7 @@ fn with_buffers() -> (IoUring, [&'static mut [u8; 8]; 2]) {
 }
 
 #[test]
-fn tagged_buffers_work_like_others() {
+fn tagged_buffers_work_like_untagged_ones() {
     require!(register: RegisterOp::REGISTER_BUFFERS2);
     let (mut ring, [one, two]) = with_buffers();
     let dir = TempDir::new();
@@ -170,7 +170,7 @@ fn tagged_buffers_work_like_others() {
 
 /// liburing: rsrc_tags.
 #[test]
-fn a_tag_comes_when_its_buffer_is_replaced_or_the_table_dropped() {
+fn a_tag_is_posted_when_its_buffer_is_replaced_or_the_table_dropped() {
     require!(register: RegisterOp::REGISTER_BUFFERS2);
     let (mut ring, _) = with_buffers();
     // SAFETY: there is no memory.
@@ -184,7 +184,7 @@ fn a_tag_comes_when_its_buffer_is_replaced_or_the_table_dropped() {
 }
 
 #[test]
-fn a_buffer_that_replaces_another_brings_its_tag() {
+fn a_buffer_that_replaces_another_has_its_own_tag() {
     require!(register: RegisterOp::REGISTER_BUFFERS2);
     let (mut ring, _) = with_buffers();
     let new = [IoVec::from(&leaked::<8>()[..])];
@@ -272,7 +272,7 @@ impl Slots {
 }
 
 #[test]
-fn the_kernel_chooses_among_the_slots_of_the_range() {
+fn the_kernel_chooses_only_slots_in_the_range() {
     require!(register: RegisterOp::REGISTER_FILE_ALLOC_RANGE);
     let mut slots = Slots::new(8);
     assert_eq!(slots.open(), Ok(0), "of all");

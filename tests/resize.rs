@@ -82,7 +82,7 @@ fn capacities<T>(ring: &mut IoUring<Sqe, Cqe, T>) -> (u32, u32) {
 }
 
 #[test]
-fn a_resized_ring_has_the_sizes_asked_for() {
+fn a_resized_ring_has_the_requested_sizes() {
     require_resize!();
     on_each_kind(|mut ring| {
         let (flags, features) = (ring.setup_flags(), ring.features());
@@ -113,7 +113,7 @@ fn a_resized_ring_has_the_sizes_asked_for() {
 ///
 /// liburing: resize-rings.
 #[test]
-fn what_is_pushed_stays_queued_in_order() {
+fn pushed_entries_stay_queued_in_order() {
     require_resize!();
     on_each_kind(|mut ring| {
         for before in 0..24_u64 {
@@ -139,7 +139,7 @@ fn what_is_pushed_stays_queued_in_order() {
 }
 
 #[test]
-fn an_entry_pushed_before_can_be_taken_back_afterwards() {
+fn an_entry_pushed_before_resizing_can_be_taken_back_afterwards() {
     require_resize!();
     let mut ring = ring();
     push(&mut ring, 0..4);
@@ -157,7 +157,7 @@ fn an_entry_pushed_before_can_be_taken_back_afterwards() {
 ///
 /// liburing: resize-rings.
 #[test]
-fn what_has_completed_stays_to_be_reaped() {
+fn completions_stay_in_the_queue_when_it_is_resized() {
     require_resize!();
     on_each_kind(|mut ring| {
         for before in 0..48_u64 {
@@ -185,7 +185,7 @@ fn what_has_completed_stays_to_be_reaped() {
 }
 
 #[test]
-fn a_ring_may_shrink_to_what_just_holds_its_entries() {
+fn a_ring_can_shrink_to_the_size_of_its_contents() {
     require_resize!();
     let mut ring = new().build_local(64).expect("a ring");
     push(&mut ring, 0..32);
@@ -204,7 +204,7 @@ fn a_ring_may_shrink_to_what_just_holds_its_entries() {
 
 /// liburing: resize-rings.
 #[test]
-fn a_ring_that_would_be_too_small_is_left_alone() {
+fn resizing_below_the_contents_leaves_the_ring_unchanged() {
     require_resize!();
     on_each_kind(|mut ring| {
         push(&mut ring, 0..5);
@@ -229,7 +229,7 @@ fn a_ring_that_would_be_too_small_is_left_alone() {
 
 /// liburing: resize-rings.
 #[test]
-fn sizes_that_no_ring_can_have_are_refused() {
+fn invalid_sizes_are_refused() {
     require_resize!();
     on_each_kind(|mut ring| {
         push(&mut ring, 0..3);
@@ -256,7 +256,7 @@ fn sizes_that_no_ring_can_have_are_refused() {
 }
 
 #[test]
-fn completions_that_have_overflown_come_into_the_larger_queue() {
+fn overflown_completions_are_posted_to_the_larger_queue() {
     require_resize!();
     let mut ring = new().cq_entries(8).build_local(8).expect("a ring");
     for first in [0, 8] {
@@ -293,7 +293,7 @@ fn an_operation_in_flight_completes_in_the_resized_ring() {
 }
 
 #[test]
-fn registered_files_and_flags_outlast_a_resize() {
+fn registered_files_and_flags_survive_a_resize() {
     require_resize!();
     let dir = TempDir::new();
     let file = File::open(dir.file("digits", b"0123")).expect("it was just made");
@@ -315,7 +315,7 @@ fn registered_files_and_flags_outlast_a_resize() {
 }
 
 #[test]
-fn a_ring_without_defer_taskrun_is_refused_and_works_on() {
+fn resizing_without_defer_taskrun_fails_and_the_ring_still_works() {
     require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let plain = IoUring::builder().no_sqarray();
     for builder in [plain.clone(), plain.coop_taskrun()] {
@@ -333,7 +333,7 @@ fn a_ring_without_defer_taskrun_is_refused_and_works_on() {
 
 /// The kernel does not tell where the array of a resized ring lies.
 #[test]
-fn a_ring_with_an_index_array_is_refused_and_works_on() {
+fn resizing_with_an_index_array_fails_and_the_ring_still_works() {
     require_resize!();
     let builder = IoUring::builder().single_issuer().defer_taskrun();
     let mut ring = builder.build_local(8).expect("a ring");
@@ -345,7 +345,7 @@ fn a_ring_with_an_index_array_is_refused_and_works_on() {
 }
 
 #[test]
-fn a_ring_in_the_callers_memory_is_refused_and_works_on() {
+fn resizing_in_the_callers_memory_fails_and_the_ring_still_works() {
     require_resize!();
     require!(setup: SetupFlags::NO_MMAP);
     let memory = Provided::for_ring(&new(), 8);
@@ -370,9 +370,9 @@ fn address_space() -> libc::rlim_t {
 ///
 /// liburing: resize-mmap-fail.
 #[test]
-fn without_address_space_the_ring_stays_as_it_was() {
+fn without_address_space_the_ring_is_unchanged() {
     require_resize!();
-    in_child("without_address_space_the_ring_stays_as_it_was", || {
+    in_child("without_address_space_the_ring_is_unchanged", || {
         let mut ring = ring();
         push(&mut ring, 0..4);
         assert_eq!(ring.submit(), Ok(4));
@@ -398,9 +398,9 @@ fn without_address_space_the_ring_stays_as_it_was() {
 
 /// Addresses that were kept free take the new queues in: mapping needs no more than those.
 #[test]
-fn room_for_the_new_queues_alone_is_enough() {
+fn resizing_needs_only_room_for_the_new_queues() {
     require_resize!();
-    in_child("room_for_the_new_queues_alone_is_enough", || {
+    in_child("resizing_needs_only_room_for_the_new_queues", || {
         let mut ring = ring();
         let large = new().memory_needed(32_768).expect("a size that a ring can have");
         let room = libc::rlim_t::try_from(large.rings + large.sqes).expect("some MiB");
@@ -431,9 +431,9 @@ fn mappings() -> (usize, usize) {
 }
 
 #[test]
-fn the_old_queues_are_unmapped_and_the_new_ones_kept_from_children() {
+fn the_old_queues_are_unmapped_and_children_do_not_inherit_the_new_ones() {
     require_resize!();
-    in_child("the_old_queues_are_unmapped_and_the_new_ones_kept_from_children", || {
+    in_child("the_old_queues_are_unmapped_and_children_do_not_inherit_the_new_ones", || {
         let mut ring = new().build_local(8).expect("a ring");
         assert_eq!(mappings(), (2, 2));
         let before = address_space();

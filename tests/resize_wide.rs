@@ -60,7 +60,7 @@ where
 
 /// liburing: large-resize.
 #[test]
-fn each_pair_of_widths_survives() {
+fn rings_of_every_pair_of_widths_can_be_resized() {
     require_resize!();
     exercise(new().build_local(8).expect("a ring"));
     exercise(new().sqe128().build_local(8).expect("a ring"));
@@ -114,7 +114,7 @@ fn expect_three(ring: &mut LocalIoUring<Sqe, CqeMixed>, extra: u64) {
 ///
 /// liburing: large-resize.
 #[test]
-fn a_mixed_queue_grows_when_it_likes_and_shrinks_when_it_is_empty() {
+fn a_mixed_queue_can_always_grow_but_shrinks_only_when_empty() {
     require_resize!();
     require!(setup: SetupFlags::CQE_MIXED);
     let mut ring = new().cqe_mixed().build_local(8).expect("a ring");

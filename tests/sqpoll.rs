@@ -53,8 +53,8 @@ fn sleeps(ring: &mut IoUring) -> bool {
 /// Goal: while the thread is awake, no system call is made.
 /// Method: a filter under which every call fails. The polling thread makes none.
 #[test]
-fn an_awake_thread_takes_entries_without_a_system_call() {
-    in_child("an_awake_thread_takes_entries_without_a_system_call", || {
+fn an_awake_thread_consumes_entries_without_a_system_call() {
+    in_child("an_awake_thread_consumes_entries_without_a_system_call", || {
         let mut ring = polled(8, AWAKE);
         // The first entry is not taken before the thread has started.
         push(&mut ring, 0);
@@ -130,7 +130,7 @@ fn a_sleeping_thread_is_woken_by_submit_and_wait() {
 }
 
 #[test]
-fn a_sleeping_thread_takes_what_was_flushed_only_when_it_is_woken() {
+fn a_sleeping_thread_consumes_flushed_entries_only_after_it_is_woken() {
     let _alone = alone();
     bounded(|| {
         let mut ring = polled(4, 1);
@@ -244,7 +244,7 @@ fn waiting_for_room_makes_room_whatever_the_thread_does() {
 }
 
 #[test]
-fn only_what_was_not_published_can_be_taken_back() {
+fn only_unpublished_entries_can_be_taken_back() {
     let _alone = alone();
     bounded(|| {
         let mut ring = polled(4, 1);
@@ -270,7 +270,7 @@ fn only_what_was_not_published_can_be_taken_back() {
 /// Goal: the polling thread, which reads when it likes, sees a chain whole or not at all.
 /// Method: chains whose first entry fails, so that what was cut off would succeed.
 #[test]
-fn a_chain_is_never_cut_by_the_polling_thread() {
+fn the_polling_thread_never_splits_a_chain() {
     let _alone = alone();
     bounded(|| {
         let mut ring = polled(8, AWAKE);

@@ -1,4 +1,4 @@
-//! The completion queue from the kernel's side: posting, fillers, overflow.
+//! The kernel's side of the completion queue: posting, padding, overflow.
 #![forbid(unsafe_code)]
 
 use core::sync::atomic::Ordering;
@@ -10,21 +10,22 @@ use crate::sys::{CqeFlags, SetupFlags, SqStatus, io_uring_cqe};
 use super::state::{Ring, World};
 use super::{Posted, Word};
 
-/// What is posted, and what could not be.
+/// What was posted, and what could not be posted.
 pub(super) struct Completions {
-    /// Up to where slots are filled.
+    /// The position up to which slots are filled.
     pub(super) tail: u32,
     /// Completions that wait for room, in order.
     pub(super) overflown: VecDeque<Completion>,
-    /// Completions were lost, and the program was not told.
+    /// Whether completions were lost and this was not reported to the program yet.
     pub(super) lost: bool,
-    /// How many there have been that count for timeouts: those of timeouts that fired do not.
+    /// How many completions there were that count for timeouts: those of timeouts that fired do
+    /// not.
     pub(super) counted: u64,
-    /// What was posted, as far as it was to be recorded.
+    /// The recorded completions, if they are recorded.
     pub(super) record: Vec<Posted>,
 }
 
-/// A completion, before it is in the queue.
+/// A completion that is not in the queue yet.
 #[derive(Clone, Copy)]
 pub(super) struct Completion {
     pub(super) cqe: io_uring_cqe,
@@ -59,7 +60,7 @@ impl Ring {
         } else if completion.extra.is_some() {
             completion.cqe.flags |= CqeFlags::F_32;
         }
-        // None overtakes those that wait.
+        // No completion overtakes those that wait.
         let fits = self.completions.overflown.is_empty() && self.place(&completion);
         let lost = !fits && world.lose_overflow;
         if world.recording_completions {
@@ -76,7 +77,7 @@ impl Ring {
         fits
     }
 
-    /// Posts an entry that only fills a slot.
+    /// Posts a padding entry.
     pub(super) fn post_filler(&mut self) -> bool {
         let room = self.room() > 0;
         if room {
@@ -86,7 +87,7 @@ impl Ring {
         room
     }
 
-    /// Moves completions that have overflown into the queue, as far as there is room.
+    /// Moves overflown completions into the queue, until it is full.
     pub(super) fn flush_overflow(&mut self) {
         if self.completions.overflown.is_empty() {
             return;
@@ -100,26 +101,26 @@ impl Ring {
         self.lower(SqStatus::CQ_OVERFLOW);
     }
 
-    /// Completions that the program has not taken, by what it says.
+    /// The number of slots that the program has not consumed, according to its head.
     pub(super) fn ready(&self) -> u32 {
         self.completions.tail.wrapping_sub(self.memory.load(Word::CqHead))
     }
 
-    /// How many slots are free, as far as this side may fill any.
+    /// How many slots are free, or 0 if this side must not fill any.
     fn room(&self) -> u32 {
         if !self.may_post() {
             return 0;
         }
-        // A program may say that it has taken more than there was.
+        // The program's head may be beyond the tail.
         self.memory.cq_entries - self.ready().min(self.memory.cq_entries)
     }
 
-    /// Puts a completion into the queue, if there is room.
+    /// Stores a completion in the queue, if there is room.
     fn place(&mut self, completion: &Completion) -> bool {
         let slots = if self.is_double(completion) { 2 } else { 1 };
         let last = self.memory.cq_entries - 1;
         if slots == 2 && self.completions.tail % self.memory.cq_entries == last {
-            // It would be cut in two by the end of the queue.
+            // The end of the queue would split it.
             if self.room() == 0 {
                 return false;
             }
@@ -142,7 +143,7 @@ impl Ring {
         self.setup.contains(SetupFlags::CQE_MIXED) && completion.extra.is_some()
     }
 
-    /// Fills the next slot, which is free, with nothing.
+    /// Fills the next slot, which is free, with padding.
     fn fill_slot(&mut self) {
         let filler = io_uring_cqe { flags: CqeFlags::SKIP, ..io_uring_cqe::ZEROED };
         let wide = self.setup.contains(SetupFlags::CQE32).then_some([0; 2]);
@@ -150,17 +151,17 @@ impl Ring {
         self.completions.tail = self.completions.tail.wrapping_add(1);
     }
 
-    /// Lets the program see what is posted.
+    /// Publishes what was posted.
     fn show_tail(&self) {
         self.memory.store(Word::CqTail, self.completions.tail);
     }
 
-    /// Sets flags that the program sees.
+    /// Sets flags for the program.
     pub(super) fn raise(&self, flags: SqStatus) {
         self.memory.word(Word::SqFlags).fetch_or(flags.bits(), Ordering::Relaxed);
     }
 
-    /// Clears flags that the program sees.
+    /// Clears flags for the program.
     pub(super) fn lower(&self, flags: SqStatus) {
         self.memory.word(Word::SqFlags).fetch_and(!flags.bits(), Ordering::Relaxed);
     }

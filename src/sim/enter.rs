@@ -12,19 +12,19 @@ use super::operation::nanos;
 use super::program::ARGUMENTS;
 use super::state::{PollThread, Ring, State, World};
 
-/// The flags of a call that there are.
+/// The flags of a call that are supported.
 const FLAGS: u32 = 0xff;
 
-/// How a wait ends but by completions.
+/// How a wait ends, other than by completions.
 #[derive(Default)]
 struct Limits {
-    /// When the time is up.
+    /// The time at which it ends.
     deadline: Option<i128>,
-    /// From when on one completion will do.
+    /// The time after which one completion is enough.
     contented: Option<i128>,
-    /// A signal comes at once.
+    /// A signal interrupts it immediately.
     interrupted: Option<Errno>,
-    /// How many slots the polling thread may take meanwhile.
+    /// How many slots the polling thread may consume during the wait.
     poll: u32,
 }
 
@@ -60,11 +60,11 @@ impl State {
             ring.enter_to_submit(world, to_submit, fault)
         };
         let waits = flags.contains(EnterFlags::GETEVENTS)
-            // A call that does not take all that it should does not wait.
+            // A call that consumes fewer entries than requested does not wait.
             && entered == Ok(to_submit);
         let mut result = entered;
         if waits {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller keeps the contract.
             let limits = unsafe { limits(world, flags, arg, arg_size) };
             let waited = limits.and_then(|mut limits| {
                 match fault {
@@ -82,7 +82,7 @@ impl State {
 }
 
 impl Ring {
-    /// What a call on an SQPOLL ring does beside waiting for completions.
+    /// Does everything that a call on an SQPOLL ring does, except waiting for completions.
     fn enter_polled(&mut self, world: &mut World, flags: EnterFlags) -> Result<(), Errno> {
         if self.thread == PollThread::Dead {
             return Err(Errno::OWNERDEAD);
@@ -100,7 +100,7 @@ impl Ring {
         Ok(())
     }
 
-    /// Takes entries for a call.
+    /// Consumes entries for a call.
     fn enter_to_submit(
         &mut self,
         world: &mut World,
@@ -112,7 +112,7 @@ impl Ring {
             return Err(Errno::EXIST);
         }
         if to_submit > 0 && most == 0 {
-            // No memory for the first.
+            // There is no memory for the first entry.
             return Err(Errno::AGAIN);
         }
         let taken = if to_submit > 0 { self.submit(world, to_submit, most) } else { 0 };
@@ -122,10 +122,10 @@ impl Ring {
         Ok(taken)
     }
 
-    /// What a call returns that took `taken` entries and then waited.
+    /// The result of a call that consumed `taken` entries and then waited.
     fn tell(&mut self, taken: u32, waited: Result<(), Errno>) -> Result<u32, Errno> {
         let Err(errno) = waited else { return Ok(taken) };
-        // That it took entries could not be told by an error if there is no head to see.
+        // With SQ_REWIND the program sees no head: an error would hide that entries were consumed.
         let rewinds = self.setup.contains(SetupFlags::SQ_REWIND);
         if errno == Errno::DEADLK && !(rewinds && taken > 0) {
             return Err(errno);
@@ -139,7 +139,7 @@ impl Ring {
         Err(errno)
     }
 
-    /// Whether this is the thread that the ring belongs to, if to any.
+    /// Whether the ring is not bound to a thread, or is bound to this one.
     pub(super) fn may_submit(&self) -> bool {
         self.owner.is_none_or(|owner| owner == thread::current().id())
     }
@@ -159,21 +159,21 @@ impl Ring {
             None => self.wait_on(world, want, limits),
         };
         match waited {
-            // What is there makes up for the rest.
+            // The completions that are ready are enough.
             Err(errno) if errno != Errno::DEADLK && self.ready() > 0 => Ok(()),
             waited => waited,
         }
     }
 
-    /// Lets things happen until there are `want` completions.
+    /// Advances the simulation until there are `want` completions.
     fn wait_on(&mut self, world: &mut World, want: u32, limits: Limits) -> Result<(), Errno> {
         let Limits { deadline, mut contented, poll, .. } = limits;
-        // What a single thread can have published.
+        // The most that a single thread can have published.
         let mut poll = poll.min(self.memory.sq_entries);
         let (fired, first) = (self.requests.fired, self.completions.tail);
         let mut one_will_do = false;
-        // It ends: each round takes entries, of which `poll` are left, or lets a timeout fire, or
-        // reaches a limit.
+        // The loop ends: each round consumes some of the at most `poll` entries, or makes a timeout
+        // fire, or reaches a limit.
         loop {
             if self.completions.lost {
                 return Err(Errno::BADR);
@@ -203,9 +203,9 @@ impl Ring {
         }
     }
 
-    /// Does all that can be done by now, and brings in what is in flight if so asked.
+    /// Does everything that can be done at this time, and completes what is in flight if requested.
     fn come_round(&mut self, world: &mut World, brings_in: bool) {
-        // It ends: each round starts or completes requests, and makes none.
+        // The loop ends: each round starts or completes requests, and makes no new ones.
         loop {
             self.run_work(world);
             self.flush_overflow();
@@ -217,7 +217,7 @@ impl Ring {
     }
 }
 
-/// How a wait is limited, by the arguments of its call.
+/// Returns the limits of a wait from the arguments of its call.
 ///
 /// # Safety
 ///
@@ -230,24 +230,24 @@ unsafe fn limits(
 ) -> Result<Limits, Errno> {
     let mut limits = Limits { poll: u32::MAX, ..Limits::default() };
     if flags.contains(EnterFlags::EXT_ARG_REG) {
-        // There is no region registered.
+        // No region is registered.
         return Err(Errno::FAULT);
     }
     if !flags.contains(EnterFlags::EXT_ARG) {
-        // Signals to block: none come.
+        // The signal mask is ignored, because there are no signals.
         return if arg.is_null() || arg_size == 8 { Ok(limits) } else { Err(Errno::INVAL) };
     }
     if arg_size != size_of::<io_uring_getevents_arg>() {
         return Err(Errno::INVAL);
     }
-    // SAFETY: valid for reads, by the contract; any bytes are such an argument.
+    // SAFETY: valid for reads, by the contract; every bit pattern is valid.
     let arg = unsafe { ARGUMENTS.read(arg.cast::<io_uring_getevents_arg>()) }?;
     if arg.min_wait_usec > 0 {
         limits.contented = Some(world.now + i128::from(arg.min_wait_usec) * 1000);
     }
     if arg.ts.addr() != 0 {
         let time: *const __kernel_timespec = arg.ts.as_ptr().cast_const().cast();
-        // SAFETY: valid for reads, by the contract; any bytes are a time.
+        // SAFETY: valid for reads, by the contract; every bit pattern is a time.
         let time = nanos(unsafe { ARGUMENTS.read(time) }?);
         let absolute = flags.contains(EnterFlags::ABS_TIMER);
         limits.deadline = Some(if absolute { time } else { world.now.saturating_add(time) });

@@ -1,4 +1,4 @@
-//! Carrying requests out: transfers, timeouts, cancelling.
+//! Executing requests: transfers, timeouts, cancelling.
 
 use rustix::io::Errno;
 
@@ -20,7 +20,7 @@ impl Ring {
         match &request.plan {
             Plan::Nop { result, extra, file, buffer, later } => {
                 let unknown = file.is_some_and(|file| !world.files.contains_key(&file));
-                // No buffer is ever registered.
+                // There are no registered buffers.
                 let error =
                     if unknown { Some(Errno::BADF) } else { buffer.then_some(Errno::FAULT) };
                 let result = error.map_or(*result, |errno| -errno.raw_os_error());
@@ -58,7 +58,7 @@ impl Ring {
         }
     }
 
-    /// Completes the request in flight that is `nth` in the order of their start.
+    /// Completes the request in flight with the index `nth`, in the order in which they started.
     pub(super) fn complete(&mut self, world: &mut World, nth: usize) -> bool {
         if nth >= self.requests.flights.len() {
             return false;
@@ -73,8 +73,8 @@ impl Ring {
         true
     }
 
-    /// Completes what is in flight and needs nothing but to be asked for. Returns whether there
-    /// was any.
+    /// Completes the operations in flight that complete when a call asks for completions. Returns
+    /// whether there were any.
     pub(super) fn bring_in(&mut self, world: &mut World) -> bool {
         let mut any = false;
         while world.pace != Pace::Held {
@@ -85,7 +85,7 @@ impl Ring {
         any
     }
 
-    /// Carries the transfer out that is the first request of `chain`.
+    /// Executes the transfer that is the first request of `chain`.
     pub(super) fn transfer(&mut self, world: &mut World, chain: &Chain) -> Outcome {
         let Some(Plan::Transfer(transfer)) = chain.front().map(|request| &request.plan) else {
             return Outcome::error(Errno::INVAL);
@@ -100,8 +100,8 @@ impl Ring {
         Outcome { flags, failed: outcome.failed || short, ..outcome }
     }
 
-    /// How many bytes a transfer moves. Says in `flags` what buffer was picked, and in `wanted`
-    /// how many bytes would be all.
+    /// Executes a transfer and returns how many bytes it moved. Stores the picked buffer in
+    /// `flags`, and the full number of bytes in `wanted`.
     fn moved(
         &mut self,
         world: &mut World,
@@ -130,8 +130,8 @@ impl Ring {
             ranges = &picked;
         }
         if transfer.write {
-            // SAFETY: the program keeps the ranges until the request is complete, by the contract
-            // of pushing.
+            // SAFETY: the program keeps the ranges valid until the request is complete, by the
+            // contract of pushing.
             unsafe { file.write(program, transfer.at, ranges, limit) }
         } else {
             // SAFETY: as above; provided buffers by the contract of adding them.
@@ -139,7 +139,7 @@ impl Ring {
         }
     }
 
-    /// Lets a timeout's time be up.
+    /// Makes a timeout fire.
     fn fire(&mut self, chain: Chain) {
         let is_success = chain.front().is_some_and(|request| {
             matches!(request.plan, Plan::Timeout { etime_is_success: true, .. })
@@ -150,7 +150,7 @@ impl Ring {
         self.requests.work.push_back(Work::Finish(chain, outcome));
     }
 
-    /// Lets those timeouts fire whose time is up, in the order of their times.
+    /// Makes the timeouts that are due fire, in the order of their times.
     pub(super) fn fire_due(&mut self, world: &World) {
         while let Some((nth, at)) = self.next_timer() {
             if at > world.now {
@@ -161,14 +161,14 @@ impl Ring {
         }
     }
 
-    /// The timeout that fires next, and when.
+    /// Returns the timeout that fires next, and its time.
     pub(super) fn next_timer(&self) -> Option<(usize, i128)> {
         let flights = self.requests.flights.iter().enumerate();
         let timers = flights.filter_map(|(nth, flight)| Some((nth, flight.timer?.at)));
         timers.min_by_key(|(_, at)| *at)
     }
 
-    /// Completes those timeouts for which enough else has completed.
+    /// Completes the timeouts for which enough other operations have completed.
     pub(super) fn fire_counted(&mut self) {
         loop {
             let counted = self.completions.counted;
@@ -183,7 +183,7 @@ impl Ring {
         }
     }
 
-    /// Removes the first timeout with `user_data`, or gives it another time.
+    /// Removes the first timeout with `user_data`, or changes its time.
     fn remove_timeout(
         &mut self,
         world: &World,
@@ -197,7 +197,7 @@ impl Ring {
         let nth = self.requests.flights.iter().position(is_meant).ok_or(Errno::NOENT)?;
         if let Some(time) = time {
             if let Some(flight) = self.requests.flights.get_mut(nth) {
-                // What is counted is forgotten, as by the kernel.
+                // As in the kernel, the count is dropped.
                 flight.timer = Some(Timer { at: time.instant(world.now), count: None });
             }
         } else {
@@ -206,7 +206,7 @@ impl Ring {
         Ok(0)
     }
 
-    /// Cancels what matches, and says how many if all were meant.
+    /// Cancels matching requests. Returns how many, if all were requested.
     fn cancel(&mut self, world: &World, key: Key) -> Result<i32, Errno> {
         type F = CancelFlags;
         if key.flags.contains(F::FD) && !world.files.contains_key(&key.file) {

@@ -1,6 +1,6 @@
-//! The memory of a ring: its words, accessed atomically alone, and its slots.
+//! The memory of a ring: its words, which are accessed only atomically, and its slots.
 //!
-//! Everything is where a real kernel does not put it, as far as the ABI leaves that open.
+//! Where the ABI permits it, everything is at a different offset than in a real kernel.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -18,10 +18,10 @@ use super::Word;
 
 const PAGE: usize = 4096;
 
-/// A program that was told other sizes than the ring's finds memory for them up to here.
+/// If the program is given false sizes, its memory fits them up to this length in bytes.
 const MOST_TOLD: u64 = 64 * 1024;
 
-/// The alignment of what the program gets of a region.
+/// The alignment of the part of a region that the program gets.
 const LINE: usize = 64;
 
 const CQ_OVERFLOW: u32 = 0;
@@ -38,33 +38,33 @@ const SQ_ENTRIES: u32 = 328;
 const SQ_MASK: u32 = 332;
 const ARRAY: u32 = 384;
 
-/// The memory of one ring, and where things are in it.
+/// The memory of one ring, and its layout.
 pub(super) struct Memory {
     rings: Region,
     sqes: Region,
     pub(super) sq_entries: u32,
     pub(super) cq_entries: u32,
-    /// Where the index array is, if there is one.
+    /// The offset of the index array, if there is one.
     array: Option<u32>,
     cqes: u32,
-    /// Bytes of a slot.
+    /// The length of a slot in bytes.
     sqe_size: u32,
     cqe_size: u32,
 }
 
-/// Page-aligned memory, zero to start with, and not a byte longer than it has to be: whoever goes
-/// beyond leaves it, which tools that check memory see.
+/// Page-aligned memory, initially zero, and not a byte longer than necessary, so that tools which
+/// check memory report accesses beyond it.
 pub(super) struct Region {
     start: NonNull<u8>,
     layout: Layout,
-    /// Bytes at the start that the program does not get.
+    /// The number of bytes at the start that the program does not get.
     hidden: usize,
 }
 
-// SAFETY: a region is its owner's, like a boxed slice; who shares it is the program that the ring
-// belongs to, by the rules of the rings.
+// SAFETY: a region belongs to its owner, like a boxed slice; only the program of the ring shares
+// it, by the rules of the rings.
 unsafe impl Send for Region {}
-// SAFETY: a shared region gives out nothing but its address.
+// SAFETY: a shared reference to a region gives access only to its address.
 unsafe impl Sync for Region {}
 
 impl Region {
@@ -73,16 +73,18 @@ impl Region {
         Self::for_both(len, len)
     }
 
-    /// `own` bytes for this side, and `told` for the program, which end where the memory does.
+    /// Allocates `own` bytes for this side, and `told` for the program, which end at the end of the
+    /// memory.
     fn for_both(own: usize, told: usize) -> Result<Self, Errno> {
         let hidden = own.saturating_sub(told).next_multiple_of(LINE);
         let layout = Layout::from_size_align(hidden + told, PAGE).map_err(|_| Errno::NOMEM)?;
-        // SAFETY: the size is not zero: neither `own` is, nor a multiple of a line above it.
+        // SAFETY: the size is not zero, because `own` is not.
         let start = unsafe { alloc_zeroed(layout) };
         Ok(Self { start: NonNull::new(start).ok_or(Errno::NOMEM)?, layout, hidden })
     }
 
-    /// Gives the program as much as it was told, if that is not too much. Nobody uses it yet.
+    /// Makes the program's part as long as the false sizes require, unless that is too long.
+    /// Nothing uses the memory yet.
     fn fit(&mut self, told: u64) -> Result<(), Errno> {
         let own = self.layout.size();
         let Some(told) = usize::try_from(told).ok().filter(|told| *told as u64 <= MOST_TOLD) else {
@@ -92,13 +94,13 @@ impl Region {
             return Ok(());
         }
         let other = Self::for_both(own, told)?;
-        // SAFETY: two regions, of `own` bytes at the least.
+        // SAFETY: two regions of at least `own` bytes.
         unsafe { core::ptr::copy_nonoverlapping(self.start.as_ptr(), other.start.as_ptr(), own) };
         *self = other;
         Ok(())
     }
 
-    /// The address `offset` bytes in, with `len` bytes behind it.
+    /// The address `offset` bytes after the start, where at least `len` bytes follow.
     fn at(&self, offset: u32, len: u32) -> *mut u8 {
         let end = u64::from(offset) + u64::from(len);
         assert!(end <= self.layout.size() as u64, "the simulated kernel left its ring");
@@ -106,7 +108,7 @@ impl Region {
         unsafe { self.start.as_ptr().add(offset as usize) }
     }
 
-    /// What the program gets.
+    /// The part that the program gets.
     pub(super) fn shared(&self) -> NonNull<[u8]> {
         // SAFETY: inside the region.
         let start = unsafe { self.start.add(self.hidden) };
@@ -116,13 +118,13 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout; the ring is closed, and nobody uses it any more.
+        // SAFETY: allocated with this layout; the ring is closed, and nothing uses it any more.
         unsafe { dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 
 impl Memory {
-    /// Memory for a ring, with its positions where they start.
+    /// Makes memory for a ring, with all its positions at `position`.
     pub(super) fn new(
         setup: SetupFlags,
         sq_entries: u32,
@@ -154,7 +156,7 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Fills in what set-up returns about the memory.
+    /// Fills in the values that set-up returns about the memory.
     pub(super) fn describe(&self, params: &mut io_uring_params) {
         params.sq_entries = self.sq_entries;
         params.cq_entries = self.cq_entries;
@@ -180,7 +182,7 @@ impl Memory {
         };
     }
 
-    /// Gives the program memory for what it is told, which need not be what there is.
+    /// Fits the program's memory to the values that it is given, which may be false.
     pub(super) fn fit(&mut self, params: &io_uring_params) -> Result<(), Errno> {
         let end = |offset: u32, count: u32, size: u32| {
             u64::from(offset) + u64::from(count) * u64::from(size)
@@ -192,17 +194,17 @@ impl Memory {
         self.sqes.fit(end(0, params.sq_entries, self.sqe_size))
     }
 
-    /// What the program gets to map.
+    /// The memory that the program gets in place of a mapping.
     pub(super) fn shared(&self) -> RingMemory {
         RingMemory { rings: self.rings.shared(), sqes: self.sqes.shared() }
     }
 
-    /// A word, for those that only look at it.
+    /// Loads a word.
     pub(super) fn load(&self, word: Word) -> u32 {
         self.word(word).load(Ordering::Acquire)
     }
 
-    /// Changes a word that this side writes, or, for a test, one that it does not.
+    /// Changes a word: one that this side writes or, for a test, any other.
     pub(super) fn store(&self, word: Word, value: u32) {
         self.word(word).store(value, Ordering::Release);
     }
@@ -226,11 +228,11 @@ impl Memory {
         // SAFETY:
         // 1. Valid and aligned: inside the region, as `Region::at` checked, which is aligned to a
         //    page; offsets of words are multiples of 4.
-        // 2. Accessed atomically alone, by both sides.
+        // 2. Both sides access it only atomically.
         unsafe { AtomicU32::from_ptr(word) }
     }
 
-    /// What the index array says for a slot of it; without one, the slot itself.
+    /// The value of a slot of the index array or, without an array, the slot itself.
     pub(super) fn index(&self, slot: u32) -> u32 {
         let Some(array) = self.array else { return slot };
         let index: *const u32 = self.rings.at(array + 4 * (slot % self.sq_entries), 4).cast();
@@ -239,15 +241,15 @@ impl Memory {
         unsafe { index.read() }
     }
 
-    /// The entry in a slot, with its addresses as they were pushed.
+    /// The entry in a slot. Its pointers keep the provenance with which they were pushed.
     pub(super) fn sqe(&self, slot: u32) -> io_uring_sqe {
         let sqe: *const io_uring_sqe = self.sqe_at(slot).cast();
-        // SAFETY: a slot of at least 64 bytes, aligned; any bytes are an entry. The program does
-        // not write to it: the entry is published, and not taken.
+        // SAFETY: a slot of at least 64 bytes, aligned; every bit pattern is an entry. The program
+        // does not write to it: the entry is published, and not consumed.
         unsafe { sqe.read() }
     }
 
-    /// The last 64 bytes of an entry of 128, which is in this slot or starts in it.
+    /// The last 64 bytes of an entry of 128 bytes that is in this slot or starts in it.
     pub(super) fn payload(&self, slot: u32) -> [u8; 64] {
         let offset = (slot % self.sq_entries) * self.sqe_size + 64;
         let payload: *const [u8; 64] = self.sqes.at(offset, 64).cast();
@@ -256,26 +258,26 @@ impl Memory {
         unsafe { payload.read() }
     }
 
-    /// Fills a slot of the completion queue, and the 16 bytes after its first ones if `extra` is
-    /// there: then they are part of the slot, or of the next one, which is not behind the end.
+    /// Fills a slot of the completion queue and, if `extra` is given, the 16 bytes after its first
+    /// 16. These are part of the slot or of the next slot, which must be before the end.
     pub(super) fn put_cqe(&self, slot: u32, cqe: io_uring_cqe, extra: Option<[u64; 2]>) {
         let len = if extra.is_some() { 32 } else { 16 };
         let place: *mut io_uring_cqe = self.rings.at(self.cqe_offset(slot), len).cast();
-        // SAFETY: inside the region and aligned. The program does not look: the slot is free.
+        // SAFETY: inside the region and aligned. The program does not read it: the slot is free.
         unsafe { place.write(cqe) };
         if let Some(extra) = extra {
-            // SAFETY: there are 32 bytes.
+            // SAFETY: at least 32 bytes are there.
             let place = unsafe { place.add(1) };
             // SAFETY: as for the first part.
             unsafe { place.cast::<[u64; 2]>().write(extra) };
         }
     }
 
-    /// Overwrites what the program has of the region of the words and completions.
+    /// Overwrites the program's part of the region of the words and completions.
     pub(super) fn scribble_rings(&self, offset: u32, bytes: &[u8]) {
         let shared = self.rings.shared();
         let offset = offset as usize % shared.len().max(1);
-        // SAFETY: inside the region, or at the end of one that has no bytes.
+        // SAFETY: inside the region, or at the end of an empty one.
         let place = unsafe { shared.cast::<u8>().add(offset) };
         scribble(place.as_ptr(), bytes, shared.len() - offset);
     }
@@ -315,7 +317,7 @@ impl Memory {
 /// Copies as many of `bytes` as fit into `size` bytes at `place`, which are valid for writes.
 fn scribble(place: *mut u8, bytes: &[u8], size: usize) {
     let len = bytes.len().min(size);
-    // SAFETY: at most as many bytes as there are on either side, and memory of the ring's is no
-    // slice of anybody's.
+    // SAFETY: at most as many bytes as either side has, and `bytes` cannot overlap the ring's
+    // memory, to which no slice refers.
     unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), place, len) }
 }

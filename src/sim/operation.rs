@@ -1,4 +1,5 @@
-//! What an entry asks for, checked and taken over from the program when it is taken.
+//! The operation of an entry, which is checked and copied from the program's memory when the entry
+//! is consumed.
 
 use core::ffi::c_void;
 use std::vec::Vec;
@@ -13,9 +14,9 @@ use crate::sys::{
 use super::files::{At, Name, Range};
 use super::program::Program;
 
-/// What is to be done.
+/// The operation to execute.
 pub(super) enum Plan {
-    /// Nothing, or what is not there: completes with this.
+    /// Completes with this result, or with an error if the file or buffer does not exist.
     Nop {
         result: i32,
         extra: Option<[u64; 2]>,
@@ -24,13 +25,13 @@ pub(super) enum Plan {
         later: bool,
     },
     Transfer(Transfer),
-    /// Fires after or at a time, or after `count` completions if that is not 0.
+    /// Fires after a duration, at a time or, if `count` is not 0, after that many completions.
     Timeout {
         time: Time,
         count: u32,
         etime_is_success: bool,
     },
-    /// Removes a timeout, or gives it another time.
+    /// Removes a timeout, or changes its time.
     TimeoutRemove {
         user_data: u64,
         time: Option<Time>,
@@ -46,11 +47,11 @@ pub(super) struct Transfer {
     pub(super) file: Name,
     pub(super) at: At,
     pub(super) ranges: Vec<Range>,
-    /// The group to pick a buffer from, for as many bytes as the ranges have.
+    /// The group from which to pick a buffer, for as many bytes as the ranges have.
     pub(super) group: Option<u16>,
 }
 
-/// Nanoseconds from now on, or from the start of time.
+/// Nanoseconds from now, or from time 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Time {
     Span(i128),
@@ -66,7 +67,7 @@ pub(super) struct Key {
     pub(super) opcode: u32,
 }
 
-/// The operations that are carried out.
+/// The supported operations.
 pub(super) const KNOWN: [Opcode; 11] = [
     Opcode::NOP,
     Opcode::READV,
@@ -86,7 +87,7 @@ const NOP_FLAGS: u32 = 0x3f;
 const RW_FLAGS: u32 = 0x1ff;
 const CANCEL_FLAGS: u32 = 0x3f;
 
-/// The most vectors of a transfer, and the most bytes.
+/// The maximum number of vectors of a transfer, and of bytes.
 const MOST_VECTORS: u32 = 1024;
 const MOST_BYTES: usize = 0x7fff_f000;
 
@@ -107,12 +108,13 @@ impl Time {
     }
 }
 
-/// The nanoseconds of a time.
+/// A time in nanoseconds.
 pub(super) fn nanos(time: __kernel_timespec) -> i128 {
     i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
 }
 
-/// What `sqe` asks a ring of `setup` for. `EINVAL` and the like are told before anything starts.
+/// The operation of `sqe` on a ring with `setup`. Errors such as `EINVAL` are reported before
+/// anything starts.
 pub(super) fn plan(program: Program, setup: SetupFlags, sqe: &io_uring_sqe) -> Result<Plan, Errno> {
     match sqe.opcode {
         Opcode::NOP | Opcode::NOP128 => nop(setup, sqe),
@@ -165,7 +167,7 @@ fn transfer(program: Program, sqe: &io_uring_sqe) -> Result<Plan, Errno> {
         return Ok(Plan::Fail(Errno::OPNOTSUPP));
     }
     if flags.contains(RwFlags::HIPRI) {
-        // Nothing here can be polled for.
+        // No operation here can be polled.
         return Ok(Plan::Fail(Errno::INVAL));
     }
     let at = match off(sqe) {
@@ -180,15 +182,15 @@ fn transfer(program: Program, sqe: &io_uring_sqe) -> Result<Plan, Errno> {
     Ok(Plan::Transfer(Transfer { write, file, at, ranges, group: selects.then_some(group) }))
 }
 
-/// Copies an array of vectors, which the program may reuse once the entry is taken.
+/// Copies an array of vectors, which the program may reuse after the entry is consumed.
 fn vectors(program: Program, from: SharedPtr, count: u32) -> Result<Vec<Range>, Errno> {
     let first: *const Vector = from.as_ptr().cast_const().cast();
     let mut ranges = Vec::new();
     let mut room = MOST_BYTES;
     for index in 0..count {
         let vector = first.wrapping_add(index as usize);
-        // SAFETY: one of `count` vectors that the program keeps until the entry is taken, by the
-        // contract of pushing; any bytes are one.
+        // SAFETY: one of `count` vectors that the program keeps valid until the entry is consumed,
+        // by the contract of pushing; every bit pattern is a vector.
         let vector = unsafe { program.read(vector) }?;
         if isize::try_from(vector.len).is_err() {
             return Err(Errno::INVAL);
@@ -209,7 +211,7 @@ fn timeout(program: Program, sqe: &io_uring_sqe) -> Result<Plan, Errno> {
         return Err(Errno::INVAL);
     }
     let time = time(program, addr(sqe), flags)?;
-    // The kernel's count has 32 bits, too.
+    // The kernel's count also has 32 bits.
     let count = u32::try_from(off(sqe) & u64::from(u32::MAX)).unwrap_or(0);
     Ok(Plan::Timeout { time, count, etime_is_success: flags.contains(F::ETIME_SUCCESS) })
 }
@@ -231,10 +233,10 @@ fn timeout_remove(program: Program, sqe: &io_uring_sqe) -> Result<Plan, Errno> {
     Ok(Plan::TimeoutRemove { user_data: addr(sqe).addr(), time })
 }
 
-/// The time that an entry points to.
+/// Reads the time that an entry points to.
 fn time(program: Program, from: SharedPtr, flags: TimeoutFlags) -> Result<Time, Errno> {
-    // SAFETY: the program keeps it until the entry is taken, by the contract of pushing; any bytes
-    // are a time.
+    // SAFETY: the program keeps it valid until the entry is consumed, by the contract of pushing;
+    // every bit pattern is a time.
     let time = unsafe { program.read(from.as_ptr().cast_const().cast::<__kernel_timespec>()) }?;
     if time.tv_sec < 0 || time.tv_nsec < 0 {
         return Err(Errno::INVAL);

@@ -1,37 +1,37 @@
-//! The program's memory, as system calls and entries name it.
+//! The program's memory that system calls and entries refer to.
 
 use core::ptr::copy_nonoverlapping;
 
 use rustix::io::Errno;
 
-/// Below this there is never memory.
+/// Addresses below this are never mapped.
 const FIRST_PAGE: usize = 4096;
 
-/// How the program's memory is reached.
+/// How the program's memory is accessed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Program {
-    /// Whether addresses are what the program gave. If not, none is followed.
+    /// Whether addresses are those that the program gave. If not, none is dereferenced.
     pub(super) trusted: bool,
 }
 
-/// The memory that a system call names in its own arguments.
+/// The memory that the arguments of a system call refer to.
 pub(super) const ARGUMENTS: Program = Program { trusted: true };
 
 impl Program {
-    /// `EFAULT` for an address that cannot be one.
+    /// Fails with `EFAULT` for an invalid address.
     fn check(self, address: usize) -> Result<(), Errno> {
         if self.trusted && address >= FIRST_PAGE { Ok(()) } else { Err(Errno::FAULT) }
     }
 
-    /// A value of the program's.
+    /// Reads a value from the program's memory.
     ///
     /// # Safety
     ///
-    /// Unless it is below the first page, `from` is valid for reads, and any bytes that the program
-    /// may have put there are a `T`. It need not be aligned.
+    /// Unless it is in the first page, `from` is valid for reads, and every bit pattern that the
+    /// program may have stored there is a `T`. It need not be aligned.
     pub(super) unsafe fn read<T: Copy>(self, from: *const T) -> Result<T, Errno> {
         self.check(from.addr())?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the contract.
         Ok(unsafe { from.read_unaligned() })
     }
 
@@ -39,10 +39,10 @@ impl Program {
     ///
     /// # Safety
     ///
-    /// Unless it is below the first page, `to` is valid for writes. It need not be aligned.
+    /// Unless it is in the first page, `to` is valid for writes. It need not be aligned.
     pub(super) unsafe fn write<T: Copy>(self, to: *mut T, value: T) -> Result<(), Errno> {
         self.check(to.addr())?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the contract.
         unsafe { to.write_unaligned(value) };
         Ok(())
     }
@@ -51,13 +51,13 @@ impl Program {
     ///
     /// # Safety
     ///
-    /// Unless it is below the first page, `to` is valid for writes of as many bytes.
+    /// Unless it is in the first page, `to` is valid for writes of as many bytes.
     pub(super) unsafe fn give(self, to: *mut u8, bytes: &[u8]) -> Result<(), Errno> {
         if bytes.is_empty() {
             return Ok(());
         }
         self.check(to.addr())?;
-        // SAFETY: the caller's promise; `bytes` are the kernel's own.
+        // SAFETY: the caller keeps the contract; `bytes` belong to the kernel.
         unsafe { copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
         Ok(())
     }
@@ -66,13 +66,13 @@ impl Program {
     ///
     /// # Safety
     ///
-    /// Unless it is below the first page, `from` is valid for reads of as many bytes as `bytes`.
+    /// Unless it is in the first page, `from` is valid for reads of as many bytes as `bytes`.
     pub(super) unsafe fn take(self, from: *const u8, bytes: &mut [u8]) -> Result<(), Errno> {
         if bytes.is_empty() {
             return Ok(());
         }
         self.check(from.addr())?;
-        // SAFETY: the caller's promise; `bytes` are the kernel's own.
+        // SAFETY: the caller keeps the contract; `bytes` belong to the kernel.
         unsafe { copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }

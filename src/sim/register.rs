@@ -37,7 +37,7 @@ impl State {
         }
         match RegisterOp::from_raw(op) {
             RegisterOp::REGISTER_ENABLE_RINGS => ring.enable(arg, nr_args)?,
-            // SAFETY: the caller's promise, here and below.
+            // SAFETY: the caller keeps the contract, here and below.
             RegisterOp::REGISTER_PROBE => unsafe { probe(arg, nr_args) }?,
             // SAFETY: as above.
             RegisterOp::REGISTER_PBUF_RING => unsafe { ring.add_group(arg, nr_args) }?,
@@ -64,16 +64,16 @@ impl State {
     }
 }
 
-/// The one argument of an operation.
+/// Reads the only argument of an operation.
 ///
 /// # Safety
 ///
-/// `arg` is valid for reads, unless below the first page, and any bytes are a `T`.
+/// `arg` is valid for reads, unless it is in the first page, and every bit pattern is a `T`.
 unsafe fn one<T: Copy>(arg: *const c_void, nr_args: u32) -> Result<T, Errno> {
     if nr_args != 1 {
         return Err(Errno::INVAL);
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller keeps the contract.
     unsafe { ARGUMENTS.read(arg.cast()) }
 }
 
@@ -95,11 +95,12 @@ impl Ring {
     ///
     /// # Safety
     ///
-    /// `arg` is an `io_uring_buf_reg`, whose memory stays as `Group::new` has it.
+    /// `arg` is an `io_uring_buf_reg`, whose memory meets the contract of `Group::new`.
     unsafe fn add_group(&mut self, arg: *mut c_void, nr_args: u32) -> Result<(), Errno> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the contract.
         let reg: io_uring_buf_reg = unsafe { one(arg, nr_args) }?;
-        // SAFETY: the caller's promise; the group is dropped when unregistered, or with the ring.
+        // SAFETY: the caller keeps the contract; the group is dropped when unregistered, or with
+        // the ring.
         let group = unsafe { Group::new(&reg) }?;
         if self.groups.contains_key(&reg.bgid) {
             return Err(Errno::EXIST);
@@ -108,13 +109,13 @@ impl Ring {
         Ok(())
     }
 
-    /// Gives a ring of provided buffers up.
+    /// Unregisters a ring of provided buffers.
     ///
     /// # Safety
     ///
     /// `arg` is an `io_uring_buf_reg`.
     unsafe fn remove_group(&mut self, arg: *mut c_void, nr_args: u32) -> Result<(), Errno> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the contract.
         let reg: io_uring_buf_reg = unsafe { one(arg, nr_args) }?;
         if reg.resv != [0; 5] || !reg.flags.is_empty() {
             return Err(Errno::INVAL);
@@ -122,29 +123,29 @@ impl Ring {
         self.groups.remove(&reg.bgid).map(drop).ok_or(Errno::NOENT)
     }
 
-    /// Tells how far the kernel is in a ring of provided buffers.
+    /// Reports the kernel's position in a ring of provided buffers.
     ///
     /// # Safety
     ///
     /// `arg` is an `io_uring_buf_status`, valid for writes.
     unsafe fn group_status(&mut self, arg: *mut c_void, nr_args: u32) -> Result<(), Errno> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the contract.
         let mut status: io_uring_buf_status = unsafe { one(arg, nr_args) }?;
         if status.resv != [0; 8] {
             return Err(Errno::INVAL);
         }
         let group = u16::try_from(status.buf_group).ok().and_then(|group| self.groups.get(&group));
         status.head = u32::from(group.ok_or(Errno::NOENT)?.head);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the contract.
         unsafe { ARGUMENTS.write(arg.cast(), status) }
     }
 }
 
-/// Tells which operations there are.
+/// Reports which operations are supported.
 ///
 /// # Safety
 ///
-/// `arg` is an `io_uring_probe` with room for `nr_args` operations behind it, valid for reads and
+/// `arg` is an `io_uring_probe` followed by room for `nr_args` operations, valid for reads and
 /// writes.
 unsafe fn probe(arg: *mut c_void, nr_args: u32) -> Result<(), Errno> {
     let room = u8::try_from(nr_args).unwrap_or(u8::MAX);
@@ -170,7 +171,7 @@ unsafe fn probe(arg: *mut c_void, nr_args: u32) -> Result<(), Errno> {
         let mut flags = ProbeOpFlags::empty();
         flags.set(ProbeOpFlags::SUPPORTED, KNOWN.contains(&op));
         let told = io_uring_probe_op { op, flags, ..io_uring_probe_op::ZEROED };
-        // SAFETY: below `nr_args` operations, for which there is room.
+        // SAFETY: the index is below `nr_args`, and there is room for that many operations.
         unsafe { ARGUMENTS.write(ops.wrapping_add(usize::from(raw)), told) }?;
     }
     Ok(())

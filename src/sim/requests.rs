@@ -1,4 +1,4 @@
-//! Requests: entries that were taken, on their way through chains and drains to completions.
+//! Requests: consumed entries, from chains and drains to their completions.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -13,22 +13,22 @@ use super::completion::Completion;
 use super::operation::Plan;
 use super::state::{Ring, World};
 
-/// An entry that was taken.
+/// An entry that was consumed.
 pub(super) struct Request {
     pub(super) opcode: Opcode,
     pub(super) flags: SqeFlags,
     pub(super) user_data: u64,
     pub(super) plan: Plan,
-    /// It was refused when taken, and will complete with this.
+    /// Set if the entry was refused when it was consumed: it completes with this errno.
     pub(super) refused: Option<Errno>,
-    /// At the head of a chain: it waits for everything before it.
+    /// On the first request of a chain: the chain waits for everything before it.
     pub(super) drains: bool,
 }
 
-/// A request and those linked behind it.
+/// A request and those that are linked after it.
 pub(super) type Chain = VecDeque<Request>;
 
-/// A chain whose first request has started and is not complete.
+/// A chain whose first request has started and not completed.
 pub(super) struct Flight {
     pub(super) chain: Chain,
     pub(super) timer: Option<Timer>,
@@ -38,7 +38,7 @@ pub(super) struct Flight {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timer {
     pub(super) at: i128,
-    /// The count of completions that ends it.
+    /// The number of completions that ends it.
     pub(super) count: Option<u64>,
 }
 
@@ -53,22 +53,22 @@ pub(super) struct Outcome {
     pub(super) counts: bool,
 }
 
-/// What is done by the program's thread when it is in the kernel: task work.
+/// Task work: done by the program's thread when it is in the kernel.
 pub(super) enum Work {
     /// Starts the first request of a chain.
     Start(Chain),
     /// Completes it.
     Finish(Chain, Outcome),
-    /// Completes a request that is cancelled with its chain, silently or not.
+    /// Completes a request that is cancelled with its chain, with or without a completion.
     Cancel(Request, Outcome, bool),
 }
 
 /// All requests of a ring.
 #[derive(Default)]
 pub(super) struct Requests {
-    /// The chain that is being taken.
+    /// The chain that is being consumed.
     pub(super) open: Chain,
-    /// What has started, the oldest first.
+    /// The requests that have started, oldest first.
     pub(super) flights: Vec<Flight>,
     pub(super) work: VecDeque<Work>,
     /// Chains that wait for a drain, in order.
@@ -77,9 +77,9 @@ pub(super) struct Requests {
     pub(super) running: usize,
     /// Whether chains are deferred.
     pub(super) draining: bool,
-    /// The next chain waits for all before it.
+    /// Whether the next chain waits for everything before it.
     pub(super) drain_next: bool,
-    /// Drains are refused, from the first entry on that skips its completion.
+    /// Whether drains are refused: they are after the first entry that skips its completion.
     pub(super) no_drains: bool,
     /// How many timeouts have fired.
     pub(super) fired: u64,
@@ -103,11 +103,11 @@ impl Outcome {
 }
 
 impl Ring {
-    /// Lets a chain go that was taken whole.
+    /// Starts or defers a chain that was consumed completely.
     pub(super) fn queue(&mut self, world: &mut World, mut chain: Chain) {
         let Some(head) = chain.front_mut() else { return };
         if let Some(errno) = head.refused {
-            // None of a chain is started that has a bad entry, however they are linked.
+            // No request of a chain with an invalid entry is started, whatever its links are.
             head.flags.remove(SqeFlags::IO_HARDLINK);
             self.requests.running += chain.len();
             self.finish(world, chain, Outcome::error(errno));
@@ -124,14 +124,15 @@ impl Ring {
         }
     }
 
-    /// Completes the first request of a chain, and goes on with the rest of it.
+    /// Completes the first request of a chain, and continues with the rest of it.
     pub(super) fn finish(&mut self, world: &World, mut chain: Chain, outcome: Outcome) {
         let Some(request) = chain.pop_front() else { return };
         let skips = request.flags.contains(SqeFlags::CQE_SKIP_SUCCESS);
         if outcome.failed && !request.flags.contains(SqeFlags::IO_HARDLINK) {
             for linked in chain.drain(..) {
                 let cause = linked.refused.unwrap_or(Errno::CANCELED);
-                // One that would have been silent speaks for all that are cancelled with it.
+                // If the failed request would have skipped its completion, only it posts one, and
+                // those that are cancelled with it do not.
                 self.requests.work.push_back(Work::Cancel(linked, Outcome::error(cause), skips));
             }
         } else if !chain.is_empty() {
@@ -140,7 +141,7 @@ impl Ring {
         self.conclude(world, &request, outcome, skips && !outcome.failed);
     }
 
-    /// Posts the completion of a request, unless it is silent, and forgets the request.
+    /// Posts the completion of a request, unless it is skipped, and drops the request.
     fn conclude(&mut self, world: &World, request: &Request, outcome: Outcome, silent: bool) {
         if !silent {
             let Outcome { result, flags, extra, counts, .. } = outcome;
@@ -152,7 +153,7 @@ impl Ring {
         self.queue_deferred();
     }
 
-    /// Starts deferred chains as far as their drains allow.
+    /// Starts the deferred chains that no drain holds back any more.
     fn queue_deferred(&mut self) {
         let (mut seen, mut first) = (false, true);
         while let Some(chain) = self.requests.deferred.front() {
@@ -168,9 +169,9 @@ impl Ring {
         }
     }
 
-    /// Does what was put off for the program's thread.
+    /// Runs the task work.
     pub(super) fn run_work(&mut self, world: &mut World) {
-        // It ends: each round starts or completes a request, and makes none.
+        // The loop ends: each round starts or completes a request, and makes no new one.
         while let Some(work) = self.requests.work.pop_front() {
             match work {
                 Work::Start(chain) => self.start(world, chain),
@@ -182,7 +183,7 @@ impl Ring {
         }
     }
 
-    /// Tells the program, if it asked for that, whether work waits for it to enter the kernel.
+    /// Sets or clears the flag that task work is pending, if the program requested it.
     pub(super) fn show_work(&self, world: &World) {
         if !self.setup.contains(SetupFlags::TASKRUN_FLAG) {
             return;

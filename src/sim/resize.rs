@@ -1,4 +1,4 @@
-//! `IORING_REGISTER_RESIZE_RINGS`: other sizes, with what is in the queues.
+//! `IORING_REGISTER_RESIZE_RINGS`: changes the sizes of the queues and keeps their contents.
 #![forbid(unsafe_code)]
 
 use rustix::io::Errno;
@@ -10,15 +10,15 @@ use super::memory::Memory;
 use super::setup::sizes;
 use super::state::Ring;
 
-/// The words that are carried over beside the positions.
+/// The words that are copied, besides the positions.
 const CARRIED: [Word; 4] = [Word::SqFlags, Word::SqDropped, Word::CqFlags, Word::CqOverflow];
 
 impl Ring {
-    /// Gives the ring other sizes, and tells where things are then.
+    /// Changes the sizes of the ring, and returns the new layout.
     pub(super) fn resize(&mut self, params: &mut io_uring_params) -> Result<(), Errno> {
         let known = SetupFlags::CQSIZE | SetupFlags::CLAMP;
         if !self.setup.contains(SetupFlags::DEFER_TASKRUN)
-            // Where the array comes to lie is not told by Linux 6.18.
+            // Linux 6.18 does not report the new offset of the array.
             || !self.setup.contains(SetupFlags::NO_SQARRAY)
             || !params.flags.difference(known).is_empty()
         {
@@ -44,7 +44,7 @@ impl Ring {
     }
 }
 
-/// Copies what is between a head and a tail, if there is room for it.
+/// Copies the entries between a head and a tail, if there is room for them.
 fn carry(old: &Memory, head: Word, tail: Word, room: u32, copy: impl Fn(u32)) -> Result<(), Errno> {
     let (head, tail) = (old.load(head), old.load(tail));
     let count = tail.wrapping_sub(head);

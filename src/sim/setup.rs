@@ -1,4 +1,4 @@
-//! `io_uring_setup(2)`: which rings there can be, and what is returned of them.
+//! `io_uring_setup(2)`: which rings can be made, and the values that are returned about them.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -15,13 +15,13 @@ use super::memory::Memory;
 use super::requests::Requests;
 use super::state::{Answer, PollThread, Ring, State};
 
-/// A ring that is made and not yet its kernel's.
+/// A ring that was made and is not yet part of its kernel.
 pub(super) struct Prepared {
     ring: Ring,
     answer: Option<Answer>,
 }
 
-/// The flags that a ring can have.
+/// The supported flags.
 const KNOWN: SetupFlags = SetupFlags::SQPOLL
     .union(SetupFlags::SQ_AFF)
     .union(SetupFlags::CQSIZE)
@@ -39,7 +39,7 @@ const KNOWN: SetupFlags = SetupFlags::SQPOLL
     .union(SetupFlags::SQE_MIXED)
     .union(SetupFlags::SQ_REWIND);
 
-/// What the simulated kernel does of what Linux 6.18 says it does.
+/// The features of Linux 6.18 that the simulated kernel has.
 const FEATURES: Features = Features::SINGLE_MMAP
     .union(Features::NODROP)
     .union(Features::SUBMIT_STABLE)
@@ -54,7 +54,7 @@ const FEATURES: Features = Features::SINGLE_MMAP
 const MOST_ENTRIES: u32 = 32_768;
 
 impl State {
-    /// Makes a ring, unless there is one or it cannot be.
+    /// Makes a ring. Fails if there is one already, or if the parameters are invalid.
     pub(super) fn prepare(
         &mut self,
         entries: u32,
@@ -99,7 +99,7 @@ impl State {
         Ok(Prepared { ring, answer })
     }
 
-    /// Takes a new ring over.
+    /// Takes over a new ring.
     pub(super) fn install(&mut self, ring: Ring) -> Result<(), Errno> {
         if self.ring.is_some() {
             return Err(Errno::MFILE);
@@ -110,7 +110,7 @@ impl State {
 }
 
 impl Prepared {
-    /// Fills in what set-up returns.
+    /// Fills in the values that set-up returns.
     pub(super) fn answer(mut self, params: &mut io_uring_params) -> Result<Ring, Errno> {
         self.ring.memory.describe(params);
         params.features = FEATURES;
@@ -122,7 +122,7 @@ impl Prepared {
     }
 }
 
-/// Refuses flags that there are not, and those that contradict each other.
+/// Refuses unsupported flags, and flags that contradict each other.
 fn check(setup: SetupFlags) -> Result<(), Errno> {
     type F = SetupFlags;
     let has = |flags| setup.contains(flags);
@@ -138,7 +138,7 @@ fn check(setup: SetupFlags) -> Result<(), Errno> {
     if bad { Err(Errno::INVAL) } else { Ok(()) }
 }
 
-/// The sizes of the queues for those that were asked for.
+/// The sizes of the queues for the requested sizes.
 pub(super) fn sizes(entries: u32, cq_entries: u32, setup: SetupFlags) -> Result<(u32, u32), Errno> {
     let round = |wanted: u32, most: u32| match wanted {
         0 => Err(Errno::INVAL),
@@ -152,7 +152,7 @@ pub(super) fn sizes(entries: u32, cq_entries: u32, setup: SetupFlags) -> Result<
     if cq < sq {
         return Err(Errno::INVAL);
     }
-    // What takes two slots would never fit.
+    // An entry of two slots would never fit.
     let least = |flag| if setup.contains(flag) { 2 } else { 1 };
     if sq < least(SetupFlags::SQE_MIXED) || cq < least(SetupFlags::CQE_MIXED) {
         return Err(Errno::OVERFLOW);

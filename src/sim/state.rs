@@ -1,4 +1,4 @@
-//! What a simulated kernel knows: its world, which outlives rings, and its ring.
+//! The state of a simulated kernel: its world, which outlives rings, and its ring.
 #![forbid(unsafe_code)]
 
 use core::fmt;
@@ -22,25 +22,25 @@ use super::{Fault, Pace, Taken, Word};
 
 /// A simulated kernel.
 pub(super) struct State {
-    /// Where the positions of a ring start.
+    /// The initial value of a ring's positions.
     pub(super) position: u32,
     pub(super) world: World,
     pub(super) ring: Option<Ring>,
-    /// Rings that were closed with operations in flight, the oldest first.
+    /// Rings that were closed with operations in flight, oldest first.
     pub(super) closing: Vec<Ring>,
-    /// No handle is left: the kernel goes with its ring.
+    /// Whether no handle is left: then the kernel is freed with its ring.
     pub(super) orphaned: bool,
     pub(super) setup_faults: VecDeque<Errno>,
-    /// Changes what the next set-up returns.
+    /// Changes the values that the next set-up returns.
     pub(super) answer: Option<Answer>,
-    /// Changes what the next resize returns.
+    /// Changes the values that the next resize returns.
     pub(super) resize_answer: Option<Answer>,
 }
 
-/// What changes the answer of a set-up or a resize.
+/// A function that changes the values that a set-up or a resize returns.
 pub(super) type Answer = Box<dyn FnOnce(&mut io_uring_params) + Send>;
 
-/// What there is beside rings.
+/// Everything except rings.
 pub(super) struct World {
     pub(super) pace: Pace,
     pub(super) files: BTreeMap<Name, File>,
@@ -59,24 +59,24 @@ pub(super) struct World {
 pub(super) struct Ring {
     pub(super) setup: SetupFlags,
     pub(super) memory: Memory,
-    /// Memory from before the ring was resized: the program unmaps it later.
+    /// Memory from before the ring was resized, which the program unmaps later.
     pub(super) retired: Vec<Memory>,
     /// Set up with R_DISABLED, and not enabled yet.
     pub(super) disabled: bool,
-    /// With SINGLE_ISSUER, who may submit.
+    /// With SINGLE_ISSUER, the thread that may submit.
     pub(super) owner: Option<ThreadId>,
-    /// Whether entries are those that the program pushed, and completions those that it got: a
-    /// test may have written others.
+    /// Whether entries are those that the program pushed, and completions those that the kernel
+    /// posted. False if a test may have written others.
     pub(super) trusted: bool,
-    /// The thread that the ring, and all that is borrowed from it, stays on, if it does.
+    /// The thread to which the ring, and everything borrowed from it, is bound, if it is bound.
     pub(super) stays: Option<ThreadId>,
-    /// What the program was told that is not so.
+    /// Which false values the program was given.
     pub(super) lies: Lies,
-    /// The `user_data` of completions that belong to no entry, as far as the program may have them
-    /// before it.
+    /// The `user_data` of completions that belong to no entry and that the program may not have
+    /// popped yet.
     pub(super) forged: Vec<u64>,
     pub(super) thread: PollThread,
-    /// Up to where entries are taken.
+    /// The position up to which entries are consumed.
     pub(super) sq_head: u32,
     pub(super) completions: Completions,
     pub(super) requests: Requests,
@@ -118,7 +118,7 @@ impl State {
         }
     }
 
-    /// Does something to the ring from outside of any system call. `none` if there is no ring.
+    /// Changes the ring outside any system call. Returns `none` if there is no ring.
     pub(super) fn with_ring<T>(
         &mut self,
         none: T,
@@ -130,7 +130,7 @@ impl State {
         }
         let result = act(ring, &mut self.world);
         if !ring.setup.intersects(SetupFlags::DEFER_TASKRUN | SetupFlags::COOP_TASKRUN) {
-            // The kernel interrupts the program for it.
+            // The kernel interrupts the program for this.
             ring.run_work(&mut self.world);
         }
         ring.show_work(&self.world);
@@ -139,7 +139,7 @@ impl State {
 }
 
 impl Ring {
-    /// How the program's memory is reached for entries.
+    /// How the program's memory is accessed for entries.
     pub(super) fn program(&self) -> Program {
         Program { trusted: self.trusted }
     }

@@ -1,4 +1,4 @@
-//! The submission queue from the kernel's side: taking entries, and the polling thread.
+//! The kernel's side of the submission queue: consuming entries, and the polling thread.
 #![forbid(unsafe_code)]
 
 use core::sync::atomic::{Ordering, fence};
@@ -12,19 +12,19 @@ use super::requests::{Chain, Request};
 use super::state::{PollThread, Ring, World};
 use super::{Taken, Word};
 
-/// An entry as it was found, and whether it lies where it can be.
+/// An entry from the queue, and whether its position is valid.
 struct Found {
     taken: Taken,
     slots: u32,
     misplaced: bool,
 }
 
-/// The flags of entries that there are.
+/// The supported flags of entries.
 const SQE_FLAGS: u8 = 0x7f;
 
 impl Ring {
-    /// Takes entries of `limit` slots, and none any more once it has taken `most`. Returns how many
-    /// slots it took: an entry is taken whole.
+    /// Consumes entries of at most `limit` slots, and stops after it has consumed `most`. Returns
+    /// how many slots it consumed: entries are consumed whole.
     pub(super) fn submit(&mut self, world: &mut World, limit: u32, most: u32) -> u32 {
         let rewinds = self.setup.contains(SetupFlags::SQ_REWIND);
         if rewinds {
@@ -39,7 +39,7 @@ impl Ring {
                 break;
             }
         }
-        // A link that is open ends here.
+        // An open link ends here.
         let open = core::mem::take(&mut self.requests.open);
         self.queue(world, open);
         if !rewinds {
@@ -48,13 +48,14 @@ impl Ring {
         wanted - left
     }
 
-    /// Entries that are published and not taken; as many as there are slots if it is more.
+    /// The number of slots that are published and not consumed, at most the number of slots of the
+    /// queue.
     fn published(&self) -> u32 {
         let tail = self.memory.load(Word::SqTail);
         tail.wrapping_sub(self.sq_head).min(self.memory.sq_entries)
     }
 
-    /// The next entry; `None` for an index that is out of range, which is dropped.
+    /// Returns the next entry, or `None` for an index out of range, which is dropped.
     fn find(&mut self, left: u32) -> Option<Found> {
         let next = self.next_slot();
         let slot = self.memory.index(next);
@@ -86,8 +87,8 @@ impl Ring {
         slot
     }
 
-    /// Makes a request of an entry and queues it, or the chain that it ends. Returns false for a
-    /// bad entry that ends the submission.
+    /// Makes a request from an entry, and queues it or the chain that it ends. Returns false for an
+    /// invalid entry that ends the submission.
     fn accept(&mut self, world: &mut World, found: &Found) -> bool {
         if world.recording {
             world.taken.push(found.taken);
@@ -109,7 +110,7 @@ impl Ring {
             Ok(plan) => request.plan = plan,
             Err(errno) => {
                 request.refused = Some(errno);
-                // The chain is not started, and is taken to its end all the same.
+                // The chain is not started, but is still consumed to its end.
                 if let Some(head) = self.requests.open.front_mut() {
                     head.refused.get_or_insert(Errno::CANCELED);
                 }
@@ -124,7 +125,8 @@ impl Ring {
         good
     }
 
-    /// Checks what is the same for all operations. Returns whether the entry waits for all before.
+    /// Checks what is the same for all operations. Returns whether the entry waits for all earlier
+    /// ones.
     fn check(&mut self, sqe: &io_uring_sqe) -> Result<bool, Errno> {
         let requests = &mut self.requests;
         let mut drains = false;
@@ -145,7 +147,7 @@ impl Ring {
             requests.draining = true;
             drains = true;
             if let Some(head) = requests.open.front_mut() {
-                // In the middle of a chain: all of that waits, and what comes behind it.
+                // In the middle of a chain, the whole chain waits, and so does everything after it.
                 head.drains = true;
                 requests.drain_next = true;
             }
@@ -162,7 +164,7 @@ impl Ring {
         Ok(drains)
     }
 
-    /// One round of the polling thread, of `limit` slots at the most.
+    /// Runs one round of the polling thread, for at most `limit` slots.
     pub(super) fn poll(&mut self, world: &mut World, limit: u32) -> u32 {
         let awake = self.is_polled() && !self.disabled && self.thread == PollThread::Awake;
         if !awake || !self.may_take() {
@@ -173,13 +175,13 @@ impl Ring {
         taken
     }
 
-    /// Sends the polling thread to sleep, unless there is something to take.
+    /// Makes the polling thread fall asleep, unless entries are published.
     pub(super) fn fall_asleep(&mut self) -> bool {
         if !self.is_polled() || self.thread == PollThread::Dead {
             return false;
         }
         self.raise(SqStatus::NEED_WAKEUP);
-        // Either the program sees the flag after it has published, or this sees what it published.
+        // Either the program sees the flag after publishing, or this side sees what it published.
         fence(Ordering::SeqCst);
         if self.published() > 0 && self.thread == PollThread::Awake {
             self.lower(SqStatus::NEED_WAKEUP);
@@ -204,7 +206,7 @@ impl Ring {
         }
     }
 
-    /// Whether the submission queue has no room.
+    /// Whether the submission queue is full.
     pub(super) fn is_full(&self) -> bool {
         self.published() == self.memory.sq_entries
     }

@@ -1,6 +1,6 @@
-//! Which simulated kernel a ring's number stands for, and the system calls by that number.
+//! The table from ring numbers to simulated kernels, and the system calls by that number.
 //!
-//! A kernel stays in the table while it has a handle or a ring.
+//! A kernel stays in the table as long as it has a handle or a ring.
 
 use core::ffi::c_void;
 use std::boxed::Box;
@@ -28,16 +28,16 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
 });
 
 struct Table {
-    /// The number given out last.
+    /// The number that was assigned last.
     last: i32,
     kernels: BTreeMap<i32, Shared>,
-    /// Those that were asked for, by the number of their ring.
+    /// Those that were requested, by the number of their ring.
     descriptors: BTreeMap<i32, BorrowedFd<'static>>,
     /// Those of rings that are closed.
     spare: Vec<BorrowedFd<'static>>,
 }
 
-/// What the clones of a `Kernel` have together.
+/// What the clones of a `Kernel` share.
 pub(super) struct Handle {
     number: i32,
     state: Shared,
@@ -64,11 +64,11 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // Who comes last, this or the closing of the ring, removes the kernel: both say what
-        // they have to under its lock.
+        // Either this or the closing of the ring removes the kernel, whichever comes last: both
+        // record it under the kernel's lock.
         let mut state = self.state();
         state.orphaned = true;
-        // Nobody can complete what they have in flight.
+        // Nothing can complete their operations in flight any more.
         state.closing.clear();
         let unused = state.ring.is_none();
         drop(state);
@@ -79,17 +79,17 @@ impl Drop for Handle {
 }
 
 impl Table {
-    /// The next number below -1 that no kernel has; after the last one they start over.
+    /// Returns the next number below -1 that no kernel has; after the last one numbers start again.
     fn free_number(&self) -> i32 {
         let after = (i32::MIN..-1).filter(|number| *number > self.last);
         let from_start = i32::MIN..-1;
         let mut numbers = after.chain(from_start);
         let free = numbers.find(|number| !self.kernels.contains_key(number));
-        free.expect("2^31 kernels do not fit into memory")
+        free.expect("2^31 kernels do not fit in memory")
     }
 }
 
-/// A lock that does not mind a test that panicked while it held it.
+/// Locks a mutex, even if a test panicked while it held the lock.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -100,7 +100,7 @@ pub(super) fn find(number: i32) -> Result<Shared, Errno> {
 
 /// `io_uring_setup(2)`. The error is a positive errno.
 ///
-/// `stays` says that the ring, and all that is borrowed from it, stays on this thread.
+/// `stays` means that the ring, and everything borrowed from it, stays on this thread.
 pub(crate) fn setup(
     number: i32,
     entries: u32,
@@ -110,7 +110,7 @@ pub(crate) fn setup(
     let mut set_up = || {
         let shared = find(number)?;
         let prepared = lock(&shared).prepare(entries, params, stays)?;
-        // Not under the lock: what a test has put there may ask its kernel something.
+        // Not under the lock: the function that the test provided may use its kernel.
         let ring = prepared.answer(params)?;
         lock(&shared).install(ring)
     };
@@ -118,7 +118,7 @@ pub(crate) fn setup(
     Ok(number)
 }
 
-/// The memory of the ring, in place of mapping it.
+/// Returns the memory of the ring, in place of mapping it.
 pub(crate) fn map(number: i32) -> Result<RingMemory, Errno> {
     let shared = find(number)?;
     let state = lock(&shared);
@@ -126,7 +126,7 @@ pub(crate) fn map(number: i32) -> Result<RingMemory, Errno> {
     Ok(ring.memory.shared())
 }
 
-/// `close(2)`: frees the ring. What is in flight stays so, and its ring with it.
+/// `close(2)`: frees the ring. Operations in flight continue, and keep their ring.
 pub(crate) fn close(number: i32) {
     let Ok(shared) = find(number) else { return };
     let mut state = lock(&shared);
@@ -142,10 +142,10 @@ pub(crate) fn close(number: i32) {
     }
 }
 
-/// A descriptor that stands for a ring, and is open for good: it goes to another ring when this one
-/// is closed. It is an eventfd, which nobody signals.
+/// A descriptor that represents a ring, and is never closed: after the ring is closed, another ring
+/// reuses it. It is an eventfd that is never signalled.
 ///
-/// `CWD`, which is no descriptor of any file, under Miri and where there are no more descriptors.
+/// Under Miri, and if the process has no more descriptors, it is `CWD`, which refers to no file.
 pub(crate) fn descriptor(number: i32) -> BorrowedFd<'static> {
     if cfg!(miri) {
         return CWD;
@@ -155,7 +155,7 @@ pub(crate) fn descriptor(number: i32) -> BorrowedFd<'static> {
         return *descriptor;
     }
     let spare = table.spare.pop().inspect(|descriptor| {
-        // Who had it before may have signalled it.
+        // Its previous user may have signalled it.
         let _ = rustix::io::read(descriptor, &mut [0; 8]);
     });
     let Some(descriptor) = spare.or_else(open) else { return CWD };
@@ -184,7 +184,7 @@ pub(crate) unsafe fn enter(
 ) -> Result<u32, i32> {
     let shared = find(number).map_err(Errno::raw_os_error)?;
     let mut state = lock(&shared);
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller keeps the contract.
     let entered = unsafe { state.enter(to_submit, min_complete, flags, arg, arg_size) };
     entered.map_err(Errno::raw_os_error)
 }
@@ -202,7 +202,7 @@ pub(crate) unsafe fn register(
 ) -> Result<u32, i32> {
     let shared = find(number).map_err(Errno::raw_os_error)?;
     let mut state = lock(&shared);
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller keeps the contract.
     let registered = unsafe { state.register(op, arg, nr_args) };
     registered.map_err(Errno::raw_os_error)
 }

@@ -16,15 +16,15 @@ pub struct io_uring_bpf_ctx {
     pub opcode: Opcode,
     /// The flags of the entry.
     pub sqe_flags: SqeFlags,
-    /// How many bytes of `pdu` count.
+    /// How many bytes of `pdu` are used.
     pub pdu_size: u8,
     /// Zero.
     pub pad: [u8; 5],
-    /// What the operation is about.
+    /// The arguments of the operation.
     pub pdu: bpf_ctx_pdu,
 }
 
-/// What the operation of an [`io_uring_bpf_ctx`] is about.
+/// The arguments of the operation of an [`io_uring_bpf_ctx`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union bpf_ctx_pdu {
@@ -82,7 +82,7 @@ impl fmt::Debug for bpf_ctx_pdu {
 pub struct io_uring_bpf_filter {
     /// The opcode, an [`Opcode`] number.
     pub opcode: u32,
-    /// What happens to the other opcodes, and to a size that differs.
+    /// How to handle the other opcodes, and a size that differs.
     pub flags: BpfFilterFlags,
     /// How many instructions the filter has.
     pub filter_len: u32,
@@ -96,17 +96,17 @@ pub struct io_uring_bpf_filter {
     pub resv2: [u64; 5],
 }
 
-/// What [`REGISTER_BPF_FILTER`](crate::RegisterOp::REGISTER_BPF_FILTER) takes.
+/// The argument of [`REGISTER_BPF_FILTER`](crate::RegisterOp::REGISTER_BPF_FILTER).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_bpf {
-    /// What to do.
+    /// The command.
     pub cmd_type: BpfCmd,
     /// Zero.
     pub cmd_flags: u16,
     /// Zero.
     pub resv: u32,
-    /// The argument.
+    /// The argument of the command.
     pub arg: bpf_arg,
 }
 

@@ -17,14 +17,14 @@ open_set! {
     /// [`REGISTER_IOWQ_MAX_WORKERS`](crate::RegisterOp::REGISTER_IOWQ_MAX_WORKERS) takes.
     pub struct IoWqType(u32);
 
-    /// For work that ends in bounded time: regular files, block devices.
+    /// For work that ends in bounded time: on regular files and block devices.
     BOUND = 0, "IO_WQ_BOUND", (5, 15);
-    /// For work that may never end: sockets, pipes, character devices.
+    /// For work that may never end: on sockets, pipes and character devices.
     UNBOUND = 1, "IO_WQ_UNBOUND", (5, 15);
 }
 
 open_set! {
-    /// What a [`REGISTER_NAPI`](crate::RegisterOp::REGISTER_NAPI) does, the `opcode` of
+    /// The command of a [`REGISTER_NAPI`](crate::RegisterOp::REGISTER_NAPI), the `opcode` of
     /// [`io_uring_napi`](crate::io_uring_napi).
     pub struct NapiOp(u8);
 
@@ -37,7 +37,7 @@ open_set! {
 }
 
 open_set! {
-    /// How a ring learns which NAPI instances to poll.
+    /// How a ring determines which NAPI instances to poll.
     pub struct NapiTracking(u32);
 
     /// From the sockets that its requests wait on.
@@ -49,7 +49,7 @@ open_set! {
 }
 
 open_set! {
-    /// What an [`io_uring_restriction`](crate::io_uring_restriction) allows or demands.
+    /// What an [`io_uring_restriction`](crate::io_uring_restriction) allows or requires.
     pub struct RestrictionOp(u16);
 
     /// Allows one registration operation.
@@ -58,7 +58,7 @@ open_set! {
     SQE_OP = 1, "IORING_RESTRICTION_SQE_OP", (5, 10);
     /// Allows a set of entry flags.
     SQE_FLAGS_ALLOWED = 2, "IORING_RESTRICTION_SQE_FLAGS_ALLOWED", (5, 10);
-    /// Demands a set of entry flags.
+    /// Requires a set of entry flags.
     SQE_FLAGS_REQUIRED = 3, "IORING_RESTRICTION_SQE_FLAGS_REQUIRED", (5, 10);
 }
 
@@ -66,9 +66,9 @@ open_set! {
     /// The `cmd_op` of a [`URING_CMD`](crate::Opcode::URING_CMD) on a socket.
     pub struct SocketCmd(u32);
 
-    /// Bytes that can be received, as `SIOCINQ`.
+    /// Reports how many bytes can be received, as `SIOCINQ`.
     SIOCINQ = 0, "SOCKET_URING_OP_SIOCINQ", (6, 6);
-    /// Bytes not yet sent, as `SIOCOUTQ`.
+    /// Reports how many bytes are not yet sent, as `SIOCOUTQ`.
     SIOCOUTQ = 1, "SOCKET_URING_OP_SIOCOUTQ", (6, 6);
     /// Reads a socket option, as `getsockopt(2)`.
     GETSOCKOPT = 2, "SOCKET_URING_OP_GETSOCKOPT", (6, 7);
@@ -92,19 +92,19 @@ open_set! {
 }
 
 open_set! {
-    /// What a [`REGISTER_ZCRX_CTRL`](crate::RegisterOp::REGISTER_ZCRX_CTRL) does.
+    /// The command of a [`REGISTER_ZCRX_CTRL`](crate::RegisterOp::REGISTER_ZCRX_CTRL).
     pub struct ZcrxCtrlOp(u32);
 
-    /// Takes the entries of the refill ring back now.
+    /// Consumes the entries of the refill ring immediately.
     FLUSH_RQ = 0, "ZCRX_CTRL_FLUSH_RQ", (6, 19);
-    /// Makes a descriptor of the queue, for another ring to import.
+    /// Makes a descriptor for the queue, which another ring can import.
     EXPORT = 1, "ZCRX_CTRL_EXPORT", (6, 19);
-    /// Has an event reported again after it was.
+    /// Enables an event again after it was reported.
     ARM_EVENT = 2, "ZCRX_CTRL_ARM_EVENT", (7, 2);
 }
 
 open_set! {
-    /// What an [`io_uring_query_hdr`](crate::io_uring_query_hdr) asks about.
+    /// The query of an [`io_uring_query_hdr`](crate::io_uring_query_hdr).
     pub struct QueryOp(u32);
 
     /// Opcodes and flags ([`io_uring_query_opcode`](crate::io_uring_query_opcode)).
@@ -126,7 +126,7 @@ open_set! {
     FILTER = 1, "IO_URING_BPF_CMD_FILTER", (7, 0);
 }
 
-/// The direction bits of an `ioctl` number without argument: not zero on PowerPC.
+/// The direction bits of an `ioctl` number without argument; they are not zero on PowerPC.
 const IOC_NONE: u32 = if cfg!(target_arch = "powerpc64") { 1 << 29 } else { 0 };
 
 open_set! {

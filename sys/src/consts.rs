@@ -1,7 +1,7 @@
-//! The kernel's names that are a single number, under the kernel's own names.
+//! The kernel's constants that belong to no set, under the kernel's own names.
 //!
-//! The `*_LAST` and `*_MAX` names count the codes of a set as of Linux 7.2. They size arrays;
-//! they do not limit what a newer kernel takes.
+//! The `*_LAST` and `*_MAX` constants count the codes of a set as of Linux 7.2. They are for the
+//! sizes of arrays; a newer kernel may accept larger codes.
 
 /// Asks for any free slot of the registered files instead of naming one: a
 /// [`file_index`](crate::sqe_file::file_index). Since Linux 5.19.
@@ -21,19 +21,19 @@ pub const IORING_OFF_SQES: u64 = 0x1000_0000;
 pub const IORING_OFF_PBUF_RING: u64 = 0x8000_0000;
 /// How far the buffer group is shifted in an `mmap` offset. Since Linux 6.4.
 pub const IORING_OFF_PBUF_SHIFT: u32 = 16;
-/// The bits of an `mmap` offset that tell what is mapped. Since Linux 6.4.
+/// The bits of an `mmap` offset that select what is mapped. Since Linux 6.4.
 pub const IORING_OFF_MMAP_MASK: u64 = 0xf800_0000;
 
-/// Leaves a slot as it is, in place of a descriptor of an update. Since Linux 5.12.
+/// In place of a descriptor in an update: leaves the slot unchanged. Since Linux 5.12.
 pub const IORING_REGISTER_FILES_SKIP: i32 = -2;
 /// Added to a [`RegisterOp`](crate::RegisterOp) number: the descriptor of the call is an index of
 /// the thread's registered rings. Since Linux 6.3.
 pub const IORING_REGISTER_USE_REGISTERED_RING: u32 = 1 << 31;
 
-/// Bit of [`CqeFlags`](crate::CqeFlags) that tells a hardware timestamp, in a completion of
+/// Bit number in [`CqeFlags`](crate::CqeFlags) that marks a hardware timestamp, in a completion of
 /// [`TX_TIMESTAMP`](crate::SocketCmd::TX_TIMESTAMP). Since Linux 6.17.
 pub const IORING_TIMESTAMP_HW_SHIFT: u32 = 16;
-/// Lowest bit of the kind of a timestamp, in the same flags. Since Linux 6.17.
+/// Lowest bit number of the kind of a timestamp, in the same flags. Since Linux 6.17.
 pub const IORING_TIMESTAMP_TYPE_SHIFT: u32 = IORING_TIMESTAMP_HW_SHIFT + 1;
 /// `1 <<` [`IORING_TIMESTAMP_HW_SHIFT`]: the timestamp is the device's. Since Linux 6.17.
 pub const IORING_CQE_F_TSTAMP_HW: u32 = 1 << IORING_TIMESTAMP_HW_SHIFT;
@@ -69,7 +69,8 @@ pub const IORING_ZCRX_AREA_SHIFT: u32 = 48;
 /// The area id's bits of that offset. Since Linux 6.15.
 pub const IORING_ZCRX_AREA_MASK: u64 = !0 << IORING_ZCRX_AREA_SHIFT;
 
-/// The most futexes of one [`FUTEX_WAITV`](crate::Opcode::FUTEX_WAITV). Since Linux 5.16.
+/// The maximum number of futexes of one [`FUTEX_WAITV`](crate::Opcode::FUTEX_WAITV). Since Linux
+/// 5.16.
 pub const FUTEX_WAITV_MAX: u32 = 128;
 
 /// One past the last [`Opcode`](crate::Opcode). Since Linux 5.5.

@@ -28,13 +28,13 @@ const fn size_behind<T, F>(_project: fn(&T) -> &F) -> usize {
 
 /// Asserts the layout of structures and unions, and defines their `ZEROED`.
 ///
-/// A line is `struct NAME size alignment { field offset size; ... }`. A field can be followed by
-/// how C has it, for the comparison with the kernel's list:
+/// A line is `struct NAME size alignment { field offset size; ... }`. A field can be followed by a
+/// note on how C declares it, for the comparison with the kernel's list:
 ///
-/// - `(nested T)`: the same, a structure in a field;
-/// - `(anonymous T)`: a union or structure without a name, whose fields C reaches directly;
+/// - `(nested T)`: C also has a field that is a structure;
+/// - `(anonymous T)`: a union or structure without a name, whose fields C accesses directly;
 /// - `(flexible)`: an array without a length;
-/// - `(ours)`: not at all.
+/// - `(ours)`: C does not have this field.
 macro_rules! layout {
     ($(
         $kind:ident $T:ident $size:literal $align:tt {
@@ -46,11 +46,11 @@ macro_rules! layout {
             layout!(@$kind $T $size $align { $($field $offset $bytes $(($($inner)?))?;)* });
 
             impl $T {
-                /// All bytes zero, as the kernel wants every field that an operation does not
-                /// use.
-                // SAFETY: zero bits are a value of every field: a number, a set over a number, a
-                // `SharedPtr`, or made of these. The compiler evaluates the constant below and
-                // refuses to build if that is not so.
+                /// All bytes zero: the kernel requires that of every field that an operation does
+                /// not use.
+                // SAFETY: zero bits are a valid value of every field: a number, a set over a
+                // number, a `SharedPtr`, or made of these. The compiler evaluates the constant
+                // below, and fails to build if that is not so.
                 pub const ZEROED: Self = unsafe { zeroed() };
             }
 
@@ -80,7 +80,7 @@ macro_rules! layout {
     (@struct $T:ident $size:literal $align:tt {
         $($field:ident $offset:literal $bytes:literal $(($($inner:ident)?))?;)*
     }) => {
-        // Never called: the names make a failed assertion say which field it is about.
+        // Never called: the names show in a failed assertion which field it concerns.
         #[allow(dead_code, reason = "only evaluated at compile time")]
         fn $T() {
             const_assert_eq!(size_of::<$T>(), $size);
@@ -107,7 +107,7 @@ macro_rules! layout {
             const_assert_eq!(align_of::<$T>(), $align);
             $(fn $field() {
                 const_assert_eq!(offset_of_union!($T, $field), $offset);
-                // SAFETY: never called; only the type that it returns is looked at.
+                // SAFETY: never called; only its return type is used.
                 const_assert_eq!(size_behind(|value: &$T| unsafe { &value.$field }), $bytes);
                 const_assert_eq!($bytes, $size);
             })*

@@ -1,8 +1,8 @@
 //! The Linux io_uring ABI, whole and current, and its three system calls: no libc, no C, no
 //! bindgen.
 //!
-//! This crate is what the kernel and a program agree on, written down once: the numbers, the flag
-//! words, the structures, as of Linux 7.2. It does not map rings, order memory accesses or own
+//! This crate defines the interface between the kernel and a program: the numbers, the flag words
+//! and the structures, as of Linux 7.2. It does not map rings, order memory accesses or own
 //! descriptors; the `ringbolt` crate does that, and re-exports this one.
 //!
 //! - **System calls**: [`io_uring_setup`], [`io_uring_enter`], [`io_uring_register`].
@@ -13,27 +13,27 @@
 //! - **Flags**, such as [`SetupFlags`] and [`SqeFlags`], are [`bitflags`] types.
 //! - **Single numbers**, such as [`IORING_OFF_SQES`], are constants with their C names.
 //!
-//! Searching the docs for a C name, such as `IORING_OP_READ`, finds what it is called here.
+//! Searching the docs for a C name, such as `IORING_OP_READ`, finds the item of this crate.
 //!
 //! # Newer and older kernels
 //!
-//! The kernel adds to its sets, so all of them are open: a code without a name and a bit without
-//! a name are ordinary values, in both directions. Each constant tells the first kernel that had
-//! it. What the running kernel has is not told by its version, as fixes and features are carried
-//! to older ones: ask with [`RegisterOp::REGISTER_QUERY`] or [`RegisterOp::REGISTER_PROBE`], or
-//! try.
+//! The kernel adds to its sets, so all of them are open: a code without a name and a bit without a
+//! name are ordinary values, in both directions. The docs of each constant name the first kernel
+//! that had it. The version of the running kernel does not determine what it supports, because
+//! fixes and features are backported to older versions: ask with [`RegisterOp::REGISTER_QUERY`] or
+//! [`RegisterOp::REGISTER_PROBE`], or try.
 //!
 //! # Pointers
 //!
-//! Where C has a `__u64` that holds an address, there is a [`SharedPtr`]: as large, and still a
-//! pointer to the compiler and to Miri. Where the same field can also hold a number, a union has
-//! an arm for it.
+//! Where C has a `__u64` that holds an address, this crate has a [`SharedPtr`]: it has the same
+//! size, and is still a pointer for the compiler and for Miri. If the same field can also hold a
+//! number, a union has an arm for it.
 //!
 //! # Layout
 //!
-//! Sizes, alignments and offsets are asserted against numbers from compiled C whenever this crate
-//! is built, so that `cargo check --target` is a test of the ABI. No structure has padding, and no
-//! way of writing one leaves a byte of it undefined.
+//! Whenever this crate is built, sizes, alignments and offsets are compared with numbers from
+//! compiled C, so that `cargo check --target` is a test of the ABI. No structure has padding, and
+//! no way of writing a structure leaves a byte of it undefined.
 //!
 //! # What is not here
 //!
@@ -45,7 +45,7 @@
 //! # Platforms
 //!
 //! Linux on x86_64, x86, aarch64, arm, riscv64, loongarch64 and s390x, and on powerpc64 with Rust
-//! 1.95 or newer. On any other target the crate does not compile, and says so.
+//! 1.95 or newer. On any other target the crate does not compile; the error message says why.
 
 #![no_std]
 

@@ -1,4 +1,4 @@
-//! [`Opcode`]: what a submission queue entry asks for.
+//! [`Opcode`]: the operation of a submission queue entry.
 
 use crate::open_set::open_set;
 
@@ -10,7 +10,7 @@ open_set! {
     ///
     /// assert_eq!(Opcode::READ.as_raw(), 22);
     /// assert_eq!(Opcode::READ.since(), Some(KernelVersion::new(5, 6)));
-    /// // A newer kernel's operation has no name here, and can be used all the same.
+    /// // An operation of a newer kernel has no name here, but can still be used.
     /// assert_eq!(format!("{:?} {:?}", Opcode::READ, Opcode::from_raw(200)), "READ Opcode(200)");
     /// ```
     pub struct Opcode(u8);
@@ -21,7 +21,7 @@ open_set! {
     READV = 1, "IORING_OP_READV", (5, 1);
     /// Writes from several buffers (an iovec array), as `pwritev2(2)`.
     WRITEV = 2, "IORING_OP_WRITEV", (5, 1);
-    /// Flushes a file to its storage, as `fsync(2)`; a range of it if one is given.
+    /// Flushes a file, or a range of it, to its storage, as `fsync(2)`.
     FSYNC = 3, "IORING_OP_FSYNC", (5, 1);
     /// Reads into a registered buffer.
     READ_FIXED = 4, "IORING_OP_READ_FIXED", (5, 1);
@@ -37,7 +37,7 @@ open_set! {
     SENDMSG = 9, "IORING_OP_SENDMSG", (5, 3);
     /// Receives a message, as `recvmsg(2)`.
     RECVMSG = 10, "IORING_OP_RECVMSG", (5, 3);
-    /// Completes at a time, or after a number of other completions.
+    /// Completes at a given time, or after a number of other completions.
     TIMEOUT = 11, "IORING_OP_TIMEOUT", (5, 4);
     /// Removes or changes an earlier `TIMEOUT`.
     TIMEOUT_REMOVE = 12, "IORING_OP_TIMEOUT_REMOVE", (5, 5);
@@ -45,7 +45,7 @@ open_set! {
     ACCEPT = 13, "IORING_OP_ACCEPT", (5, 5);
     /// Cancels requests that match.
     ASYNC_CANCEL = 14, "IORING_OP_ASYNC_CANCEL", (5, 5);
-    /// Bounds the time of the request it is linked behind.
+    /// Limits the time of the request that is linked to it.
     LINK_TIMEOUT = 15, "IORING_OP_LINK_TIMEOUT", (5, 5);
     /// Connects a socket, as `connect(2)`.
     CONNECT = 16, "IORING_OP_CONNECT", (5, 5);
@@ -109,9 +109,9 @@ open_set! {
     SOCKET = 45, "IORING_OP_SOCKET", (5, 19);
     /// Passes a command to the file's own driver.
     URING_CMD = 46, "IORING_OP_URING_CMD", (5, 19);
-    /// Sends without copying; a second completion tells that the buffer is free.
+    /// Sends without copying; a second completion reports that the buffer is free.
     SEND_ZC = 47, "IORING_OP_SEND_ZC", (6, 0);
-    /// Sends a message without copying; as `SEND_ZC` for `SENDMSG`.
+    /// Sends a message without copying; a second completion reports that the buffers are free.
     SENDMSG_ZC = 48, "IORING_OP_SENDMSG_ZC", (6, 1);
     /// Reads each time there is data, into provided buffers.
     READ_MULTISHOT = 49, "IORING_OP_READ_MULTISHOT", (6, 7);
@@ -123,7 +123,7 @@ open_set! {
     FUTEX_WAKE = 52, "IORING_OP_FUTEX_WAKE", (6, 7);
     /// Waits on several futexes, as `futex_waitv(2)`.
     FUTEX_WAITV = 53, "IORING_OP_FUTEX_WAITV", (6, 7);
-    /// Makes an ordinary descriptor of a fixed slot.
+    /// Makes an ordinary descriptor for the file of a fixed slot.
     FIXED_FD_INSTALL = 54, "IORING_OP_FIXED_FD_INSTALL", (6, 8);
     /// Sets the length of an open file, as `ftruncate(2)`.
     FTRUNCATE = 55, "IORING_OP_FTRUNCATE", (6, 9);

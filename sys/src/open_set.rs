@@ -1,15 +1,15 @@
 //! `open_set!`, the shape of every numbered set in the ABI, and [`KernelVersion`].
 //!
-//! The kernel adds to these sets and the program may run on a newer one, so none is a Rust
-//! `enum`: each is a number with named constants, and a number without a name is an ordinary
+//! The kernel adds to these sets, and the program may run on a newer kernel. So none of them is a
+//! Rust `enum`: each is a number with named constants, and a number without a name is an ordinary
 //! value.
 
 use core::fmt;
 
-/// A kernel release, such as 5.6, for telling what it brought.
+/// A kernel release, such as 5.6, that introduced something.
 ///
-/// Never a test for what the running kernel can do: distributions carry features to older
-/// kernels, and administrators turn them off. Ask the kernel instead.
+/// Do not use it to test what the running kernel supports: distributions backport features to older
+/// kernels, and administrators turn features off. Ask the kernel instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KernelVersion {
     /// The 5 of 5.6.
@@ -63,13 +63,13 @@ macro_rules! open_set {
             #[cfg(test)]
             pub(crate) const C_NAMES: &'static [&'static str] = &[$($c_name),*];
 
-            /// Wraps a number as the kernel has it, named or not.
+            /// Wraps one of the kernel's numbers, named or not.
             #[inline]
             pub const fn from_raw(raw: $repr) -> Self {
                 Self(raw)
             }
 
-            /// The number as the kernel has it.
+            /// The kernel's number.
             #[inline]
             pub const fn as_raw(self) -> $repr {
                 self.0
@@ -83,7 +83,7 @@ macro_rules! open_set {
                 }
             }
 
-            /// The first kernel that had it, or `None` where this crate does not know.
+            /// The first kernel that had it, or `None` if this crate does not know.
             pub const fn since(self) -> Option<$crate::KernelVersion> {
                 match self {
                     $(Self::$NAME => {

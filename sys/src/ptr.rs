@@ -1,18 +1,18 @@
-//! [`SharedPtr`], a pointer in the 64-bit field that the kernel has for it.
+//! [`SharedPtr`]: a pointer in a 64-bit field of the kernel.
 //!
-//! The kernel's structures hold addresses as `__u64` on every architecture. Were they `u64` here
-//! too, each store would turn a pointer into a number, and neither the compiler nor Miri could
-//! follow it. So the field is a real pointer, and on 32-bit targets a pointer beside the zero
-//! half of the `__u64`.
+//! The kernel's structures hold addresses as `__u64` on every architecture. If they were `u64` here
+//! too, each store would turn a pointer into a number, which neither the compiler nor Miri could
+//! track. So the field is a real pointer; on 32-bit targets it is a pointer next to the zero half
+//! of the `__u64`.
 
 use core::ffi::c_void;
 use core::fmt;
 use core::ptr;
 
-/// An address given to the kernel: 8 bytes, laid out as a `u64`, that stay a pointer.
+/// An address for the kernel: 8 bytes with the layout of a `u64` that are still a pointer.
 ///
-/// Nothing is promised about what is there; whoever gives the structure to the kernel does that.
-/// Every bit pattern is a valid value.
+/// The type guarantees nothing about the memory at the address; the code that passes the structure
+/// to the kernel does. Every bit pattern is a valid value.
 ///
 /// ```
 /// use ringbolt_sys::SharedPtr;
@@ -40,7 +40,7 @@ impl SharedPtr {
 
     /// Wraps a pointer that the kernel only reads through.
     ///
-    /// The type no longer says so afterwards; the operation that the field belongs to does.
+    /// The type does not record that the kernel only reads; the operation determines it.
     #[inline]
     pub const fn new<T>(ptr: *const T) -> Self {
         Self::from_mut(ptr.cast_mut())
@@ -57,10 +57,10 @@ impl SharedPtr {
         }
     }
 
-    /// Wraps a number that is no pointer of this program: an offset, a token, another value that
-    /// the kernel reads from the same field. All 64 bits are kept on every target.
+    /// Wraps a number that is not a pointer of this program: an offset, a token, or another value
+    /// that the kernel reads from the same field. All 64 bits are kept on every target.
     ///
-    /// Reading through the result is undefined behaviour; handing it to the kernel is not.
+    /// Reading through the result is undefined behaviour; passing it to the kernel is not.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "64-bit: `usize` is as wide. 32-bit: the upper half is stored beside it"
@@ -77,8 +77,8 @@ impl SharedPtr {
 
     /// The pointer, with the provenance it was made with.
     ///
-    /// On 32-bit targets the upper half of a number from [`SharedPtr::without_provenance`] is
-    /// not in it.
+    /// On 32-bit targets it does not contain the upper half of a number from
+    /// [`SharedPtr::without_provenance`].
     #[inline]
     pub const fn as_ptr(self) -> *mut c_void {
         self.ptr
@@ -94,7 +94,7 @@ impl SharedPtr {
     }
 }
 
-// SAFETY: the value is an address and gives no access to what is there. Every use of it, here
+// SAFETY: the value is an address and gives no access to the memory. Every use of the memory, here
 // or in the kernel, is through an `unsafe` call whose contract covers threads.
 unsafe impl Send for SharedPtr {}
 

@@ -1,23 +1,24 @@
-//! What [`REGISTER_QUERY`](crate::RegisterOp::REGISTER_QUERY) takes and answers: the kernel's
+//! The queries and answers of [`REGISTER_QUERY`](crate::RegisterOp::REGISTER_QUERY): the kernel's
 //! `query.h`.
 
 #![allow(non_camel_case_types, reason = "the C names")]
 
 use crate::{QueryOp, SharedPtr, ZcrxFeatures};
 
-/// One question; several make a list.
+/// One query; several form a linked list.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_query_hdr {
-    /// The next question, or null.
+    /// The next query, or null.
     pub next_entry: SharedPtr,
-    /// Where the answer goes.
+    /// The memory for the answer.
     pub query_data: SharedPtr,
-    /// What is asked.
+    /// The kind of the query.
     pub query_op: QueryOp,
-    /// The room for the answer in bytes, and then how much of it the kernel filled.
+    /// The room for the answer in bytes. The kernel replaces it with the number of bytes that it
+    /// filled.
     pub size: u32,
-    /// 0, or a negated errno.
+    /// Filled in by the kernel: 0, or a negated errno.
     pub result: i32,
     /// Zero.
     pub __resv: [u32; 3],
@@ -27,19 +28,19 @@ pub struct io_uring_query_hdr {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_query_opcode {
-    /// How many [`Opcode`](crate::Opcode)s the kernel numbers.
+    /// How many [`Opcode`](crate::Opcode)s the kernel has.
     pub nr_request_opcodes: u32,
-    /// How many [`RegisterOp`](crate::RegisterOp)s the kernel numbers.
+    /// How many [`RegisterOp`](crate::RegisterOp)s the kernel has.
     pub nr_register_opcodes: u32,
     /// Its [`Features`](crate::Features).
     pub feature_flags: u64,
-    /// The [`SetupFlags`](crate::SetupFlags) that it takes.
+    /// The [`SetupFlags`](crate::SetupFlags) that it accepts.
     pub ring_setup_flags: u64,
-    /// The [`EnterFlags`](crate::EnterFlags) that it takes.
+    /// The [`EnterFlags`](crate::EnterFlags) that it accepts.
     pub enter_flags: u64,
-    /// The [`SqeFlags`](crate::SqeFlags) that it takes.
+    /// The [`SqeFlags`](crate::SqeFlags) that it accepts.
     pub sqe_flags: u64,
-    /// How many [`QueryOp`]s the kernel numbers.
+    /// How many [`QueryOp`]s the kernel has.
     pub nr_query_opcodes: u32,
     /// Zero.
     pub __pad: u32,
@@ -49,13 +50,13 @@ pub struct io_uring_query_opcode {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_query_zcrx {
-    /// The [`ZcrxRegFlags`](crate::ZcrxRegFlags) that it takes.
+    /// The [`ZcrxRegFlags`](crate::ZcrxRegFlags) that it accepts.
     pub register_flags: u64,
-    /// The [`ZcrxAreaFlags`](crate::ZcrxAreaFlags) that it takes.
+    /// The [`ZcrxAreaFlags`](crate::ZcrxAreaFlags) that it accepts.
     pub area_flags: u64,
-    /// How many [`ZcrxCtrlOp`](crate::ZcrxCtrlOp)s the kernel numbers.
+    /// How many [`ZcrxCtrlOp`](crate::ZcrxCtrlOp)s the kernel has.
     pub nr_ctrl_opcodes: u32,
-    /// What it can do.
+    /// Its optional features.
     pub features: ZcrxFeatures,
     /// The size of the refill ring's header, in bytes.
     pub rq_hdr_size: u32,

@@ -1,4 +1,5 @@
-//! What `io_uring_register(2)` takes: resources, probes, restrictions, regions, buffer rings.
+//! The structures of `io_uring_register(2)`: resources, probes, restrictions, regions, buffer
+//! rings.
 
 #![allow(non_camel_case_types, reason = "the C names")]
 
@@ -37,9 +38,8 @@ pub struct io_uring_files_update {
     pub fds: SharedPtr,
 }
 
-/// Replaces some registered files or buffers. Also what
-/// [`REGISTER_RING_FDS`](crate::RegisterOp::REGISTER_RING_FDS) takes, with the descriptor in
-/// `data`.
+/// Replaces some registered files or buffers. Also the argument of
+/// [`REGISTER_RING_FDS`](crate::RegisterOp::REGISTER_RING_FDS), with the descriptor in `data`.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_rsrc_update {
@@ -69,7 +69,7 @@ pub struct io_uring_rsrc_update2 {
     pub resv2: u32,
 }
 
-/// What the kernel tells about one opcode.
+/// What the kernel reports about one opcode.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_probe_op {
@@ -77,17 +77,17 @@ pub struct io_uring_probe_op {
     pub op: Opcode,
     /// Zero.
     pub resv: u8,
-    /// Whether the kernel has it.
+    /// Whether the kernel supports it.
     pub flags: ProbeOpFlags,
     /// Zero.
     pub resv2: u32,
 }
 
-/// What the kernel tells about its opcodes: this header, and `ops_len` entries after it.
+/// What the kernel reports about its opcodes: this header, followed by `ops_len` entries.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_probe {
-    /// The last opcode that the kernel has.
+    /// The last opcode that the kernel knows.
     pub last_op: Opcode,
     /// How many entries it wrote.
     pub ops_len: u8,
@@ -95,16 +95,16 @@ pub struct io_uring_probe {
     pub resv: u16,
     /// Zero.
     pub resv2: [u32; 3],
-    /// Where the entries begin: reach them from the address of the whole allocation, not through
+    /// The start of the entries. Access them from the address of the whole allocation, not through
     /// this field.
     pub ops: [io_uring_probe_op; 0],
 }
 
-/// One thing that a restricted ring may or must do.
+/// One permission or requirement of a restricted ring.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_restriction {
-    /// What the argument is.
+    /// The kind of the restriction.
     pub opcode: RestrictionOp,
     /// The argument.
     pub arg: restriction_arg,
@@ -129,14 +129,14 @@ pub union restriction_arg {
 
 impl fmt::Debug for restriction_arg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // SAFETY: every arm is a `u8`, of which every bit pattern is valid.
+        // SAFETY: every arm is a `u8`, for which every bit pattern is valid.
         let byte = unsafe { self.register_op };
         byte.fmt(f)
     }
 }
 
-/// Restrictions of every ring that the thread makes from now on: this header, and `nr_res`
-/// entries after it.
+/// Restrictions of every ring that the thread makes from now on: this header, followed by `nr_res`
+/// entries.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_task_restriction {
@@ -146,7 +146,7 @@ pub struct io_uring_task_restriction {
     pub nr_res: u16,
     /// Zero.
     pub resv: [u32; 3],
-    /// Where the entries begin: reach them from the address of the whole allocation, not through
+    /// The start of the entries. Access them from the address of the whole allocation, not through
     /// this field.
     pub restrictions: [io_uring_restriction; 0],
 }
@@ -167,13 +167,13 @@ pub struct io_uring_clock_register {
 pub struct io_uring_clone_buffers {
     /// The other ring.
     pub src_fd: u32,
-    /// What the descriptor is, and what happens to buffers in the way.
+    /// What the descriptor is, and whether existing buffers are replaced.
     pub flags: CloneBuffersFlags,
-    /// The first buffer there.
+    /// The index of the first buffer in the other ring.
     pub src_off: u32,
-    /// The first buffer here.
+    /// The index of the first buffer in this ring.
     pub dst_off: u32,
-    /// How many; 0 for all.
+    /// How many buffers; 0 for all.
     pub nr: u32,
     /// Zero.
     pub pad: [u32; 3],
@@ -187,11 +187,11 @@ pub struct io_uring_region_desc {
     pub user_addr: SharedPtr,
     /// Its size in bytes: whole pages.
     pub size: u64,
-    /// Whose memory it is.
+    /// Who provides the memory.
     pub flags: RegionFlags,
     /// Zero.
     pub id: u32,
-    /// Where to map it, if it is the kernel's: the answer.
+    /// Filled in by the kernel: the offset at which to map it, if the kernel provides it.
     pub mmap_offset: u64,
     /// Zero.
     pub __resv: [u64; 4],
@@ -217,22 +217,22 @@ pub struct io_uring_buf {
     pub addr: SharedPtr,
     /// Its length in bytes.
     pub len: u32,
-    /// Its id, which the completion tells.
+    /// Its id, which the completion reports.
     pub bid: u16,
     /// Zero; in the first entry, this is the ring's tail.
     pub resv: u16,
 }
 
-/// A ring of provided buffers: the first of its entries, in which the tail is hidden.
+/// A ring of provided buffers: its first entry, which also contains the tail.
 ///
 /// The kernel reads the tail at any time: publish it with an atomic store, not through this type.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union io_uring_buf_ring {
-    /// The tail, and the part of the first entry that is not it.
+    /// The tail, together with the other fields of the first entry.
     pub head: buf_ring_head,
-    /// The first entry; C has an array of no length here. Reach the others from the address of
-    /// the whole ring, not through this field.
+    /// The first entry; C has an array of length 0 here. Access the others from the address of the
+    /// whole ring, not through this field.
     pub bufs: [io_uring_buf; 1],
 }
 
@@ -258,7 +258,7 @@ impl fmt::Debug for io_uring_buf_ring {
     }
 }
 
-/// Registers a ring of provided buffers, or gives one up.
+/// Registers or unregisters a ring of provided buffers.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_buf_reg {
@@ -268,7 +268,7 @@ pub struct io_uring_buf_reg {
     pub ring_entries: u32,
     /// The group.
     pub bgid: u16,
-    /// Whose memory it is, and how buffers are used up.
+    /// Who provides the memory, and how buffers are used up.
     pub flags: BufRingFlags,
     /// With [`BufRingFlags::INC`]: a buffer with fewer bytes left than this is used up.
     pub min_left: u32,
@@ -276,13 +276,13 @@ pub struct io_uring_buf_reg {
     pub resv: [u32; 5],
 }
 
-/// How far the kernel is in a ring of provided buffers.
+/// The kernel's position in a ring of provided buffers.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_buf_status {
     /// The group.
     pub buf_group: u32,
-    /// The kernel's counter: the answer.
+    /// Filled in by the kernel: its head.
     pub head: u32,
     /// Zero.
     pub resv: [u32; 8],
@@ -294,13 +294,13 @@ pub struct io_uring_buf_status {
 pub struct io_uring_napi {
     /// How long to poll, in microseconds.
     pub busy_poll_to: u32,
-    /// Whether to keep the device's interrupts off meanwhile: 0 or 1.
+    /// Whether to keep the device's interrupts off while polling: 0 or 1.
     pub prefer_busy_poll: u8,
-    /// What to do.
+    /// The command.
     pub opcode: NapiOp,
     /// Zero.
     pub pad: [u8; 2],
-    /// A [`NapiTracking`](crate::NapiTracking) or a NAPI id, by `opcode`.
+    /// A [`NapiTracking`](crate::NapiTracking) or a NAPI id, depending on `opcode`.
     pub op_param: u32,
     /// Zero.
     pub resv: u32,
@@ -316,7 +316,7 @@ pub struct io_uring_sync_cancel_reg {
     pub fd: i32,
     /// Which of these is the key, and how many to cancel.
     pub flags: CancelFlags,
-    /// How long to wait; both fields -1 for ever.
+    /// How long to wait; both fields are -1 for no limit.
     pub timeout: __kernel_timespec,
     /// The opcode of the requests.
     pub opcode: Opcode,

@@ -1,11 +1,11 @@
-//! What a ring is made of, and what a wait on it takes: [`io_uring_params`], [`io_uring_cqe`],
+//! The structures of a ring and of a wait on it: [`io_uring_params`], [`io_uring_cqe`],
 //! [`io_uring_getevents_arg`].
 
 #![allow(non_camel_case_types, reason = "the C names")]
 
 use crate::{CqeFlags, Features, Futex2Flags, RegWaitFlags, SetupFlags, SharedPtr};
 
-/// A completion queue entry: how one request ended, 16 bytes, or 32 with the part after it.
+/// A completion queue entry: how one request ended. It has 16 bytes, or 32 with the part after it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_cqe {
@@ -13,36 +13,37 @@ pub struct io_uring_cqe {
     pub user_data: u64,
     /// The result, or a negated errno.
     pub res: i32,
-    /// What else there is to know.
+    /// Further information about the completion.
     pub flags: CqeFlags,
-    /// Where the 16 further bytes of a 32-byte entry begin: reach them from the address of the
+    /// The start of the 16 further bytes of a 32-byte entry. Access them from the address of the
     /// whole entry, not through this field.
     pub big_cqe: [u64; 0],
 }
 
-/// What `io_uring_setup(2)` is asked for and answers.
+/// The parameters of `io_uring_setup(2)`, and what it returns.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_params {
-    /// Entries of the submission ring: the answer.
+    /// Entries of the submission ring; filled in by the kernel.
     pub sq_entries: u32,
-    /// Entries of the completion ring: asked for with [`SetupFlags::CQSIZE`], and the answer.
+    /// Entries of the completion ring; requested with [`SetupFlags::CQSIZE`], and filled in by the
+    /// kernel.
     pub cq_entries: u32,
     /// How to set the ring up.
     pub flags: SetupFlags,
     /// The processor of the kernel thread, with [`SetupFlags::SQ_AFF`].
     pub sq_thread_cpu: u32,
-    /// After how many idle milliseconds the kernel thread sleeps.
+    /// After how many idle milliseconds the kernel thread falls asleep.
     pub sq_thread_idle: u32,
-    /// What the kernel can do: the answer.
+    /// What the kernel supports; filled in by the kernel.
     pub features: Features,
     /// The ring to share workers with, with [`SetupFlags::ATTACH_WQ`].
     pub wq_fd: u32,
     /// Zero.
     pub resv: [u32; 3],
-    /// Where the parts of the submission ring are: the answer.
+    /// Where the parts of the submission ring are; filled in by the kernel.
     pub sq_off: io_sqring_offsets,
-    /// Where the parts of the completion ring are: the answer.
+    /// Where the parts of the completion ring are; filled in by the kernel.
     pub cq_off: io_cqring_offsets,
 }
 
@@ -62,7 +63,7 @@ pub struct io_sqring_offsets {
     pub flags: u32,
     /// How many invalid indexes the kernel dropped, `u32`.
     pub dropped: u32,
-    /// The index array, `u32` each; not there with [`SetupFlags::NO_SQARRAY`].
+    /// The index array, `u32` each; absent with [`SetupFlags::NO_SQARRAY`].
     pub array: u32,
     /// Zero.
     pub resv1: u32,
@@ -98,11 +99,12 @@ pub struct io_cqring_offsets {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_getevents_arg {
-    /// The signals to block meanwhile, or null.
+    /// The signals to block during the wait, or null.
     pub sigmask: SharedPtr,
     /// The size of the mask, in bytes.
     pub sigmask_sz: u32,
-    /// How long to wait for all of the completions before any will do, in microseconds.
+    /// Wait for all of the requested completions for this many microseconds; after that, one is
+    /// enough.
     pub min_wait_usec: u32,
     /// The timeout, a [`__kernel_timespec`], or null.
     pub ts: SharedPtr,
@@ -115,11 +117,12 @@ pub struct io_uring_getevents_arg {
 pub struct io_uring_reg_wait {
     /// The timeout, with [`RegWaitFlags::TS`].
     pub ts: __kernel_timespec,
-    /// How long to wait for all of the completions before any will do, in microseconds.
+    /// Wait for all of the requested completions for this many microseconds; after that, one is
+    /// enough.
     pub min_wait_usec: u32,
-    /// Which fields count.
+    /// Which fields are valid.
     pub flags: RegWaitFlags,
-    /// The signals to block meanwhile, or null.
+    /// The signals to block during the wait, or null.
     pub sigmask: SharedPtr,
     /// The size of the mask, in bytes.
     pub sigmask_sz: u32,
@@ -168,16 +171,16 @@ pub struct io_uring_attr_pi {
     pub rsvd: u64,
 }
 
-/// What a multishot [`RECVMSG`](crate::Opcode::RECVMSG) puts at the start of each buffer, before
-/// the name, the control data and the payload.
+/// The header that a multishot [`RECVMSG`](crate::Opcode::RECVMSG) writes at the start of each
+/// buffer, before the name, the control data and the payload.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_recvmsg_out {
-    /// The length of the name; more than there was room for if it was cut.
+    /// The full length of the name, even if it was cut.
     pub namelen: u32,
     /// The length of the control data.
     pub controllen: u32,
-    /// The length of the payload; more than there was room for if it was cut.
+    /// The length of the payload; more than the room for it if it was cut.
     pub payloadlen: u32,
     /// `MSG_*` flags of the message.
     pub flags: u32,

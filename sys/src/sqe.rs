@@ -1,11 +1,11 @@
 //! [`io_uring_sqe`], a submission queue entry, and its unions.
 //!
-//! C has the unions without names; here each is a field and a type. Every arm is as large as its
-//! union, filled with zeros where the kernel's field is smaller: whichever arm is written, no
-//! byte of the entry is left undefined. `layout.rs` checks it.
+//! In C the unions have no names; here each is a field and a type. Every arm is as large as its
+//! union, and filled with zeros if the kernel's field is smaller: whichever arm is written, no byte
+//! of the entry is left undefined. `layout.rs` checks that.
 //!
-//! Reading an arm is `unsafe` to the compiler, and always sound here: every byte is initialised,
-//! and every bit pattern is valid in every arm.
+//! Reading an arm requires `unsafe`, but is always sound here: every byte is initialised, and every
+//! bit pattern is valid in every arm.
 
 #![allow(non_camel_case_types, reason = "the C names")]
 
@@ -18,8 +18,8 @@ use crate::{
 
 /// A submission queue entry: one request, 64 bytes.
 ///
-/// Which fields an operation reads is in its own documentation; the others must be zero, so start
-/// from [`ZEROED`](Self::ZEROED).
+/// The documentation of an operation lists the fields that it reads. The others must be zero, so
+/// start from [`ZEROED`](Self::ZEROED).
 ///
 /// ```
 /// use ringbolt_sys::{Opcode, SharedPtr, io_uring_sqe, sqe_addr, sqe_off};
@@ -41,7 +41,7 @@ use crate::{
 pub struct io_uring_sqe {
     /// The operation.
     pub opcode: Opcode,
-    /// What means the same for every operation.
+    /// Flags that have the same meaning for every operation.
     pub flags: SqeFlags,
     /// The I/O priority, or more flags: [`RecvSendFlags`](crate::RecvSendFlags),
     /// [`AcceptFlags`](crate::AcceptFlags).
@@ -56,7 +56,7 @@ pub struct io_uring_sqe {
     pub len: u32,
     /// The flags of the operation.
     pub op_flags: sqe_op_flags,
-    /// Comes back in the completion, unchanged.
+    /// Returned unchanged in the completion.
     pub user_data: u64,
     /// The registered buffer, or the group of provided buffers.
     pub buf: sqe_buf,
@@ -71,14 +71,16 @@ pub struct io_uring_sqe {
 impl io_uring_sqe {
     /// The 64 bytes, as the kernel reads them.
     ///
-    /// An address among them is only a number: a copy made from bytes cannot be read through.
+    /// An address in them is only a number: it has no provenance, so memory cannot be read through
+    /// it.
     #[inline]
     pub const fn as_bytes(&self) -> &[u8; 64] {
         // SAFETY:
         // 1. Size and alignment: `layout.rs` asserts that the entry has 64 bytes; bytes need no
         //    alignment.
         // 2. Initialised: no padding, and every arm of every union fills it (`layout.rs`).
-        // 3. Not written meanwhile: borrowed from `self`, and there is no interior mutability.
+        // 3. Not written during the borrow: borrowed from `self`, and there is no interior
+        //    mutability.
         unsafe { &*core::ptr::from_ref(self).cast() }
     }
 }
@@ -119,8 +121,8 @@ pub union sqe_addr {
     pub sockopt: sqe_sockopt,
 }
 
-/// Which option [`GETSOCKOPT`](crate::SocketCmd::GETSOCKOPT) and
-/// [`SETSOCKOPT`](crate::SocketCmd::SETSOCKOPT) are about, in [`sqe_addr`].
+/// The option that [`GETSOCKOPT`](crate::SocketCmd::GETSOCKOPT) and
+/// [`SETSOCKOPT`](crate::SocketCmd::SETSOCKOPT) read or set, in [`sqe_addr`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct sqe_sockopt {
@@ -212,7 +214,7 @@ pub union sqe_buf {
 pub union sqe_file {
     /// The descriptor that a splice reads from.
     pub splice_fd_in: i32,
-    /// The slot that a new descriptor goes to, plus one; or
+    /// The slot for a new file, plus one; or
     /// [`IORING_FILE_INDEX_ALLOC`](crate::IORING_FILE_INDEX_ALLOC); or 0 for no slot.
     pub file_index: u32,
     /// The receive queue of a [`RECV_ZC`](Opcode::RECV_ZC).
@@ -277,7 +279,7 @@ pub struct sqe_addr3 {
 pub struct sqe_attr {
     /// The structures, such as [`io_uring_attr_pi`](crate::io_uring_attr_pi).
     pub attr_ptr: SharedPtr,
-    /// Which there are: [`RwAttrFlags`](crate::RwAttrFlags).
+    /// Which structures there are: [`RwAttrFlags`](crate::RwAttrFlags).
     pub attr_type_mask: u64,
 }
 
@@ -285,7 +287,7 @@ pub struct sqe_attr {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct sqe_optval {
-    /// Where the value is.
+    /// The address of the value.
     pub optval: SharedPtr,
     /// Zero: the rest of the union.
     pub __rest: u64,

@@ -6,7 +6,7 @@ use core::fmt;
 
 use crate::{SharedPtr, ZcrxAreaFlags, ZcrxCtrlOp, ZcrxEvent, ZcrxEventDescFlags, ZcrxRegFlags};
 
-/// An entry of the refill ring: a piece of the area given back.
+/// An entry of the refill ring: a part of the area that is returned to the kernel.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_zcrx_rqe {
@@ -22,7 +22,7 @@ pub struct io_uring_zcrx_rqe {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct io_uring_zcrx_cqe {
-    /// Where the data is: the area's id above
+    /// The position of the data: the area's id above
     /// [`IORING_ZCRX_AREA_SHIFT`](crate::IORING_ZCRX_AREA_SHIFT), the offset below.
     pub off: u64,
     /// Zero.
@@ -53,9 +53,9 @@ pub struct io_uring_zcrx_area_reg {
     pub addr: SharedPtr,
     /// Its length in bytes.
     pub len: u64,
-    /// The token that refill entries carry: the answer.
+    /// The token that refill entries must contain; filled in by the kernel.
     pub rq_area_token: u64,
-    /// Whose memory it is.
+    /// What kind of memory it is.
     pub flags: ZcrxAreaFlags,
     /// The dma-buf, with [`ZcrxAreaFlags::DMABUF`].
     pub dmabuf_fd: u32,
@@ -79,11 +79,11 @@ pub struct zcrx_stats {
 pub struct zcrx_event_desc {
     /// The `user_data` of the completions that report them.
     pub user_data: u64,
-    /// Which: bit `n` for the [`ZcrxEvent`] `n`.
+    /// The events that are reported: bit `n` for the [`ZcrxEvent`] `n`.
     pub type_mask: u32,
-    /// Which fields count.
+    /// Which fields are valid.
     pub flags: ZcrxEventDescFlags,
-    /// Where in the refill ring's region the kernel keeps its [`zcrx_stats`].
+    /// The offset in the refill ring's region at which the kernel keeps its [`zcrx_stats`].
     pub stats_offset: u64,
     /// Zero.
     pub __resv2: [u64; 9],
@@ -99,15 +99,15 @@ pub struct io_uring_zcrx_ifq_reg {
     pub if_rxq: u32,
     /// Entries of the refill ring: a power of two.
     pub rq_entries: u32,
-    /// Where the queue comes from.
+    /// Whether the queue is a new one, an imported one, or one without a device.
     pub flags: ZcrxRegFlags,
     /// The [`io_uring_zcrx_area_reg`].
     pub area_ptr: SharedPtr,
     /// The [`io_uring_region_desc`](crate::io_uring_region_desc) of the refill ring.
     pub region_ptr: SharedPtr,
-    /// Where the parts of the refill ring are: the answer.
+    /// Where the parts of the refill ring are; filled in by the kernel.
     pub offsets: io_uring_zcrx_offsets,
-    /// The id of the queue: the answer.
+    /// The id of the queue; filled in by the kernel.
     pub zcrx_id: u32,
     /// The size of a receive buffer in bytes; 0 for a page.
     pub rx_buf_len: u32,
@@ -129,7 +129,7 @@ pub struct zcrx_ctrl_flush_rq {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct zcrx_ctrl_export {
-    /// The descriptor: the answer.
+    /// The descriptor; filled in by the kernel.
     pub zcrx_fd: u32,
     /// Zero.
     pub __resv1: [u32; 11],
@@ -151,7 +151,7 @@ pub struct zcrx_ctrl_arm_event {
 pub struct zcrx_ctrl {
     /// The id of the queue.
     pub zcrx_id: u32,
-    /// What to do.
+    /// The command.
     pub op: ZcrxCtrlOp,
     /// Zero.
     pub __resv: [u64; 2],

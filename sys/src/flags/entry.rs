@@ -5,7 +5,7 @@ use bitflags::bitflags;
 use crate::IORING_CQE_BUFFER_SHIFT;
 
 bitflags! {
-    /// The flags of a submission that mean the same for every operation, the `flags` of
+    /// The flags of a submission that have the same meaning for every operation, the `flags` of
     /// [`io_uring_sqe`](crate::io_uring_sqe).
     #[repr(transparent)]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ bitflags! {
         /// The next entry starts when this one has completed, however it ended. Since Linux 5.5.
         #[doc(alias = "IOSQE_IO_HARDLINK")]
         const IO_HARDLINK = 1 << 3;
-        /// Goes to a worker thread at once, without an attempt inline. Since Linux 5.6.
+        /// Runs on a worker thread immediately, without an inline attempt. Since Linux 5.6.
         #[doc(alias = "IOSQE_ASYNC")]
         const ASYNC = 1 << 4;
         /// The kernel picks a buffer of the group in `buf_group`. Since Linux 5.7.
@@ -48,7 +48,7 @@ bitflags! {
         /// The upper 16 bits are the id of a provided buffer. Since Linux 5.7.
         #[doc(alias = "IORING_CQE_F_BUFFER")]
         const BUFFER = 1 << 0;
-        /// The request goes on: more completions follow. Since Linux 5.13.
+        /// The request continues: more completions follow. Since Linux 5.13.
         #[doc(alias = "IORING_CQE_F_MORE")]
         const MORE = 1 << 1;
         /// The socket had more to read after this receive. Since Linux 5.19.
@@ -57,10 +57,10 @@ bitflags! {
         /// The notification of a zero-copy send: the buffer is free again. Since Linux 6.0.
         #[doc(alias = "IORING_CQE_F_NOTIF")]
         const NOTIF = 1 << 3;
-        /// The buffer was used in part and stays with the kernel for more. Since Linux 6.12.
+        /// The buffer was used in part, and the kernel continues to use it. Since Linux 6.12.
         #[doc(alias = "IORING_CQE_F_BUF_MORE")]
         const BUF_MORE = 1 << 4;
-        /// A filler before the ring's end that carries no completion. Since Linux 6.18.
+        /// Padding before the end of the ring, not a completion. Since Linux 6.18.
         #[doc(alias = "IORING_CQE_F_SKIP")]
         const SKIP = 1 << 5;
         /// A completion of 32 bytes in a ring of mixed sizes. Since Linux 6.18.

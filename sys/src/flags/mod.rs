@@ -1,6 +1,6 @@
-//! The flag words, each as wide as the field it lives in.
+//! The flag words, each as wide as its field.
 //!
-//! Bits that have no name here are kept and shown as numbers: a newer kernel's flag passes
+//! Bits that have no name here are kept, and printed as numbers: flags of a newer kernel are passed
 //! through in both directions.
 
 mod entry;

@@ -17,7 +17,7 @@ bitflags! {
         /// Linux 4.7.
         #[doc(alias = "RWF_SYNC")]
         const SYNC = 1 << 2;
-        /// Fails with `EAGAIN` rather than wait. Since Linux 4.14.
+        /// Fails with `EAGAIN` instead of waiting. Since Linux 4.14.
         #[doc(alias = "RWF_NOWAIT")]
         const NOWAIT = 1 << 3;
         /// Writes at the end of the file. Since Linux 4.16.
@@ -30,7 +30,7 @@ bitflags! {
         /// 6.11.
         #[doc(alias = "RWF_ATOMIC")]
         const ATOMIC = 1 << 6;
-        /// Drops the pages from the cache once it is done. Since Linux 6.14.
+        /// Drops the pages from the cache after the transfer. Since Linux 6.14.
         #[doc(alias = "RWF_DONTCACHE")]
         const DONTCACHE = 1 << 7;
         /// No `SIGPIPE`. Since Linux 6.18.
@@ -91,7 +91,7 @@ bitflags! {
         /// Changes a timeout instead of removing it. Since Linux 5.11.
         #[doc(alias = "IORING_TIMEOUT_UPDATE")]
         const UPDATE = 1 << 1;
-        /// Counts the time that the system is suspended. Since Linux 5.15.
+        /// Includes the time that the system is suspended. Since Linux 5.15.
         #[doc(alias = "IORING_TIMEOUT_BOOTTIME")]
         const BOOTTIME = 1 << 2;
         /// Uses the wall clock. Since Linux 5.15.
@@ -100,7 +100,7 @@ bitflags! {
         /// Changes a linked timeout instead of removing a timeout. Since Linux 5.15.
         #[doc(alias = "IORING_LINK_TIMEOUT_UPDATE")]
         const LINK_TIMEOUT_UPDATE = 1 << 4;
-        /// Running out counts as success for the links behind it. Since Linux 5.16.
+        /// Expiry counts as success for the entries that are linked after it. Since Linux 5.16.
         #[doc(alias = "IORING_TIMEOUT_ETIME_SUCCESS")]
         const ETIME_SUCCESS = 1 << 5;
         /// Repeats. Since Linux 6.4.
@@ -141,8 +141,8 @@ bitflags! {
         /// Changes the `user_data` of an earlier poll. Since Linux 5.13.
         #[doc(alias = "IORING_POLL_UPDATE_USER_DATA")]
         const UPDATE_USER_DATA = 1 << 2;
-        /// Level-triggered, as `epoll(7)` is by default. It is in the header, and kernels refuse it
-        /// with `EINVAL` (tried: 6.18): polls are edge-triggered. Since Linux 6.0.
+        /// Level-triggered, as `epoll(7)` is by default. The header defines it, but kernels refuse
+        /// it with `EINVAL` (tried: 6.18): polls are edge-triggered. Since Linux 6.0.
         #[doc(alias = "IORING_POLL_ADD_LEVEL")]
         const ADD_LEVEL = 1 << 3;
         const _ = !0;
@@ -155,10 +155,10 @@ bitflags! {
     #[repr(transparent)]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct CancelFlags: u32 {
-        /// All that match, not the first only. Since Linux 5.19.
+        /// All requests that match, not only the first. Since Linux 5.19.
         #[doc(alias = "IORING_ASYNC_CANCEL_ALL")]
         const ALL = 1 << 0;
-        /// Those on the descriptor in `fd`. Since Linux 5.19.
+        /// Requests on the descriptor in `fd`. Since Linux 5.19.
         #[doc(alias = "IORING_ASYNC_CANCEL_FD")]
         const FD = 1 << 1;
         /// Any request. Since Linux 5.19.
@@ -167,11 +167,11 @@ bitflags! {
         /// `fd` is a slot of the registered files. Since Linux 6.0.
         #[doc(alias = "IORING_ASYNC_CANCEL_FD_FIXED")]
         const FD_FIXED = 1 << 3;
-        /// Those with the `user_data` in `addr`: the default unless another key is given. Since
+        /// Requests with the `user_data` in `addr`: the default unless another key is given. Since
         /// Linux 6.6.
         #[doc(alias = "IORING_ASYNC_CANCEL_USERDATA")]
         const USERDATA = 1 << 4;
-        /// Those with the opcode in `len`. Since Linux 6.6.
+        /// Requests with the opcode in `len`. Since Linux 6.6.
         #[doc(alias = "IORING_ASYNC_CANCEL_OP")]
         const OP = 1 << 5;
         const _ = !0;
@@ -192,7 +192,7 @@ bitflags! {
         /// Uses the registered buffer in `buf_index`. Since Linux 6.0.
         #[doc(alias = "IORING_RECVSEND_FIXED_BUF")]
         const RECVSEND_FIXED_BUF = 1 << 2;
-        /// The notification tells whether data was copied: [`NotifUsage`]. Since Linux 6.2.
+        /// The notification reports whether data was copied: [`NotifUsage`]. Since Linux 6.2.
         #[doc(alias = "IORING_SEND_ZC_REPORT_USAGE")]
         const SEND_ZC_REPORT_USAGE = 1 << 3;
         /// Uses several provided buffers in one completion. Since Linux 6.10.
@@ -206,7 +206,7 @@ bitflags! {
 }
 
 bitflags! {
-    /// The result of a zero-copy send's notification, if it was asked for with
+    /// The result of a zero-copy send's notification, if it was requested with
     /// [`RecvSendFlags::SEND_ZC_REPORT_USAGE`].
     #[repr(transparent)]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -271,13 +271,13 @@ bitflags! {
         /// The result is the number in `len`. Since Linux 6.10.
         #[doc(alias = "IORING_NOP_INJECT_RESULT")]
         const INJECT_RESULT = 1 << 0;
-        /// Looks `fd` up and drops it again. Since Linux 6.13.
+        /// Looks up `fd` and drops it again. Since Linux 6.13.
         #[doc(alias = "IORING_NOP_FILE")]
         const FILE = 1 << 1;
         /// `fd` is a slot of the registered files. Since Linux 6.13.
         #[doc(alias = "IORING_NOP_FIXED_FILE")]
         const FIXED_FILE = 1 << 2;
-        /// Looks the registered buffer in `buf_index` up. Since Linux 6.13.
+        /// Looks up the registered buffer in `buf_index`. Since Linux 6.13.
         #[doc(alias = "IORING_NOP_FIXED_BUFFER")]
         const FIXED_BUFFER = 1 << 3;
         /// Completes from task work instead of inline. Since Linux 6.17.

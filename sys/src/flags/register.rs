@@ -19,7 +19,7 @@ bitflags! {
     #[repr(transparent)]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct ProbeOpFlags: u16 {
-        /// The kernel has the operation. Since Linux 5.6.
+        /// The kernel supports the operation. Since Linux 5.6.
         #[doc(alias = "IO_URING_OP_SUPPORTED")]
         const SUPPORTED = 1 << 0;
         const _ = !0;
@@ -59,7 +59,7 @@ bitflags! {
         /// `src_fd` is an index of the thread's registered rings. Since Linux 6.12.
         #[doc(alias = "IORING_REGISTER_SRC_REGISTERED")]
         const SRC_REGISTERED = 1 << 0;
-        /// Buffers that are in the way are replaced. Since Linux 6.13.
+        /// Existing buffers are replaced. Since Linux 6.13.
         #[doc(alias = "IORING_REGISTER_DST_REPLACE")]
         const DST_REPLACE = 1 << 1;
         const _ = !0;
@@ -76,10 +76,10 @@ bitflags! {
         const MMAP = 1 << 0;
         /// A buffer is used up piece by piece instead of all at once.
         ///
-        /// What meets the end of a buffer is cut there. The rest of a stream goes into the next
-        /// buffer; the rest of a datagram is lost, and a receive that is not of messages does not
-        /// report it. `min_left` of [`io_uring_buf_reg`](crate::io_uring_buf_reg) prevents that.
-        /// Since Linux 6.12.
+        /// Data that reaches the end of a buffer is cut there. The rest of a stream goes into the
+        /// next buffer; the rest of a datagram is lost, and only receives of messages report that.
+        /// `min_left` of [`io_uring_buf_reg`](crate::io_uring_buf_reg) prevents it. Since Linux
+        /// 6.12.
         #[doc(alias = "IOU_PBUF_RING_INC")]
         const INC = 1 << 1;
         const _ = !0;
@@ -106,7 +106,7 @@ bitflags! {
         /// Denies every opcode that has no filter. Since Linux 7.0.
         #[doc(alias = "IO_URING_BPF_FILTER_DENY_REST")]
         const DENY_REST = 1 << 0;
-        /// Fails unless `pdu_size` is the kernel's size exactly. Since Linux 7.0.
+        /// Fails unless `pdu_size` is exactly the kernel's size. Since Linux 7.0.
         #[doc(alias = "IO_URING_BPF_FILTER_SZ_STRICT")]
         const SZ_STRICT = 1 << 1;
         const _ = !0;

@@ -1,4 +1,4 @@
-//! The flags of a ring: as it is set up, entered, and shared.
+//! The flags of a ring: for set-up, for entering, and in shared memory.
 
 use bitflags::bitflags;
 
@@ -9,10 +9,12 @@ bitflags! {
     #[repr(transparent)]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct SetupFlags: u32 {
-        /// Completions are polled for on the device instead of signalled by it. Since Linux 5.1.
+        /// The kernel polls the device for completions instead of waiting for its interrupts. Since
+        /// Linux 5.1.
         #[doc(alias = "IORING_SETUP_IOPOLL")]
         const IOPOLL = 1 << 0;
-        /// A kernel thread takes submissions without system calls. Since Linux 5.1.
+        /// A kernel thread polls the submission queue, so that submitting needs no system calls.
+        /// Since Linux 5.1.
         #[doc(alias = "IORING_SETUP_SQPOLL")]
         const SQPOLL = 1 << 1;
         /// The kernel thread stays on `sq_thread_cpu`. Since Linux 5.1.
@@ -21,22 +23,22 @@ bitflags! {
         /// `cq_entries` is the size of the completion ring. Since Linux 5.5.
         #[doc(alias = "IORING_SETUP_CQSIZE")]
         const CQSIZE = 1 << 3;
-        /// Sizes above the limit become the limit instead of an error. Since Linux 5.6.
+        /// Sizes above the limit are reduced to the limit instead of failing. Since Linux 5.6.
         #[doc(alias = "IORING_SETUP_CLAMP")]
         const CLAMP = 1 << 4;
         /// Shares the worker threads of the ring in `wq_fd`. Since Linux 5.6.
         #[doc(alias = "IORING_SETUP_ATTACH_WQ")]
         const ATTACH_WQ = 1 << 5;
-        /// The ring starts disabled, for restrictions to be registered. Since Linux 5.10.
+        /// The ring starts disabled, so that restrictions can be registered. Since Linux 5.10.
         #[doc(alias = "IORING_SETUP_R_DISABLED")]
         const R_DISABLED = 1 << 6;
-        /// Submission goes on after an entry that fails. Since Linux 5.18.
+        /// Submission continues after an entry that fails. Since Linux 5.18.
         #[doc(alias = "IORING_SETUP_SUBMIT_ALL")]
         const SUBMIT_ALL = 1 << 7;
         /// Completion work waits until the thread enters the kernel anyway. Since Linux 5.19.
         #[doc(alias = "IORING_SETUP_COOP_TASKRUN")]
         const COOP_TASKRUN = 1 << 8;
-        /// [`SqStatus::TASKRUN`] tells when such work waits. Since Linux 5.19.
+        /// [`SqStatus::TASKRUN`] shows when such work is pending. Since Linux 5.19.
         #[doc(alias = "IORING_SETUP_TASKRUN_FLAG")]
         const TASKRUN_FLAG = 1 << 9;
         /// Submission entries are 128 bytes. Since Linux 5.19.
@@ -57,17 +59,18 @@ bitflags! {
         /// The ring gets a registered index and no descriptor. Since Linux 6.5.
         #[doc(alias = "IORING_SETUP_REGISTERED_FD_ONLY")]
         const REGISTERED_FD_ONLY = 1 << 15;
-        /// No index array: entries are taken in the order they lie in memory. Since Linux 6.6.
+        /// There is no index array: entries are submitted in the order of their slots. Since Linux
+        /// 6.6.
         #[doc(alias = "IORING_SETUP_NO_SQARRAY")]
         const NO_SQARRAY = 1 << 16;
         /// Sleeps for a part of the expected time before it polls. Since Linux 6.13.
         #[doc(alias = "IORING_SETUP_HYBRID_IOPOLL")]
         const HYBRID_IOPOLL = 1 << 17;
-        /// Completion entries are 16 or 32 bytes, told by
-        /// [`CqeFlags::F_32`](crate::CqeFlags::F_32). Since Linux 6.18.
+        /// Completion entries are 16 or 32 bytes; [`CqeFlags::F_32`](crate::CqeFlags::F_32) marks
+        /// those of 32. Since Linux 6.18.
         #[doc(alias = "IORING_SETUP_CQE_MIXED")]
         const CQE_MIXED = 1 << 18;
-        /// Submission entries are 64 or 128 bytes, told by their opcode. Since Linux 6.19.
+        /// Submission entries are 64 or 128 bytes, depending on their opcode. Since Linux 6.19.
         #[doc(alias = "IORING_SETUP_SQE_MIXED")]
         const SQE_MIXED = 1 << 19;
         /// Each submission reads the submission ring from its start. Since Linux 7.0.
@@ -77,7 +80,7 @@ bitflags! {
     }
 }
 
-/// The kernel that each flag came with, oldest first.
+/// The first kernel that had each flag, oldest first.
 const SETUP_SINCE: &[(SetupFlags, KernelVersion)] = &[
     (SetupFlags::IOPOLL, KernelVersion::new(5, 1)),
     (SetupFlags::SQPOLL, KernelVersion::new(5, 1)),
@@ -103,8 +106,9 @@ const SETUP_SINCE: &[(SetupFlags, KernelVersion)] = &[
 ];
 
 impl SetupFlags {
-    /// The named flag among these that came last, and the kernel it came with: what to tell
-    /// somebody whose kernel refuses the flags.
+    /// The newest named flag among these, and the first kernel that had it.
+    ///
+    /// It is useful in a message to a user whose kernel refuses the flags.
     ///
     /// `None` if there is no named flag among them.
     ///
@@ -162,7 +166,7 @@ bitflags! {
 }
 
 bitflags! {
-    /// What the kernel can do, the `features` of [`io_uring_params`](crate::io_uring_params).
+    /// What the kernel supports, the `features` of [`io_uring_params`](crate::io_uring_params).
     #[repr(transparent)]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Features: u32 {
@@ -172,8 +176,8 @@ bitflags! {
         /// Completions that do not fit are kept by the kernel. Since Linux 5.5.
         #[doc(alias = "IORING_FEAT_NODROP")]
         const NODROP = 1 << 1;
-        /// What an entry points to need not outlive its submission, except buffers. Since Linux
-        /// 5.5.
+        /// The memory that an entry points to, except buffers, need not outlive its submission.
+        /// Since Linux 5.5.
         #[doc(alias = "IORING_FEAT_SUBMIT_STABLE")]
         const SUBMIT_STABLE = 1 << 2;
         /// Offset -1 is the file's own position. Since Linux 5.6.
@@ -208,7 +212,7 @@ bitflags! {
         /// Linux 5.18.
         #[doc(alias = "IORING_FEAT_LINKED_FILE")]
         const LINKED_FILE = 1 << 12;
-        /// Registration calls take a registered ring. Since Linux 6.3.
+        /// Registration calls accept the index of a registered ring. Since Linux 6.3.
         #[doc(alias = "IORING_FEAT_REG_REG_RING")]
         const REG_REG_RING = 1 << 13;
         /// Send and receive can use several provided buffers at once. Since Linux 6.10.
@@ -228,17 +232,18 @@ bitflags! {
 }
 
 bitflags! {
-    /// What the kernel tells through the flags word of the submission ring.
+    /// The kernel's flags, in the flags word of the submission ring.
     #[repr(transparent)]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct SqStatus: u32 {
         /// The kernel thread sleeps: enter with [`EnterFlags::SQ_WAKEUP`]. Since Linux 5.1.
         #[doc(alias = "IORING_SQ_NEED_WAKEUP")]
         const NEED_WAKEUP = 1 << 0;
-        /// Completions wait for room: enter with [`EnterFlags::GETEVENTS`]. Since Linux 5.8.
+        /// Completions have overflown and wait for room: enter with [`EnterFlags::GETEVENTS`].
+        /// Since Linux 5.8.
         #[doc(alias = "IORING_SQ_CQ_OVERFLOW")]
         const CQ_OVERFLOW = 1 << 1;
-        /// Completion work waits: enter with [`EnterFlags::GETEVENTS`]. Since Linux 5.19.
+        /// Completion work is pending: enter with [`EnterFlags::GETEVENTS`]. Since Linux 5.19.
         #[doc(alias = "IORING_SQ_TASKRUN")]
         const TASKRUN = 1 << 2;
         const _ = !0;
@@ -246,11 +251,11 @@ bitflags! {
 }
 
 bitflags! {
-    /// What the program tells through the flags word of the completion ring.
+    /// The program's flags, in the flags word of the completion ring.
     #[repr(transparent)]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct CqFlags: u32 {
-        /// The registered eventfd is not to be signalled. Since Linux 5.8.
+        /// The kernel must not signal the registered eventfd. Since Linux 5.8.
         #[doc(alias = "IORING_CQ_EVENTFD_DISABLED")]
         const EVENTFD_DISABLED = 1 << 0;
         const _ = !0;

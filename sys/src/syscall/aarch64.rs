@@ -1,10 +1,10 @@
-//! AArch64: `svc 0` with the number in `x8`. The kernel keeps every register but `x0`, and the
+//! AArch64: `svc 0` with the number in `x8`. The kernel keeps every register except `x0`, and the
 //! flags.
 //!
 //! Scalable vectors are the exception: the kernel keeps only the lower 128 bits of `z0` to `z31`,
 //! and neither the predicates nor `ffr`. A program compiled for SVE must not hold values in them
-//! across the call, so there the compiler is told that the call changes them all; `ffr` is never
-//! its own.
+//! across the call, so on such targets they are all listed as changed; the compiler never holds a
+//! value in `ffr`.
 
 use core::arch::asm;
 

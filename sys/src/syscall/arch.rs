@@ -1,4 +1,4 @@
-//! The architectures that no file here is for.
+//! Architectures that are not supported.
 
 use super::Word;
 
@@ -9,7 +9,7 @@ compile_error!(
 
 /// # Safety
 ///
-/// Never called: the crate does not build. It is here so that the message above stands alone.
+/// Never called: the crate does not build. It exists so that the message above is the only error.
 pub(super) unsafe fn syscall(_nr: usize, _args: [Word; 6]) -> isize {
     0
 }

@@ -1,8 +1,8 @@
-//! 32-bit ARM, EABI: `svc 0` with the number in `r7`. The kernel keeps every register but `r0`,
+//! 32-bit ARM, EABI: `svc 0` with the number in `r7`. The kernel keeps every register except `r0`,
 //! and the flags.
 //!
-//! `r7` cannot be an operand: in Thumb code it may be the frame pointer. So it is saved in
-//! whatever register the compiler has left.
+//! `r7` cannot be an operand: in Thumb code it may be the frame pointer. So it is saved in another
+//! register, which the compiler chooses.
 
 use core::arch::asm;
 

@@ -1,8 +1,8 @@
 //! The three system calls.
 //!
-//! Nothing is added: no retry, no `errno` variable, no check of an argument. A failed call is the
-//! positive errno that the kernel answered. The instruction itself is in one file for each
-//! architecture, which this module picks.
+//! Nothing is added: no retry, no `errno` variable, no check of an argument. A failed call returns
+//! the kernel's errno as a positive number. The instruction itself is in one file for each
+//! architecture, which this module selects.
 
 use core::ffi::c_void;
 use core::ptr::without_provenance_mut;
@@ -26,14 +26,14 @@ use crate::{EnterFlags, io_uring_params};
 #[cfg_attr(all(target_os = "linux", target_arch = "powerpc64"), path = "powerpc64.rs")]
 mod arch;
 
-/// What the kernel answers to a call that failed: the errno, positive, such as 22 for `EINVAL`.
+/// The error of a failed call: the errno as a positive number, such as 22 for `EINVAL`.
 pub type RawErrno = i32;
 
-/// An argument in a register. Numbers travel as pointers, since pointers must not travel as
-/// numbers: the compiler has to see that the kernel gets hold of the memory.
+/// An argument in a register. Numbers are passed as pointers, because pointers must not be passed
+/// as numbers: the compiler must see that the kernel gets access to the memory.
 type Word = *mut c_void;
 
-// The numbers are the same on every architecture that `arch` knows.
+// The numbers are the same on every architecture that `arch` supports.
 const SYS_IO_URING_SETUP: usize = 425;
 const SYS_IO_URING_ENTER: usize = 426;
 const SYS_IO_URING_REGISTER: usize = 427;
@@ -56,7 +56,7 @@ const fn word(value: u32) -> Word {
     number(value as usize)
 }
 
-/// Tells an answer from an error, which is -4095 to -1.
+/// Distinguishes a result from an error, which is -4095 to -1.
 #[expect(clippy::cast_possible_truncation, reason = "all three calls answer an int")]
 #[inline(always)]
 const fn answer(raw: isize) -> Result<i32, RawErrno> {
@@ -64,7 +64,7 @@ const fn answer(raw: isize) -> Result<i32, RawErrno> {
     if raw < 0 { Err(raw.wrapping_neg()) } else { Ok(raw) }
 }
 
-/// As [`answer`], for a call whose answer is a count.
+/// As [`answer`], for a call whose result is a count.
 #[expect(clippy::cast_sign_loss, reason = "`answer` has taken the negative ones out")]
 #[inline(always)]
 const fn count(raw: isize) -> Result<u32, RawErrno> {
@@ -74,23 +74,24 @@ const fn count(raw: isize) -> Result<u32, RawErrno> {
     }
 }
 
-/// Makes a ring with at least `entries` submission entries; returns its descriptor, or its
-/// registered index with
-/// [`REGISTERED_FD_ONLY`](crate::SetupFlags::REGISTERED_FD_ONLY).
+/// Makes a ring with at least `entries` submission entries.
+///
+/// Returns its descriptor, or with [`REGISTERED_FD_ONLY`](crate::SetupFlags::REGISTERED_FD_ONLY)
+/// its registered index.
 ///
 /// `io_uring_setup(2)`. Since Linux 5.1. The descriptor is closed on `execve(2)`.
 ///
 /// # Errors
 ///
-/// The positive errno. `ENOSYS`: the kernel has no io_uring. `EPERM`: it is switched off.
+/// The positive errno. `ENOSYS`: the kernel has no io_uring. `EPERM`: io_uring is switched off.
 ///
 /// # Safety
 ///
-/// - `params` is valid for reads and writes, or an address that is never mapped, which the kernel
-///   answers with `EFAULT`.
-/// - With [`NO_MMAP`](crate::SetupFlags::NO_MMAP), the memory that `params` names is the ring's
-///   alone, and stays mapped until the ring is closed and the kernel has let go of it. Otherwise
-///   the kernel writes to memory the program uses for something else.
+/// - `params` is valid for reads and writes, or is an address that is never mapped; then the call
+///   fails with `EFAULT`.
+/// - With [`NO_MMAP`](crate::SetupFlags::NO_MMAP), the memory that `params` refers to is used only
+///   by the ring, and stays mapped until the ring is closed and the kernel has released it.
+///   Otherwise the kernel writes to memory that the program uses for something else.
 #[inline(always)]
 pub unsafe fn io_uring_setup(entries: u32, params: *mut io_uring_params) -> Result<i32, RawErrno> {
     let args = [word(entries), params.cast(), UNUSED, UNUSED, UNUSED, UNUSED];
@@ -99,29 +100,30 @@ pub unsafe fn io_uring_setup(entries: u32, params: *mut io_uring_params) -> Resu
     answer(raw)
 }
 
-/// Submits up to `to_submit` entries and waits for `min_complete` completions, as `flags` say;
-/// returns how many entries the kernel took.
+/// Submits up to `to_submit` entries and waits for `min_complete` completions, depending on
+/// `flags`.
+///
+/// Returns how many entries were submitted.
 ///
 /// `io_uring_enter(2)`. Since Linux 5.1.
 ///
-/// `fd` is a descriptor, or an index with
-/// [`REGISTERED_RING`](crate::EnterFlags::REGISTERED_RING). What `arg` and `arg_size` are depends
-/// on the flags: a signal mask and its size in bytes (both zero for none); with
-/// [`EXT_ARG`](crate::EnterFlags::EXT_ARG), an
+/// `fd` is a descriptor, or with [`REGISTERED_RING`](crate::EnterFlags::REGISTERED_RING) an index.
+/// The meaning of `arg` and `arg_size` depends on the flags: a signal mask and its size in bytes
+/// (both zero for none); with [`EXT_ARG`](crate::EnterFlags::EXT_ARG), an
 /// [`io_uring_getevents_arg`](crate::io_uring_getevents_arg); with
 /// [`EXT_ARG_REG`](crate::EnterFlags::EXT_ARG_REG), an offset in bytes into the registered region.
 ///
 /// # Errors
 ///
-/// The positive errno. Entries that the kernel took before an error make the call succeed.
+/// The positive errno. If entries were submitted before an error, the call succeeds.
 ///
 /// # Safety
 ///
-/// - `arg` is what the flags say, and valid for reads during the call, or an address that is never
-///   mapped.
+/// - `arg` is what the flags require, and valid for reads during the call, or is an address that is
+///   never mapped.
 /// - Every entry that the call submits keeps the contract of its operation: the memory and the
-///   descriptors it names stay as they are until the kernel has completed it. Otherwise the
-///   kernel reads and writes memory the program uses for something else.
+///   descriptors that it refers to stay as they are until the kernel has completed it. Otherwise
+///   the kernel reads and writes memory that the program uses for something else.
 #[inline(always)]
 pub unsafe fn io_uring_enter(
     fd: i32,
@@ -144,13 +146,15 @@ pub unsafe fn io_uring_enter(
     count(raw)
 }
 
-/// Registers, unregisters or asks; what the answer is depends on `op`.
+/// Registers or unregisters resources, or queries the kernel.
+///
+/// The meaning of the result depends on `op`.
 ///
 /// `io_uring_register(2)`. Since Linux 5.1.
 ///
 /// `op` is the number of a [`RegisterOp`](crate::RegisterOp). With
-/// [`IORING_REGISTER_USE_REGISTERED_RING`](crate::IORING_REGISTER_USE_REGISTERED_RING) added,
-/// `fd` is an index of the thread's registered rings. A few operations take -1 for no ring.
+/// [`IORING_REGISTER_USE_REGISTERED_RING`](crate::IORING_REGISTER_USE_REGISTERED_RING) added, `fd`
+/// is an index of the thread's registered rings. A few operations accept -1 for no ring.
 ///
 /// # Errors
 ///
@@ -158,11 +162,12 @@ pub unsafe fn io_uring_enter(
 ///
 /// # Safety
 ///
-/// - `arg` is what the operation takes, `nr_args` of them, valid for reads, and for writes if it
-///   answers there; or an address that is never mapped. The same holds for what `arg` points to.
-/// - Memory that the operation registers stays mapped, and is the kernel's as the operation says,
-///   until it is unregistered and no request uses it. Otherwise the kernel reads and writes memory
-///   the program uses for something else.
+/// - `arg` points to `nr_args` arguments of the kind that the operation takes, valid for reads, and
+///   for writes if the operation writes there; or it is an address that is never mapped. The same
+///   applies to what the arguments point to.
+/// - Memory that the operation registers stays mapped, and is used by the program only as the
+///   operation allows, until it is unregistered and no request uses it. Otherwise the kernel reads
+///   and writes memory that the program uses for something else.
 #[inline(always)]
 pub unsafe fn io_uring_register(
     fd: i32,

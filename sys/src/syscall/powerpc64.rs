@@ -1,10 +1,10 @@
 //! 64-bit PowerPC, either byte order: `sc` with the number in `r0`.
 //!
-//! An error is a positive errno in `r3` and the summary overflow bit of `cr0`; it is negated here,
-//! as every other kernel does. The registers that a function may change are changed, except the
-//! link register and the condition fields other than `cr0`.
+//! An error is a positive errno in `r3` and the summary overflow bit of `cr0`; this module negates
+//! the errno, as the kernel does on every other architecture. The call changes the registers that a
+//! function may change, except the link register and the condition fields other than `cr0`.
 //!
-//! Needs Rust 1.95, the first whose `asm!` knows the architecture.
+//! It needs Rust 1.95, the first version whose `asm!` supports the architecture.
 
 use core::arch::asm;
 

@@ -1,5 +1,5 @@
-//! 64-bit RISC-V: `ecall` with the number in `a7`. The kernel keeps every register but `a0`, and
-//! does not keep the vector registers nor their control registers.
+//! 64-bit RISC-V: `ecall` with the number in `a7`. The kernel keeps every register except `a0`, the
+//! vector registers and their control registers.
 
 use core::arch::asm;
 

@@ -1,4 +1,4 @@
-//! s390x: `svc 0` with the number in `r1`. The kernel keeps every register but `r2`, and the
+//! s390x: `svc 0` with the number in `r1`. The kernel keeps every register except `r2`, and the
 //! condition code.
 
 use core::arch::asm;

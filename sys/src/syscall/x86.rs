@@ -1,8 +1,8 @@
-//! 32-bit x86: `int 0x80`, which keeps every register but `eax`.
+//! 32-bit x86: `int 0x80`, which keeps every register except `eax`.
 //!
-//! Three of the six argument registers cannot be operands: `ebp` may be the frame pointer, and
-//! the compiler keeps `ebx` and `esi` for itself. So all six come from memory, and the three are
-//! saved on the stack meanwhile.
+//! Three of the six argument registers cannot be operands: `ebp` may be the frame pointer, and the
+//! compiler reserves `ebx` and `esi`. So all six are loaded from memory, and the three are saved on
+//! the stack during the call.
 
 use core::arch::asm;
 
@@ -15,8 +15,8 @@ use super::Word;
 pub(super) unsafe fn syscall(nr: usize, args: [Word; 6]) -> isize {
     let answer: isize;
     // SAFETY: every register that changes is listed or restored, `push` and `pop` are in pairs,
-    // `edi` is the last to be overwritten as the others are read through it, and `mov`, `push`
-    // and `pop` do not touch the flags; memory is as the caller promises.
+    // `edi` is overwritten last because the others are read through it, and `mov`, `push` and `pop`
+    // do not touch the flags; memory is as the caller promises.
     unsafe {
         asm!(
             "push ebx",

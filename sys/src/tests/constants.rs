@@ -93,7 +93,7 @@ fn documented(source: &str) -> Vec<Documented<'_>> {
     found
 }
 
-/// Adds the flags of one type; the source tells their C names and versions.
+/// Adds the flags of one type; their C names and versions are read from the source.
 fn add_flags<F: Flags>(ours: &mut BTreeMap<String, Constant>, docs: &[Documented<'_>])
 where
     F::Bits: Into<u64>,
@@ -109,7 +109,7 @@ where
     }
     let all: u64 = F::all().bits().into();
     let width: u64 = F::Bits::ALL.into();
-    assert_eq!(all, width, "{owner} must keep the bits it has no name for");
+    assert_eq!(all, width, "{owner} must keep the bits that have no name");
 }
 
 #[test]

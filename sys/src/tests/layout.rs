@@ -1,8 +1,8 @@
 //! The table in `layout.rs` against `tests/data/layout.tsv`, and against the source.
 //!
-//! Goal: no structure, field or arm of the kernel is missing, misplaced or invented here.
-//! Method: write each structure as C programs see it, with the fields of unnamed unions and
-//! structures as its own and those of named ones behind a dot, and compare.
+//! Goal: no structure, field or arm of the kernel is missing, misplaced or invented here. Method:
+//! list each structure as C programs see it, with the fields of unnamed unions and structures as
+//! its own, and those of named ones after a dot, and compare.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::format;

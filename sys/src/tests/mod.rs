@@ -1,7 +1,7 @@
 //! The crate against the kernel's own lists, `tests/data/*.tsv`, in both directions.
 //!
-//! The lists were made from compiled C and know nothing of this crate. What only the source text
-//! tells, such as a kernel version in the docs, is read from the source text.
+//! The lists were made from compiled C, without this crate. What is only in the source text, such
+//! as a kernel version in the docs, is read from there.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
