@@ -2,6 +2,7 @@
 
 mod check;
 mod local;
+mod make;
 
 pub use check::MemoryNeeded;
 
@@ -107,12 +108,14 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// [`AsyncCancel`](crate::ops::AsyncCancel). A read or write completes with `EOPNOTSUPP` if the
     /// file is not open with O_DIRECT, or lies on something that cannot be polled (a pipe, a
     /// socket, most file systems over a network). Use a second ring for the rest.
+    #[doc(alias = "IORING_SETUP_IOPOLL")]
     pub const fn iopoll(self) -> Self {
         self.flags(SetupFlags::IOPOLL)
     }
 
     /// With [`iopoll`](Self::iopoll), sleeps for part of the expected time before it polls.
     /// `IORING_SETUP_HYBRID_IOPOLL`, since Linux 6.13.
+    #[doc(alias = "IORING_SETUP_HYBRID_IOPOLL")]
     pub const fn hybrid_iopoll(self) -> Self {
         self.flags(SetupFlags::HYBRID_IOPOLL)
     }
@@ -133,12 +136,14 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// [`SubmissionQueue::push`](crate::SubmissionQueue::push) on what has to be kept from when on.
     ///
     /// The thread keeps a CPU busy. On a machine with few of them it costs more than it gives.
+    #[doc(alias = "IORING_SETUP_SQPOLL")]
     pub const fn sqpoll(mut self, idle_ms: u32) -> Self {
         self.sq_thread_idle = idle_ms;
         self.flags(SetupFlags::SQPOLL)
     }
 
     /// Keeps the SQPOLL thread on CPU number `cpu`. `IORING_SETUP_SQ_AFF`, since Linux 5.1.
+    #[doc(alias = "IORING_SETUP_SQ_AFF")]
     pub const fn sqpoll_cpu(mut self, cpu: u32) -> Self {
         self.sq_thread_cpu = cpu;
         self.flags(SetupFlags::SQ_AFF)
@@ -146,6 +151,7 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
 
     /// Gives the completion queue `entries` slots, rounded up to a power of two, instead of
     /// twice those of the submission queue. `IORING_SETUP_CQSIZE`, since Linux 5.5.
+    #[doc(alias = "IORING_SETUP_CQSIZE")]
     pub const fn cq_entries(mut self, entries: u32) -> Self {
         self.cq_entries = Some(entries);
         self
@@ -153,6 +159,7 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
 
     /// Cuts sizes down to [`MAX_ENTRIES`] and [`MAX_CQ_ENTRIES`] instead of refusing them.
     /// `IORING_SETUP_CLAMP`, since Linux 5.6.
+    #[doc(alias = "IORING_SETUP_CLAMP")]
     pub const fn clamp(self) -> Self {
         self.flags(SetupFlags::CLAMP)
     }
@@ -174,12 +181,14 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     ///
     /// If rings share a polling thread, it takes at most 8 entries of a ring at a time, and that
     /// cuts chains: see [`Sqe::link`].
+    #[doc(alias = "IORING_SETUP_ATTACH_WQ")]
     pub fn attach_wq<'ring>(self, ring: &'ring impl AsFd) -> Builder<'ring, S, C> {
         Builder { wq_fd: Some(ring.as_fd()), ..self }
     }
 
     /// Goes on submitting after an entry that is refused at once; its completion tells the
     /// error. `IORING_SETUP_SUBMIT_ALL`, since Linux 5.18.
+    #[doc(alias = "IORING_SETUP_SUBMIT_ALL")]
     pub const fn submit_all(self) -> Self {
         self.flags(SetupFlags::SUBMIT_ALL)
     }
@@ -190,18 +199,21 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// Other calls in which the thread sleeps still end with `EINTR`, see
     /// [`IoUring::new`](crate::IoUring::new): only
     /// [`defer_taskrun`](Self::defer_taskrun) prevents that.
+    #[doc(alias = "IORING_SETUP_COOP_TASKRUN")]
     pub const fn coop_taskrun(self) -> Self {
         self.flags(SetupFlags::COOP_TASKRUN)
     }
 
     /// Shows by [`SqStatus::TASKRUN`](crate::sys::SqStatus::TASKRUN) that deferred work waits.
     /// `IORING_SETUP_TASKRUN_FLAG`, since Linux 5.19.
+    #[doc(alias = "IORING_SETUP_TASKRUN_FLAG")]
     pub const fn taskrun_flag(self) -> Self {
         self.flags(SetupFlags::TASKRUN_FLAG)
     }
 
     /// Promises that one thread alone submits, for [`build_local`](Self::build_local).
     /// `IORING_SETUP_SINGLE_ISSUER`, since Linux 6.0.
+    #[doc(alias = "IORING_SETUP_SINGLE_ISSUER")]
     pub const fn single_issuer(self) -> Self {
         self.flags(SetupFlags::SINGLE_ISSUER)
     }
@@ -213,18 +225,21 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// and a loop of `submit` and `pop` never gets the completion of what did not complete at once.
     /// The descriptor of such a ring does not wake an event loop; an eventfd does: see
     /// [`IoUring::local`](crate::IoUring::local).
+    #[doc(alias = "IORING_SETUP_DEFER_TASKRUN")]
     pub const fn defer_taskrun(self) -> Self {
         self.flags(SetupFlags::DEFER_TASKRUN)
     }
 
     /// Does without the index array, which this crate has no use for.
     /// `IORING_SETUP_NO_SQARRAY`, since Linux 6.6.
+    #[doc(alias = "IORING_SETUP_NO_SQARRAY")]
     pub const fn no_sqarray(self) -> Self {
         self.flags(SetupFlags::NO_SQARRAY)
     }
 
     /// Starts over at the first slot with each submission, which keeps few cache lines hot.
     /// `IORING_SETUP_SQ_REWIND`, since Linux 7.0.
+    #[doc(alias = "IORING_SETUP_SQ_REWIND")]
     pub const fn sq_rewind(self) -> Self {
         self.flags(SetupFlags::SQ_REWIND)
     }
@@ -270,21 +285,25 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     }
 
     /// Widens submission entries to 128 bytes. `IORING_SETUP_SQE128`, since Linux 5.19.
+    #[doc(alias = "IORING_SETUP_SQE128")]
     pub const fn sqe128(self) -> Builder<'fd, Sqe128, C> {
         self.with_widths()
     }
 
     /// Widens completion entries to 32 bytes. `IORING_SETUP_CQE32`, since Linux 5.19.
+    #[doc(alias = "IORING_SETUP_CQE32")]
     pub const fn cqe32(self) -> Builder<'fd, S, Cqe32> {
         self.with_widths()
     }
 
     /// Takes submission entries of both widths. `IORING_SETUP_SQE_MIXED`, since Linux 6.19.
+    #[doc(alias = "IORING_SETUP_SQE_MIXED")]
     pub const fn sqe_mixed(self) -> Builder<'fd, SqeMixed, C> {
         self.with_widths()
     }
 
     /// Gives completion entries of both widths. `IORING_SETUP_CQE_MIXED`, since Linux 6.18.
+    #[doc(alias = "IORING_SETUP_CQE_MIXED")]
     pub const fn cqe_mixed(self) -> Builder<'fd, S, CqeMixed> {
         self.with_widths()
     }
@@ -318,6 +337,7 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// of it. When the ring is closed, or when building it has failed, the memory may be unmapped,
     /// but not put to another use nor given to a second attempt: the kernel may go on for a while
     /// to write the completions of what it cancels.
+    #[doc(alias = "IORING_SETUP_NO_MMAP")]
     pub const unsafe fn memory(mut self, memory: RingMemory) -> Self {
         self.memory = Some(memory);
         self
@@ -361,6 +381,7 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     ///
     /// [`BuildError::NeedsOneThread`] with [`register_ring_fd`](Self::register_ring_fd);
     /// otherwise see [`BuildError`].
+    #[doc(alias = "IORING_SETUP_R_DISABLED")]
     pub fn build_disabled(&self, entries: u32) -> Result<DisabledIoUring<S, C>, BuildError> {
         if self.register_ring_fd {
             return Err(BuildError::NeedsOneThread { flags: SetupFlags::empty() });
@@ -374,6 +395,7 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// # Errors
     ///
     /// See [`BuildError`].
+    #[doc(alias = "IORING_SETUP_REGISTERED_FD_ONLY")]
     pub fn build_without_fd(&self, entries: u32) -> Result<IoUring<S, C, NoFd>, BuildError> {
         self.set_up::<NoFd>(entries, SetupFlags::REGISTERED_FD_ONLY, true)
     }

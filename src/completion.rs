@@ -64,6 +64,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// Completions that wait to be taken, in slots: a wide one of a mixed queue takes two. No
     /// system call is made.
     #[inline]
+    #[doc(alias = "io_uring_cq_ready")]
     pub fn len(&self) -> u32 {
         self.cq.ready()
     }
@@ -87,6 +88,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     ///
     /// See [`SubmissionQueue::status`](crate::SubmissionQueue::status).
     #[inline]
+    #[doc(alias = "io_uring_cq_has_overflow")]
     pub fn status(&self) -> SqStatus {
         self.cq.status()
     }
@@ -94,6 +96,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// Takes the next completion, and gives its slot back to the kernel. No system call is made.
     #[must_use = "the completion is taken off the queue, and its result is lost"]
     #[inline(always)]
+    #[doc(alias("io_uring_peek_cqe", "io_uring_cqe_seen", "__io_uring_get_cqe"))]
     pub fn pop(&mut self) -> Option<C> {
         self.cq.pop_at(&mut self.span)
     }
@@ -111,6 +114,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// fast they come. Reaching the end gives all slots back to the kernel; an iteration that
     /// is left early keeps the rest for later.
     #[inline(always)]
+    #[doc(alias("io_uring_cq_advance", "io_uring_for_each_cqe", "io_uring_cqe_nr"))]
     pub fn drain(&mut self) -> Drain<'_, C> {
         self.cq.refresh(&mut self.span);
         Drain { cq: self.cq, span: &mut self.span }
@@ -118,6 +122,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
 
     /// Copies as many completions as there are and fit into `out`, in order. Returns how
     /// many: so many places, from the first, are initialised.
+    #[doc(alias = "io_uring_peek_batch_cqe")]
     pub fn pop_into(&mut self, out: &mut [MaybeUninit<C>]) -> usize {
         self.cq.pop_into(&mut self.span, out)
     }
@@ -142,6 +147,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
 
     /// The flags that this side has set.
     #[inline]
+    #[doc(alias = "io_uring_cq_eventfd_enabled")]
     pub fn flags(&self) -> CqFlags {
         self.cq.flags()
     }
@@ -155,6 +161,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// # Errors
     ///
     /// `EOPNOTSUPP` where the kernel does not look at the flag.
+    #[doc(alias = "io_uring_cq_eventfd_toggle")]
     pub fn set_eventfd_disabled(&mut self, disabled: bool) -> Result<(), Errno> {
         self.enter.usable()?;
         let mut flags = self.cq.flags();
@@ -188,6 +195,7 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// (with fewer than asked for this returns well); `EOPNOTSUPP` where the kernel lacks
     /// [`Features::EXT_ARG`](crate::sys::Features::EXT_ARG).
     #[inline(always)]
+    #[doc(alias = "io_uring_wait_cqe_timeout")]
     pub fn wait_timeout(&mut self, want: u32, timeout: impl Into<Timespec>) -> Result<(), Errno> {
         let timeout = timeout.into();
         let wait = WaitArg { timeout: Some(&timeout), ..WaitArg::default() };

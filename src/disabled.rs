@@ -53,8 +53,7 @@ impl<S: SqEntry, C: CqEntry> DisabledIoUring<S, C> {
     ///
     /// [`BuildError::NeedsOneThread`] for a ring with SINGLE_ISSUER: use
     /// [`enable_local`](Self::enable_local) for it. [`BuildError::Setup`] if the kernel refuses.
-    #[doc(alias = "io_uring_enable_rings")]
-    #[doc(alias = "IORING_REGISTER_ENABLE_RINGS")]
+    #[doc(alias("io_uring_enable_rings", "IORING_REGISTER_ENABLE_RINGS"))]
     pub fn enable(self) -> Result<IoUring<S, C>, EnableError<S, C>> {
         let flags = self.ring.setup_flags().intersection(SetupFlags::SINGLE_ISSUER);
         if !flags.is_empty() {
@@ -68,8 +67,7 @@ impl<S: SqEntry, C: CqEntry> DisabledIoUring<S, C> {
     /// # Errors
     ///
     /// [`BuildError::Setup`] if the kernel refuses.
-    #[doc(alias = "io_uring_enable_rings")]
-    #[doc(alias = "IORING_REGISTER_ENABLE_RINGS")]
+    #[doc(alias("io_uring_enable_rings", "IORING_REGISTER_ENABLE_RINGS"))]
     pub fn enable_local(self) -> Result<LocalIoUring<S, C>, EnableError<S, C>> {
         self.enabled().map(IoUring::into_local)
     }

@@ -117,8 +117,7 @@ impl<'b> ReceivedMessage<'b> {
     }
 
     /// The control messages, one by one.
-    #[doc(alias = "io_uring_recvmsg_cmsg_firsthdr")]
-    #[doc(alias = "io_uring_recvmsg_cmsg_nexthdr")]
+    #[doc(alias("io_uring_recvmsg_cmsg_firsthdr", "io_uring_recvmsg_cmsg_nexthdr"))]
     pub const fn controls(&self) -> ControlMessages<'b> {
         ControlMessages { rest: self.control }
     }

@@ -126,8 +126,7 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
     ///
     /// [`ResizeError`]. Addresses for the new rings are reserved before the kernel is called, so
     /// that a lack of room leaves the ring unchanged.
-    #[doc(alias = "io_uring_resize_rings")]
-    #[doc(alias = "IORING_REGISTER_RESIZE_RINGS")]
+    #[doc(alias("io_uring_resize_rings", "IORING_REGISTER_RESIZE_RINGS"))]
     pub fn resize(&mut self, entries: u32, cq_entries: Option<u32>) -> Result<(), ResizeError> {
         self.usable().map_err(ResizeError::Unusable)?;
         let sizes = Builder::<S, C>::sized(cq_entries);

@@ -47,6 +47,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// Slots that are filled and that the kernel has not taken: as many as entries were
     /// pushed, but for wide ones of a mixed queue, which take two.
     #[inline]
+    #[doc(alias = "io_uring_sq_ready")]
     pub fn len(&self) -> u32 {
         self.sq.queued()
     }
@@ -59,6 +60,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
 
     /// How many slots are free.
     #[inline]
+    #[doc(alias = "io_uring_sq_space_left")]
     pub fn room(&self) -> u32 {
         self.sq.room()
     }
@@ -117,6 +119,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// Otherwise the kernel reads or writes memory that the program has put to another use.
     /// Dropping the ring does not wait for completions, and ends none of these promises.
     #[inline(always)]
+    #[doc(alias("io_uring_get_sqe", "io_uring_get_sqe128"))]
     pub unsafe fn push(&mut self, entry: impl IntoEntry<S>) -> Result<(), PushError<S>> {
         let entry = entry.into_entry();
         match self.sq.push_at(&mut self.cursor, entry) {
@@ -372,6 +375,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// # Errors
     ///
     /// `EOWNERDEAD` if the polling thread has died; `EINVAL` before Linux 5.10.
+    #[doc(alias("io_uring_sqring_wait", "__io_uring_sqring_wait"))]
     pub fn wait_for_room(&mut self) -> Result<(), Errno> {
         self.enter.wait_for_room(self.sq)
     }

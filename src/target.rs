@@ -18,9 +18,9 @@ pub(crate) const fn fd_bits(fd: RawFd) -> u32 {
 
 /// A slot of the ring's file table, as
 /// [`register_files`](crate::register::Registrar::register_files) filled it.
-#[doc(alias = "direct")]
-#[doc(alias = "registered")]
+#[doc(alias("direct", "registered"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "IOSQE_FIXED_FILE")]
 pub struct Fixed(pub u32);
 
 /// What an operation acts on: a descriptor or a fixed slot.

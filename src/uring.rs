@@ -6,8 +6,6 @@ use core::marker::PhantomData;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
-use crate::build_error::BuildError;
-use crate::builder::Builder;
 use crate::completion::CompletionQueue;
 use crate::enter_arg::EnterArg;
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
@@ -89,62 +87,6 @@ pub struct IoUring<S: SqEntry = Sqe, C: CqEntry = Cqe, T = AnyThread> {
     thread: PhantomData<T>,
 }
 
-impl IoUring {
-    /// Makes a ring with `entries` submission slots, rounded up to a power of two, and default
-    /// settings.
-    ///
-    /// On such a ring, and on one with [`Builder::coop_taskrun`], an operation that becomes ready
-    /// interrupts the thread that submitted it, as a signal without a handler would. Other system
-    /// calls in which that thread sleeps may then end with `EINTR`: `epoll_wait(2)`, and reads
-    /// and writes of sockets with `SO_RCVTIMEO` or `SO_SNDTIMEO` do; `poll(2)` and
-    /// `clock_nanosleep(2)` are resumed by the kernel. Call those again, or make the ring by
-    /// [`local`](Self::local): its work waits until the thread enters the ring. On a ring of any
-    /// kind the start of a worker thread interrupts the thread too, and so may closing the ring.
-    /// Some operations always go to workers, and a read that finds its pipe empty again and again,
-    /// as others were quicker, does after 128 attempts.
-    ///
-    /// # Errors
-    ///
-    /// See [`BuildError`].
-    pub fn new(entries: u32) -> Result<Self, BuildError> {
-        Self::builder().build(entries)
-    }
-
-    /// Makes the ring that a thread should use for its own work, with the flags that make it
-    /// cheapest as far as this kernel has them: SINGLE_ISSUER, DEFER_TASKRUN, TASKRUN_FLAG,
-    /// NO_SQARRAY, SUBMIT_ALL and a registered descriptor.
-    ///
-    /// See [`setup_flags`](Self::setup_flags) and [`is_fd_registered`](Self::is_fd_registered) for
-    /// what the kernel granted. [`Builder::local`] makes such a ring with other sizes and options.
-    ///
-    /// With DEFER_TASKRUN, an operation that did not complete at once completes when the thread
-    /// submits, waits or calls [`get_events`](Self::get_events), and not before. With TASKRUN_FLAG,
-    /// `submit` and `get_events` see that there is something to bring in, and make a system call
-    /// only then.
-    ///
-    /// # Event loops
-    ///
-    /// In a loop around epoll, poll or mio, watch an eventfd, registered by
-    /// [`Registrar::register_eventfd`]. The descriptor of the ring itself does not wake such a
-    /// loop: the kernel signals it when a completion is posted, and on this ring that happens only
-    /// when the thread enters the ring. After each wake-up, read the eventfd, then call
-    /// `get_events` and pop completions in turns until there are none; do the same after
-    /// submitting. The example
-    /// `event_loop` shows it with mio.
-    ///
-    /// # Errors
-    ///
-    /// See [`BuildError`]: those that no other flags would mend.
-    pub fn local(entries: u32) -> Result<LocalIoUring, BuildError> {
-        Self::builder().local(entries)
-    }
-
-    /// Default settings, to be changed.
-    pub const fn builder() -> Builder<'static> {
-        Builder::new()
-    }
-}
-
 impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// Puts a ring together.
     ///
@@ -217,6 +159,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     ///
     /// As [`SubmissionQueue::submit`].
     #[inline(always)]
+    #[doc(alias = "io_uring_submit")]
     pub fn submit(&mut self) -> Result<u32, SubmitError> {
         self.look_where_we_are();
         self.cq.publish();
@@ -229,6 +172,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     ///
     /// As [`SubmissionQueue::submit_and_wait`].
     #[inline(always)]
+    #[doc(alias = "io_uring_submit_and_wait")]
     pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
         self.look_where_we_are();
         self.cq.publish();
@@ -241,6 +185,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     ///
     /// As [`SubmissionQueue::submit_and_wait_timeout`].
     #[inline(always)]
+    #[doc(alias = "io_uring_submit_and_wait_timeout")]
     pub fn submit_and_wait_timeout(
         &mut self,
         want: u32,
@@ -256,6 +201,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     ///
     /// As [`SubmissionQueue::submit_and_wait_min_timeout`].
     #[inline(always)]
+    #[doc(alias("io_uring_submit_and_wait_min_timeout", "io_uring_wait_cqes_min_timeout"))]
     pub fn submit_and_wait_min_timeout(
         &mut self,
         want: u32,
@@ -271,6 +217,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     ///
     /// As [`SubmissionQueue::submit_with`].
     #[inline(always)]
+    #[doc(alias = "io_uring_submit_and_wait_reg")]
     pub fn submit_with(
         &mut self,
         want: u32,
@@ -287,6 +234,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// As [`SubmissionQueue::enter`].
     #[doc(alias = "io_uring_enter")]
     #[inline]
+    #[doc(alias("io_uring_enter2", "io_uring_set_iowait"))]
     pub fn enter(
         &mut self,
         want: u32,
@@ -320,6 +268,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     ///
     /// As [`CompletionQueue::get_events`].
     #[inline]
+    #[doc(alias("io_uring_submit_and_get_events", "io_uring_get_events"))]
     pub fn get_events(&mut self) -> Result<(), Errno> {
         self.completion().get_events()
     }
@@ -413,6 +362,8 @@ impl<S: SqEntry, C: CqEntry> IoUring<S, C, OneThread> {
     /// # Errors
     ///
     /// `EBUSY` when this thread has registered 16 rings, `EINVAL` before Linux 5.18.
+    #[doc(alias("io_uring_register_ring_fd", "io_uring_unregister_ring_fd"))]
+    #[doc(alias("IORING_REGISTER_RING_FDS", "IORING_UNREGISTER_RING_FDS"))]
     pub fn register_ring_fd(&mut self) -> Result<(), Errno> {
         self.enter.usable()?;
         self.handle.register()?;

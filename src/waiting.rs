@@ -38,6 +38,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// and a signal, or the completion of a [`Timeout`](crate::ops::Timeout), ended the wait.
     /// Operations in flight stay in flight: call again, or keep the memory that they use.
     #[inline]
+    #[doc(alias("io_uring_wait_cqe", "io_uring_wait_cqe_nr", "io_uring_wait_cqes"))]
     pub fn wait_for(&mut self, want: u32) -> Result<(), SubmitError> {
         loop {
             let slots = match self.cq.slots_for(want) {

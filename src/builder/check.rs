@@ -37,6 +37,8 @@ impl<S: SqEntry, C: CqEntry> Builder<'_, S, C> {
     /// # Errors
     ///
     /// [`BuildError::Entries`] or [`BuildError::CqEntries`] for sizes that no ring can have.
+    #[doc(alias("io_uring_mlock_size", "io_uring_mlock_size_params", "io_uring_memory_size"))]
+    #[doc(alias = "io_uring_memory_size_params")]
     pub fn memory_needed(&self, entries: u32) -> Result<MemoryNeeded, BuildError> {
         self.check_sizes(entries)?;
         let sq_entries = entries.min(MAX_ENTRIES).next_power_of_two();

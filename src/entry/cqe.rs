@@ -29,6 +29,7 @@ impl Cqe {
 
     /// The `user_data` of the submission that this entry belongs to.
     #[inline(always)]
+    #[doc(alias("io_uring_cqe_get_data", "io_uring_cqe_get_data64"))]
     pub const fn user_data(&self) -> u64 {
         self.0.user_data
     }
@@ -60,6 +61,7 @@ impl Cqe {
     /// Whether the operation will post more completions: until one comes without this, its
     /// memory and descriptors stay in use.
     #[inline(always)]
+    #[doc(alias = "IORING_CQE_F_MORE")]
     pub const fn has_more(&self) -> bool {
         self.0.flags.contains(CqeFlags::MORE)
     }
@@ -67,6 +69,7 @@ impl Cqe {
     /// Whether the provided buffer is not used up: the next data goes behind this, into the same
     /// one. `IORING_CQE_F_BUF_MORE`, since Linux 6.12.
     #[inline(always)]
+    #[doc(alias = "IORING_CQE_F_BUF_MORE")]
     pub const fn has_more_of_buffer(&self) -> bool {
         self.0.flags.contains(CqeFlags::BUF_MORE)
     }
@@ -74,6 +77,7 @@ impl Cqe {
     /// Whether the socket has more data than was received. `IORING_CQE_F_SOCK_NONEMPTY`, since
     /// Linux 5.19.
     #[inline(always)]
+    #[doc(alias = "IORING_CQE_F_SOCK_NONEMPTY")]
     pub const fn is_socket_nonempty(&self) -> bool {
         self.0.flags.contains(CqeFlags::SOCK_NONEMPTY)
     }
@@ -81,6 +85,7 @@ impl Cqe {
     /// Whether this is the second completion of a zero-copy send: the kernel has let go of the
     /// memory. `IORING_CQE_F_NOTIF`, since Linux 6.0.
     #[inline(always)]
+    #[doc(alias = "IORING_CQE_F_NOTIF")]
     pub const fn is_notification(&self) -> bool {
         self.0.flags.contains(CqeFlags::NOTIF)
     }
@@ -97,6 +102,7 @@ impl Cqe {
     /// Whether this only fills the end of a mixed queue. Queues pass over such entries.
     /// `IORING_CQE_F_SKIP`, since Linux 6.18.
     #[inline(always)]
+    #[doc(alias = "IORING_CQE_F_SKIP")]
     pub const fn is_filler(&self) -> bool {
         self.0.flags.contains(CqeFlags::SKIP)
     }
@@ -104,6 +110,7 @@ impl Cqe {
     /// Whether this is the first half of 32 bytes, in a mixed queue. `IORING_CQE_F_32`, since
     /// Linux 6.18.
     #[inline(always)]
+    #[doc(alias = "IORING_CQE_F_32")]
     pub const fn is_wide(&self) -> bool {
         self.0.flags.contains(CqeFlags::F_32)
     }
@@ -130,6 +137,7 @@ impl Cqe {
     /// The id of the provided buffer that was used, if one was. An operation that failed may
     /// have held one, too.
     #[inline(always)]
+    #[doc(alias = "IORING_CQE_F_BUFFER")]
     pub const fn buffer_id(&self) -> Option<u16> {
         self.0.flags.buffer_id()
     }

@@ -209,6 +209,7 @@ impl Sqe {
     /// any number first.
     #[must_use]
     #[inline(always)]
+    #[doc(alias("io_uring_sqe_set_data", "io_uring_sqe_set_data64"))]
     pub const fn with_user_data(mut self, user_data: u64) -> Self {
         self.0.user_data = user_data;
         self
@@ -286,6 +287,7 @@ impl Sqe {
     /// give the ring a polling thread of its own.
     #[must_use]
     #[inline(always)]
+    #[doc(alias = "IOSQE_IO_LINK")]
     pub const fn link(self) -> Self {
         self.with_flags(SqeFlags::IO_LINK)
     }
@@ -295,6 +297,7 @@ impl Sqe {
     /// see there.
     #[must_use]
     #[inline(always)]
+    #[doc(alias = "IOSQE_IO_HARDLINK")]
     pub const fn hard_link(self) -> Self {
         self.with_flags(SqeFlags::IO_HARDLINK)
     }
@@ -304,6 +307,7 @@ impl Sqe {
     /// an entry has ever been [skipped on success](Self::skip_success).
     #[must_use]
     #[inline(always)]
+    #[doc(alias = "IOSQE_IO_DRAIN")]
     pub const fn drain(self) -> Self {
         self.with_flags(SqeFlags::IO_DRAIN)
     }
@@ -316,6 +320,7 @@ impl Sqe {
     #[doc(alias = "async")]
     #[must_use]
     #[inline(always)]
+    #[doc(alias = "IOSQE_ASYNC")]
     pub const fn force_async(self) -> Self {
         self.with_flags(SqeFlags::ASYNC)
     }
@@ -333,6 +338,7 @@ impl Sqe {
     /// nothing reports which one was used.
     #[must_use]
     #[inline(always)]
+    #[doc(alias = "IOSQE_CQE_SKIP_SUCCESS")]
     pub const fn skip_success(self) -> Self {
         self.with_flags(SqeFlags::CQE_SKIP_SUCCESS)
     }
@@ -341,6 +347,7 @@ impl Sqe {
     /// `IOSQE_BUFFER_SELECT`, since Linux 5.7.
     #[must_use]
     #[inline(always)]
+    #[doc(alias("io_uring_sqe_set_buf_group", "IOSQE_BUFFER_SELECT"))]
     pub const fn buffer_group(mut self, group: u16) -> Self {
         self.0.buf = sqe_buf { buf_group: group };
         self.with_flags(SqeFlags::BUFFER_SELECT)
@@ -358,6 +365,7 @@ impl Sqe {
     /// Adds `IOSQE_` flags.
     #[must_use]
     #[inline(always)]
+    #[doc(alias = "io_uring_sqe_set_flags")]
     pub const fn with_flags(mut self, flags: SqeFlags) -> Self {
         self.0.flags = self.0.flags.union(flags);
         self

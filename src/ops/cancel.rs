@@ -35,6 +35,7 @@ use super::{Fixed, IntoFd, Target, add_flags, on_none, sqe};
 #[doc(alias = "IORING_OP_ASYNC_CANCEL")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_cancel", "io_uring_prep_cancel64"))]
 pub struct AsyncCancel(Sqe);
 
 /// Cancels operations on a file. From [`AsyncCancel::of_file`] and [`AsyncCancel::of_target`].
@@ -60,6 +61,7 @@ pub struct AsyncCancel(Sqe);
 #[doc(alias = "IORING_ASYNC_CANCEL_FD")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_cancel_fd")]
 pub struct CancelFile(AsyncCancel);
 
 impl AsyncCancel {

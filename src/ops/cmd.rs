@@ -21,6 +21,7 @@ use super::{IntoTarget, Target, add_flags, on, sqe};
 #[doc(alias = "IORING_OP_URING_CMD")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_uring_cmd")]
 pub struct UringCmd(Sqe);
 
 /// A command with a payload of 80 bytes, on a ring with 128-byte entries or mixed ones.
@@ -30,6 +31,7 @@ pub struct UringCmd(Sqe);
 #[doc(alias = "IORING_OP_URING_CMD128")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_uring_cmd128")]
 pub struct UringCmd80(Sqe128);
 
 /// Asks how many bytes wait on a socket, or sets and reads its options.
@@ -53,6 +55,7 @@ pub struct UringCmd80(Sqe128);
 /// [`getsockopt(2)`]: https://man7.org/linux/man-pages/man2/getsockopt.2.html
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_cmd_sock", "io_uring_prep_cmd_getsockname"))]
 pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Discards a range of a block device.
@@ -70,6 +73,7 @@ pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 /// `EOPNOTSUPP` if the device cannot.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_cmd_discard")]
 pub struct BlockDiscard(Sqe);
 
 #[inline(always)]

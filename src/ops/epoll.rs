@@ -27,6 +27,7 @@ use super::{IntoFd, IntoTarget, Target, on, sqe};
 #[doc(alias = "IORING_OP_EPOLL_CTL")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_epoll_ctl")]
 pub struct EpollCtl(Sqe);
 
 /// Waits for events of an epoll set.
@@ -46,6 +47,7 @@ pub struct EpollCtl(Sqe);
 #[doc(alias = "IORING_OP_EPOLL_WAIT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_epoll_wait")]
 pub struct EpollWait(Sqe);
 
 impl EpollCtl {

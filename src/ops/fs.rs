@@ -37,6 +37,8 @@ use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, on_none,
 #[doc(alias = "IORING_OP_OPENAT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_open", "io_uring_prep_open_direct", "io_uring_prep_openat"))]
+#[doc(alias = "io_uring_prep_openat_direct")]
 pub struct OpenAt(Sqe);
 
 /// Closes a descriptor, or empties a fixed slot.
@@ -64,6 +66,7 @@ pub struct OpenAt(Sqe);
 #[doc(alias = "IORING_OP_CLOSE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_close", "io_uring_prep_close_direct"))]
 pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Brings what was written to the device.
@@ -86,6 +89,7 @@ pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_FSYNC")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_fsync")]
 pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells what kind of file there is under a path.
@@ -106,6 +110,7 @@ pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_STATX")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_statx")]
 pub struct Statx(Sqe);
 
 impl OpenAt {

@@ -27,6 +27,7 @@ use super::{Target, on, on_none, sqe};
 #[doc(alias = "IORING_OP_FUTEX_WAIT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_futex_wait")]
 pub struct FutexWait(Sqe);
 
 /// Wakes those who wait on a futex.
@@ -46,6 +47,7 @@ pub struct FutexWait(Sqe);
 #[doc(alias = "IORING_OP_FUTEX_WAKE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_futex_wake")]
 pub struct FutexWake(Sqe);
 
 /// Waits until woken on one of several futexes, if all have the values expected.
@@ -64,6 +66,7 @@ pub struct FutexWake(Sqe);
 #[doc(alias = "IORING_OP_FUTEX_WAITV")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_futex_waitv")]
 pub struct FutexWaitv(Sqe);
 
 /// Waits until a child changes its state.
@@ -83,6 +86,7 @@ pub struct FutexWaitv(Sqe);
 #[doc(alias = "IORING_OP_WAITID")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_waitid")]
 pub struct WaitId(Sqe);
 
 /// Any bit wakes, and is woken.

@@ -21,6 +21,7 @@ use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, sqe};
 #[doc(alias = "IORING_OP_MSG_RING")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_msg_ring", "io_uring_prep_msg_ring_cqe_flags"))]
 pub struct MsgRing(Sqe);
 
 /// Puts a file of this ring's table into the table of another, which gets a completion.
@@ -40,6 +41,7 @@ pub struct MsgRing(Sqe);
 #[doc(alias = "IORING_OP_MSG_RING")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_msg_ring_fd", "io_uring_prep_msg_ring_fd_alloc"))]
 pub struct MsgRingFd(Sqe);
 
 impl MsgRing {

@@ -35,6 +35,8 @@ use super::{DestSlot, IntoTarget, Target, add_flags, on, on_none, sqe};
 #[doc(alias = "IORING_OP_SOCKET")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_socket", "io_uring_prep_socket_direct"))]
+#[doc(alias = "io_uring_prep_socket_direct_alloc")]
 pub struct Socket(Sqe);
 
 /// Gives a socket its own address.
@@ -58,6 +60,7 @@ pub struct Socket(Sqe);
 #[doc(alias = "IORING_OP_BIND")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_bind")]
 pub struct Bind(Sqe);
 
 /// Lets a socket take connections.
@@ -78,6 +81,7 @@ pub struct Bind(Sqe);
 #[doc(alias = "IORING_OP_LISTEN")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_listen")]
 pub struct Listen<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Takes a connection, or one after the other.
@@ -107,6 +111,7 @@ pub struct Listen<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_ACCEPT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_accept", "io_uring_prep_accept_direct"))]
 pub struct Accept<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Connects a socket.
@@ -132,6 +137,7 @@ pub struct Accept<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_CONNECT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_connect")]
 pub struct Connect(Sqe);
 
 /// Shuts one direction of a connection down, or both.
@@ -153,6 +159,7 @@ pub struct Connect(Sqe);
 #[doc(alias = "IORING_OP_SHUTDOWN")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_shutdown")]
 pub struct Shutdown<E = Sqe>(Sqe, PhantomData<E>);
 
 impl Socket {
@@ -291,6 +298,7 @@ impl<E> Accept<E> {
     /// without `MORE`. The operation has to be submitted again in either case. Connections that
     /// nobody has accepted meanwhile wait in the listener.
     #[inline(always)]
+    #[doc(alias("io_uring_prep_multishot_accept", "io_uring_prep_multishot_accept_direct"))]
     pub const fn multishot(self) -> Self {
         self.accept_flags(AcceptFlags::MULTISHOT)
     }

@@ -31,6 +31,7 @@ use super::{DestSlot, IntoFd, Target, add_flags, on, sqe};
 #[doc(alias = "IORING_OP_OPENAT2")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_openat2", "io_uring_prep_openat2_direct"))]
 pub struct OpenAt2(Sqe);
 
 /// Gives a file another name.
@@ -51,6 +52,7 @@ pub struct OpenAt2(Sqe);
 #[doc(alias = "IORING_OP_RENAMEAT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_rename", "io_uring_prep_renameat"))]
 pub struct RenameAt(Sqe);
 
 /// Removes a name, or with [`AtFlags::REMOVEDIR`] an empty directory.
@@ -69,6 +71,7 @@ pub struct RenameAt(Sqe);
 #[doc(alias = "IORING_OP_UNLINKAT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_unlink", "io_uring_prep_unlinkat"))]
 pub struct UnlinkAt(Sqe);
 
 /// Makes a directory.
@@ -87,6 +90,7 @@ pub struct UnlinkAt(Sqe);
 #[doc(alias = "IORING_OP_MKDIRAT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_mkdir", "io_uring_prep_mkdirat"))]
 pub struct MkdirAt(Sqe);
 
 /// Makes a symbolic link.
@@ -106,6 +110,7 @@ pub struct MkdirAt(Sqe);
 #[doc(alias = "IORING_OP_SYMLINKAT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_symlink", "io_uring_prep_symlinkat"))]
 pub struct SymlinkAt(Sqe);
 
 /// Gives a file a further name.
@@ -125,6 +130,7 @@ pub struct SymlinkAt(Sqe);
 #[doc(alias = "IORING_OP_LINKAT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_link", "io_uring_prep_linkat"))]
 pub struct LinkAt(Sqe);
 
 /// The length by which the kernel tells versions of `struct open_how` apart.

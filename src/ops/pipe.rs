@@ -32,6 +32,7 @@ use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
 #[doc(alias = "IORING_OP_SPLICE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_splice")]
 pub struct Splice<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Copies data from one pipe into another and leaves it in the first.
@@ -54,6 +55,7 @@ pub struct Splice<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_TEE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_tee")]
 pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Makes a pipe.
@@ -77,6 +79,7 @@ pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_PIPE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_pipe", "io_uring_prep_pipe_direct"))]
 pub struct Pipe(Sqe);
 
 /// Where reading or writing begins that is no position in a file.

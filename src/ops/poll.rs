@@ -32,6 +32,7 @@ use super::{IntoTarget, on, on_none, sqe};
 #[doc(alias = "IORING_OP_POLL_ADD")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_poll_add")]
 pub struct PollAdd<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Removes a [`PollAdd`], by its `user_data`.
@@ -49,6 +50,7 @@ pub struct PollAdd<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_POLL_REMOVE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_poll_remove")]
 pub struct PollRemove(Sqe);
 
 /// Changes a [`PollAdd`] that is in flight, by its `user_data`.
@@ -67,6 +69,7 @@ pub struct PollRemove(Sqe);
 #[doc(alias = "IORING_OP_POLL_REMOVE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_poll_update")]
 pub struct PollUpdate(Sqe);
 
 /// The events where the kernel wants them. It once had 16 bits here, and keeps them where they
@@ -100,6 +103,7 @@ impl<E> PollAdd<E> {
     /// comes in late, without `MORE`, and the poll has to be submitted again.
     /// [`Sqe::skip_success`] is refused with `EINVAL`.
     #[inline(always)]
+    #[doc(alias = "io_uring_prep_poll_multishot")]
     pub const fn multishot(self) -> Self {
         self.flags(PollFlags::ADD_MULTI)
     }

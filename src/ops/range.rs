@@ -30,6 +30,7 @@ use super::{IntoTarget, on, on_none, sqe};
 #[doc(alias = "IORING_OP_FALLOCATE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_fallocate")]
 pub struct Fallocate<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Gives a file another length.
@@ -50,6 +51,7 @@ pub struct Fallocate<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_FTRUNCATE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_ftruncate")]
 pub struct Ftruncate<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Starts or awaits the writing of a range of a file to the device.
@@ -71,6 +73,7 @@ pub struct Ftruncate<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_SYNC_FILE_RANGE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_sync_file_range")]
 pub struct SyncFileRange<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells the kernel how a range of a file will be used.
@@ -91,6 +94,7 @@ pub struct SyncFileRange<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_FADVISE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_fadvise", "io_uring_prep_fadvise64"))]
 pub struct Fadvise<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells the kernel how a range of memory will be used, or has it done something there.
@@ -113,6 +117,7 @@ pub struct Fadvise<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_MADVISE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_madvise", "io_uring_prep_madvise64"))]
 pub struct Madvise(Sqe);
 
 impl Fallocate {

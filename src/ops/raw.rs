@@ -16,6 +16,7 @@ use super::{IntoTarget, Target, add_flags, on, on_none, sqe};
 #[doc(alias = "IORING_OP_NOP")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_nop")]
 pub struct Nop(Sqe);
 
 /// Does nothing, with an entry of 128 bytes on a ring with mixed ones.
@@ -24,6 +25,7 @@ pub struct Nop(Sqe);
 #[doc(alias = "IORING_OP_NOP128")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_nop128")]
 pub struct Nop128(Sqe);
 
 /// Any operation, field by field.
@@ -35,6 +37,7 @@ pub struct Nop128(Sqe);
 /// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_rw")]
 pub struct RawOp(Sqe);
 
 impl Nop {

@@ -57,6 +57,7 @@ use super::{IntoTarget, add_flags, on, sqe};
 #[doc(alias = "IORING_OP_RECV")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_recv")]
 pub struct Recv<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Receives a message into several buffers, with its address and control messages.
@@ -80,6 +81,7 @@ pub struct Recv<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_RECVMSG")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_recvmsg")]
 pub struct RecvMsg(Sqe);
 
 /// Receives into memory that the network card writes itself.
@@ -131,6 +133,7 @@ impl<E> Recv<E> {
     /// The kernel ends it when a completion finds the completion queue full: the completion then
     /// comes in late, without `MORE`, and the operation has to be submitted again.
     #[inline(always)]
+    #[doc(alias("io_uring_prep_recv_multishot", "io_uring_prep_recvmsg_multishot"))]
     pub const fn multishot(self) -> Self {
         self.recv_flags(RecvSendFlags::RECV_MULTISHOT)
     }

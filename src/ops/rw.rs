@@ -43,6 +43,7 @@ use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 #[doc(alias = "IORING_OP_READ")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_read")]
 pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Writes up to `len` bytes from `buf`.
@@ -75,6 +76,7 @@ pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "IORING_OP_WRITE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_write")]
 pub struct Write(Sqe);
 
 /// Reads into several buffers, filling one after the other.
@@ -98,6 +100,7 @@ pub struct Write(Sqe);
 #[doc(alias = "IORING_OP_READV")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_readv", "io_uring_prep_readv2"))]
 pub struct Readv(Sqe);
 
 /// Writes from several buffers, one after the other.
@@ -121,6 +124,7 @@ pub struct Readv(Sqe);
 #[doc(alias = "IORING_OP_WRITEV")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_writev", "io_uring_prep_writev2"))]
 pub struct Writev(Sqe);
 
 /// Reads up to `len` bytes into `buf`, which lies in a registered buffer.
@@ -144,6 +148,7 @@ pub struct Writev(Sqe);
 #[doc(alias = "IORING_OP_READ_FIXED")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_read_fixed")]
 pub struct ReadFixed(Sqe);
 
 /// Writes up to `len` bytes from `buf`, which lies in a registered buffer.
@@ -167,6 +172,7 @@ pub struct ReadFixed(Sqe);
 #[doc(alias = "IORING_OP_WRITE_FIXED")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_write_fixed")]
 pub struct WriteFixed(Sqe);
 
 /// Reads into several buffers that all lie in one registered buffer.
@@ -184,6 +190,7 @@ pub struct WriteFixed(Sqe);
 #[doc(alias = "IORING_OP_READV_FIXED")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_readv_fixed")]
 pub struct ReadvFixed(Sqe);
 
 /// Writes from several buffers that all lie in one registered buffer.
@@ -201,6 +208,7 @@ pub struct ReadvFixed(Sqe);
 #[doc(alias = "IORING_OP_WRITEV_FIXED")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_writev_fixed")]
 pub struct WritevFixed(Sqe);
 
 /// Reads whenever there is data, into provided buffers.
@@ -224,6 +232,7 @@ pub struct WritevFixed(Sqe);
 #[doc(alias = "IORING_OP_READ_MULTISHOT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_read_multishot")]
 pub struct ReadMultishot<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Without an offset given, the file position is used and moved, as read(2) and write(2) do.

@@ -39,6 +39,7 @@ use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 #[doc(alias = "IORING_OP_SEND")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_send", "io_uring_prep_send_set_addr", "io_uring_prep_sendto"))]
 pub struct Send(Sqe);
 
 /// Sends a message from several buffers, with an address and control messages.
@@ -61,6 +62,7 @@ pub struct Send(Sqe);
 #[doc(alias = "IORING_OP_SENDMSG")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_sendmsg")]
 pub struct SendMsg(Sqe);
 
 /// Sends without copying the data.
@@ -94,6 +96,7 @@ pub struct SendMsg(Sqe);
 #[doc(alias = "IORING_OP_SEND_ZC")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_send_zc")]
 pub struct SendZc(Sqe);
 
 /// Sends a message without copying its data.
@@ -112,6 +115,7 @@ pub struct SendZc(Sqe);
 #[doc(alias = "IORING_OP_SENDMSG_ZC")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias("io_uring_prep_sendmsg_zc", "io_uring_prep_sendmsg_zc_fixed"))]
 pub struct SendMsgZc(Sqe);
 
 #[inline(always)]
@@ -140,6 +144,7 @@ impl Send {
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE), and another one follows. `ENOBUFS` if the
     /// group has no buffer, `ENOENT` if there is no such group.
     #[inline(always)]
+    #[doc(alias = "io_uring_prep_send_bundle")]
     pub fn bundle(socket: impl IntoTarget, len: u32, group: u16) -> Self {
         let mut sqe = on(Opcode::SEND, socket.into_target()).buffer_group(group);
         sqe.set_len(len);
@@ -216,6 +221,7 @@ macro_rules! fixed_buffer {
             /// The data lies in registered buffer `buf_index`. `IORING_RECVSEND_FIXED_BUF`; with
             /// vectors since Linux 6.15.
             #[inline(always)]
+            #[doc(alias = "io_uring_prep_send_zc_fixed")]
             pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
                 self.0.set_buf_index(buf_index);
                 self.send_flags(RecvSendFlags::RECVSEND_FIXED_BUF)

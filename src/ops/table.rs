@@ -31,6 +31,7 @@ use super::{Fixed, Target, add_flags, on, on_none, sqe};
 #[doc(alias = "IORING_OP_PROVIDE_BUFFERS")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_provide_buffers")]
 pub struct ProvideBuffers(Sqe);
 
 /// Takes buffers back that [`ProvideBuffers`] gave.
@@ -48,6 +49,7 @@ pub struct ProvideBuffers(Sqe);
 #[doc(alias = "IORING_OP_REMOVE_BUFFERS")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_remove_buffers")]
 pub struct RemoveBuffers(Sqe);
 
 /// Changes slots of the ring's file table.
@@ -65,6 +67,7 @@ pub struct RemoveBuffers(Sqe);
 #[doc(alias = "IORING_OP_FILES_UPDATE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_files_update")]
 pub struct FilesUpdate(Sqe);
 
 /// Makes a descriptor of a fixed slot, which stays.
@@ -83,6 +86,7 @@ pub struct FilesUpdate(Sqe);
 #[doc(alias = "IORING_OP_FIXED_FD_INSTALL")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_fixed_fd_install")]
 pub struct FixedFdInstall(Sqe);
 
 impl ProvideBuffers {

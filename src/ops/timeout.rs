@@ -28,6 +28,7 @@ use super::{add_flags, on_none, sqe};
 #[doc(alias = "IORING_OP_TIMEOUT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_timeout")]
 pub struct Timeout(Sqe);
 
 /// Cancels the entry before it in a chain if that has not completed in time.
@@ -58,6 +59,7 @@ pub struct Timeout(Sqe);
 #[doc(alias = "IORING_OP_LINK_TIMEOUT")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_link_timeout")]
 pub struct LinkTimeout(Sqe);
 
 /// Removes a [`Timeout`], by its `user_data`.
@@ -75,6 +77,7 @@ pub struct LinkTimeout(Sqe);
 #[doc(alias = "IORING_OP_TIMEOUT_REMOVE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_timeout_remove")]
 pub struct TimeoutRemove(Sqe);
 
 /// Gives a [`Timeout`] or a [`LinkTimeout`] in flight another time, by its `user_data`.
@@ -93,6 +96,7 @@ pub struct TimeoutRemove(Sqe);
 #[doc(alias = "IORING_OP_TIMEOUT_REMOVE")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_timeout_update")]
 pub struct TimeoutUpdate(Sqe);
 
 #[inline(always)]

@@ -27,6 +27,7 @@ use super::{IntoTarget, add_flags, on, sqe};
 #[doc(alias = "IORING_OP_FSETXATTR")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_fsetxattr")]
 pub struct FSetXattr(Sqe);
 
 /// Sets an extended attribute of the file at a path.
@@ -46,6 +47,7 @@ pub struct FSetXattr(Sqe);
 #[doc(alias = "IORING_OP_SETXATTR")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_setxattr")]
 pub struct SetXattr(Sqe);
 
 /// Reads an extended attribute of an open file.
@@ -65,6 +67,7 @@ pub struct SetXattr(Sqe);
 #[doc(alias = "IORING_OP_FGETXATTR")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_fgetxattr")]
 pub struct FGetXattr(Sqe);
 
 /// Reads an extended attribute of the file at a path.
@@ -84,6 +87,7 @@ pub struct FGetXattr(Sqe);
 #[doc(alias = "IORING_OP_GETXATTR")]
 #[derive(Clone, Copy, Debug)]
 #[must_use = "an operation does nothing before its entry is pushed"]
+#[doc(alias = "io_uring_prep_getxattr")]
 pub struct GetXattr(Sqe);
 
 /// An entry about the attribute `name`, whose value has `len` bytes at `value`.

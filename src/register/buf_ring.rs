@@ -166,8 +166,7 @@ impl Registrar<'_> {
     /// | `EINVAL` | flags or a `min_left` that this kernel does not support |
     /// | `EINVAL` | `MMAP` for a group beyond 2047 |
     /// | `ENOMEM` | out of memory |
-    #[doc(alias = "io_uring_setup_buf_ring")]
-    #[doc(alias = "io_uring_register_buf_ring")]
+    #[doc(alias("io_uring_setup_buf_ring", "io_uring_register_buf_ring"))]
     #[doc(alias = "IORING_REGISTER_PBUF_RING")]
     pub fn register_buffer_ring(
         &self,
@@ -218,8 +217,7 @@ impl Registrar<'_> {
     ///
     /// Until the group has been unregistered and the value has been dropped, `memory` is valid for
     /// reads and writes, and nothing else uses it.
-    #[doc(alias = "io_uring_register_buf_ring")]
-    #[doc(alias = "IORING_REGISTER_PBUF_RING")]
+    #[doc(alias("io_uring_register_buf_ring", "IORING_REGISTER_PBUF_RING"))]
     pub unsafe fn register_buffer_ring_in(
         &self,
         memory: NonNull<[u8]>,
@@ -255,8 +253,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// [`UnregisterError`], which contains the buffer ring.
-    #[doc(alias = "io_uring_free_buf_ring")]
-    #[doc(alias = "io_uring_unregister_buf_ring")]
+    #[doc(alias("io_uring_free_buf_ring", "io_uring_unregister_buf_ring"))]
     #[doc(alias = "IORING_UNREGISTER_PBUF_RING")]
     pub fn unregister_buffer_ring(&self, buffers: BufferRing) -> Result<(), UnregisterError> {
         if buffers.ring != self.name() {
@@ -281,8 +278,7 @@ impl Registrar<'_> {
     /// The [`BufferRing`] of this group was dropped, or the group was registered by other code that
     /// permits this call. Otherwise the group could be registered again while the value is alive,
     /// and two values would hand out the buffers of one group.
-    #[doc(alias = "io_uring_unregister_buf_ring")]
-    #[doc(alias = "IORING_UNREGISTER_PBUF_RING")]
+    #[doc(alias("io_uring_unregister_buf_ring", "IORING_UNREGISTER_PBUF_RING"))]
     pub unsafe fn unregister_buffer_group(&self, group: u16) -> Result<(), Errno> {
         let mut reg = io_uring_buf_reg { bgid: group, ..io_uring_buf_reg::ZEROED };
         let arg = (&raw mut reg).cast();
@@ -298,8 +294,7 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` if the group is not a buffer ring, or before Linux 6.8; `ENOENT` if the group does
     /// not exist.
-    #[doc(alias = "io_uring_buf_ring_head")]
-    #[doc(alias = "io_uring_buf_ring_available")]
+    #[doc(alias("io_uring_buf_ring_head", "io_uring_buf_ring_available"))]
     #[doc(alias = "IORING_REGISTER_PBUF_STATUS")]
     pub fn buffer_ring_head(&self, group: u16) -> Result<u16, Errno> {
         let mut status =
@@ -421,6 +416,7 @@ impl BufferRing {
     /// Call it after a batch of completions whose buffers were reclaimed and added again.
     #[doc(alias = "io_uring_buf_ring_cq_advance")]
     #[inline(always)]
+    #[doc(alias = "__io_uring_buf_ring_cq_advance")]
     pub fn publish_with<C: CqEntry, T>(&mut self, completions: &mut CompletionQueue<'_, C, T>) {
         self.publish();
         completions.sync();

@@ -55,8 +55,7 @@ impl Registrar<'_> {
     /// The memory of each buffer is valid for reads and writes, stays mapped to the same pages, and
     /// is accessed by the program only as the contract of the entries that use it allows. This
     /// holds until the buffer has been unregistered or replaced and no entry in flight uses it.
-    #[doc(alias = "io_uring_register_buffers")]
-    #[doc(alias = "IORING_REGISTER_BUFFERS")]
+    #[doc(alias("io_uring_register_buffers", "IORING_REGISTER_BUFFERS"))]
     pub unsafe fn register_buffers(&self, buffers: &[IoVec]) -> Result<(), Errno> {
         let arg = buffers.as_ptr().cast_mut().cast();
         // SAFETY: the count is that of the vectors, which the kernel only reads, during the call;
@@ -81,8 +80,7 @@ impl Registrar<'_> {
     /// # Safety
     ///
     /// As for [`register_buffers`](Self::register_buffers).
-    #[doc(alias = "io_uring_register_buffers_tags")]
-    #[doc(alias = "IORING_REGISTER_BUFFERS2")]
+    #[doc(alias("io_uring_register_buffers_tags", "IORING_REGISTER_BUFFERS2"))]
     pub unsafe fn register_buffers_tagged(
         &self,
         buffers: &[IoVec],
@@ -118,9 +116,9 @@ impl Registrar<'_> {
     ///
     /// The contract of [`register_buffers`](Self::register_buffers) for those buffers holds until
     /// both rings have released them.
-    #[doc(alias = "io_uring_clone_buffers")]
-    #[doc(alias = "io_uring_clone_buffers_offset")]
-    #[doc(alias = "IORING_REGISTER_CLONE_BUFFERS")]
+    #[doc(alias("io_uring_clone_buffers", "io_uring_clone_buffers_offset"))]
+    #[doc(alias("IORING_REGISTER_CLONE_BUFFERS", "__io_uring_clone_buffers"))]
+    #[doc(alias = "__io_uring_clone_buffers_offset")]
     pub unsafe fn clone_buffers(
         &self,
         source: impl AsFd,
@@ -147,8 +145,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EBUSY` if a table is registered already, `EINVAL` for 0 or more than 16,384 slots.
-    #[doc(alias = "io_uring_register_buffers_sparse")]
-    #[doc(alias = "IORING_REGISTER_BUFFERS2")]
+    #[doc(alias("io_uring_register_buffers_sparse", "IORING_REGISTER_BUFFERS2"))]
     pub fn register_buffers_sparse(&self, slots: u32) -> Result<(), Errno> {
         self.register_sparse(RegisterOp::REGISTER_BUFFERS2, slots)
     }
@@ -167,8 +164,7 @@ impl Registrar<'_> {
     /// # Safety
     ///
     /// As for [`register_buffers`](Self::register_buffers).
-    #[doc(alias = "io_uring_register_buffers_update_tag")]
-    #[doc(alias = "IORING_REGISTER_BUFFERS_UPDATE")]
+    #[doc(alias("io_uring_register_buffers_update_tag", "IORING_REGISTER_BUFFERS_UPDATE"))]
     pub unsafe fn update_buffers(&self, first: u32, buffers: &[IoVec]) -> Result<u32, Errno> {
         // SAFETY: the caller keeps this contract; null means no tags.
         unsafe { self.replace_buffers(first, buffers, SharedPtr::NULL) }
@@ -186,8 +182,7 @@ impl Registrar<'_> {
     /// # Safety
     ///
     /// As for [`register_buffers`](Self::register_buffers).
-    #[doc(alias = "io_uring_register_buffers_update_tag")]
-    #[doc(alias = "IORING_REGISTER_BUFFERS_UPDATE")]
+    #[doc(alias("io_uring_register_buffers_update_tag", "IORING_REGISTER_BUFFERS_UPDATE"))]
     pub unsafe fn update_buffers_tagged(
         &self,
         first: u32,
@@ -208,8 +203,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `ENXIO` if there is no table.
-    #[doc(alias = "io_uring_unregister_buffers")]
-    #[doc(alias = "IORING_UNREGISTER_BUFFERS")]
+    #[doc(alias("io_uring_unregister_buffers", "IORING_UNREGISTER_BUFFERS"))]
     pub fn unregister_buffers(&self) -> Result<(), Errno> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_BUFFERS, core::ptr::null_mut(), 0) }?;

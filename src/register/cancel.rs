@@ -133,8 +133,7 @@ impl Registrar<'_> {
     /// | `EINVAL` | a way to match that the kernel does not know |
     /// | `ENOENT` | nothing that can be cancelled matched; never with `any` or `all` |
     /// | `ETIME` | the timeout expired; the operation may still end |
-    #[doc(alias = "io_uring_register_sync_cancel")]
-    #[doc(alias = "IORING_REGISTER_SYNC_CANCEL")]
+    #[doc(alias("io_uring_register_sync_cancel", "IORING_REGISTER_SYNC_CANCEL"))]
     pub fn cancel(&self, what: CancelWhat<'_>, timeout: Option<Timespec>) -> Result<u32, Errno> {
         let mut what = what.key;
         what.timeout = timeout.map_or(FOR_EVER, |timeout| *timeout.as_raw());

@@ -43,8 +43,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EBUSY` if 65,535 credentials are registered already.
-    #[doc(alias = "io_uring_register_personality")]
-    #[doc(alias = "IORING_REGISTER_PERSONALITY")]
+    #[doc(alias("io_uring_register_personality", "IORING_REGISTER_PERSONALITY"))]
     pub fn register_personality(&self) -> Result<u16, Errno> {
         // SAFETY: the operation takes no argument.
         let id = unsafe { self.raw(RegisterOp::REGISTER_PERSONALITY, core::ptr::null_mut(), 0) }?;
@@ -58,8 +57,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` if no credentials have this id.
-    #[doc(alias = "io_uring_unregister_personality")]
-    #[doc(alias = "IORING_UNREGISTER_PERSONALITY")]
+    #[doc(alias("io_uring_unregister_personality", "IORING_UNREGISTER_PERSONALITY"))]
     pub fn unregister_personality(&self, id: u16) -> Result<(), Errno> {
         let null = core::ptr::null_mut();
         // SAFETY: the operation takes the id in place of a count, and uses no memory.
@@ -82,8 +80,7 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` for an empty mask, for CPUs that the thread may not use, and on a thread that has
     /// not yet made a ring or submitted anything.
-    #[doc(alias = "io_uring_register_iowq_aff")]
-    #[doc(alias = "IORING_REGISTER_IOWQ_AFF")]
+    #[doc(alias("io_uring_register_iowq_aff", "IORING_REGISTER_IOWQ_AFF"))]
     pub fn set_worker_cpus(&self, mask: &[u8]) -> Result<(), Errno> {
         let (arg, len) = (mask.as_ptr().cast_mut().cast(), count(mask)?);
         // SAFETY: the count is that of the bytes, which the kernel only reads, during the call.
@@ -96,8 +93,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` on a thread that has not yet made a ring or submitted anything.
-    #[doc(alias = "io_uring_unregister_iowq_aff")]
-    #[doc(alias = "IORING_UNREGISTER_IOWQ_AFF")]
+    #[doc(alias("io_uring_unregister_iowq_aff", "IORING_UNREGISTER_IOWQ_AFF"))]
     pub fn reset_worker_cpus(&self) -> Result<(), Errno> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_IOWQ_AFF, core::ptr::null_mut(), 0) }?;
@@ -116,8 +112,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` before Linux 5.15, and for limits beyond 2^31 - 1.
-    #[doc(alias = "io_uring_register_iowq_max_workers")]
-    #[doc(alias = "IORING_REGISTER_IOWQ_MAX_WORKERS")]
+    #[doc(alias("io_uring_register_iowq_max_workers", "IORING_REGISTER_IOWQ_MAX_WORKERS"))]
     pub fn set_max_workers(&self, bounded: u32, unbounded: u32) -> Result<[u32; 2], Errno> {
         let mut limits = [bounded, unbounded];
         let arg = limits.as_mut_ptr().cast();
@@ -132,8 +127,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` before Linux 6.12.
-    #[doc(alias = "io_uring_register_clock")]
-    #[doc(alias = "IORING_REGISTER_CLOCK")]
+    #[doc(alias("io_uring_register_clock", "IORING_REGISTER_CLOCK"))]
     pub fn set_clock(&self, clock: Clock) -> Result<(), Errno> {
         let clockid = match clock {
             Clock::Monotonic => 1,
@@ -155,8 +149,7 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` for a ring with IOPOLL, for a tracking that the kernel does not know, and on a
     /// kernel without network busy polling.
-    #[doc(alias = "io_uring_register_napi")]
-    #[doc(alias = "IORING_REGISTER_NAPI")]
+    #[doc(alias("io_uring_register_napi", "IORING_REGISTER_NAPI"))]
     pub fn set_napi(&self, napi: Napi) -> Result<Napi, Errno> {
         let mut raw = io_uring_napi {
             busy_poll_to: napi.busy_poll_usec,
@@ -177,8 +170,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// As for [`set_napi`](Self::set_napi).
-    #[doc(alias = "io_uring_unregister_napi")]
-    #[doc(alias = "IORING_UNREGISTER_NAPI")]
+    #[doc(alias("io_uring_unregister_napi", "IORING_UNREGISTER_NAPI"))]
     pub fn unset_napi(&self) -> Result<Napi, Errno> {
         let mut raw = io_uring_napi::ZEROED;
         self.napi(RegisterOp::UNREGISTER_NAPI, &mut raw)?;

@@ -21,8 +21,7 @@ use super::{Registrar, register};
 /// The code that reaps the receiving ring must recognise the completion as a message. It must not
 /// mistake it for the completion of an operation, and so conclude that the operation no longer uses
 /// its memory.
-#[doc(alias = "io_uring_register_sync_msg")]
-#[doc(alias = "IORING_REGISTER_SEND_MSG_RING")]
+#[doc(alias("io_uring_register_sync_msg", "IORING_REGISTER_SEND_MSG_RING"))]
 pub unsafe fn send_message(message: MsgRing) -> Result<(), Errno> {
     let mut sqe: Sqe = message.sqe(0);
     let arg = core::ptr::from_mut(sqe.as_raw_mut()).cast();
@@ -50,8 +49,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` if `eventfd` is not an eventfd, `EBUSY` if one is registered already.
-    #[doc(alias = "io_uring_register_eventfd")]
-    #[doc(alias = "IORING_REGISTER_EVENTFD")]
+    #[doc(alias("io_uring_register_eventfd", "IORING_REGISTER_EVENTFD"))]
     pub fn register_eventfd(&self, eventfd: impl AsFd) -> Result<(), Errno> {
         self.eventfd(RegisterOp::REGISTER_EVENTFD, eventfd)
     }
@@ -66,8 +64,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// As for [`register_eventfd`](Self::register_eventfd).
-    #[doc(alias = "io_uring_register_eventfd_async")]
-    #[doc(alias = "IORING_REGISTER_EVENTFD_ASYNC")]
+    #[doc(alias("io_uring_register_eventfd_async", "IORING_REGISTER_EVENTFD_ASYNC"))]
     pub fn register_eventfd_async(&self, eventfd: impl AsFd) -> Result<(), Errno> {
         self.eventfd(RegisterOp::REGISTER_EVENTFD_ASYNC, eventfd)
     }
@@ -77,8 +74,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `ENXIO` if no eventfd is registered.
-    #[doc(alias = "io_uring_unregister_eventfd")]
-    #[doc(alias = "IORING_UNREGISTER_EVENTFD")]
+    #[doc(alias("io_uring_unregister_eventfd", "IORING_UNREGISTER_EVENTFD"))]
     pub fn unregister_eventfd(&self) -> Result<(), Errno> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_EVENTFD, core::ptr::null_mut(), 0) }?;

@@ -26,8 +26,7 @@ impl Registrar<'_> {
     /// | `EBUSY` | a table is registered already |
     /// | `EINVAL` | no slots |
     /// | `EMFILE` | more slots than RLIMIT_NOFILE or the kernel's own limit allows |
-    #[doc(alias = "io_uring_register_files")]
-    #[doc(alias = "IORING_REGISTER_FILES")]
+    #[doc(alias("io_uring_register_files", "IORING_REGISTER_FILES"))]
     pub fn register_files(&self, slots: &[FileSlot<'_>]) -> Result<(), Errno> {
         let arg = slots.as_ptr().cast_mut().cast();
         // SAFETY: the count is that of the descriptors, which the kernel only reads, during the
@@ -42,8 +41,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// As for [`register_files`](Self::register_files).
-    #[doc(alias = "io_uring_register_files_sparse")]
-    #[doc(alias = "IORING_REGISTER_FILES2")]
+    #[doc(alias("io_uring_register_files_sparse", "IORING_REGISTER_FILES2"))]
     pub fn register_files_sparse(&self, slots: u32) -> Result<(), Errno> {
         self.register_sparse(RegisterOp::REGISTER_FILES2, slots)
     }
@@ -59,8 +57,7 @@ impl Registrar<'_> {
     ///
     /// As for [`register_files`](Self::register_files); also `EINVAL` if the numbers of tags and
     /// slots differ, or if an empty slot has a tag.
-    #[doc(alias = "io_uring_register_files_tags")]
-    #[doc(alias = "IORING_REGISTER_FILES2")]
+    #[doc(alias("io_uring_register_files_tags", "IORING_REGISTER_FILES2"))]
     pub fn register_files_tagged(&self, slots: &[FileSlot<'_>], tags: &[u64]) -> Result<(), Errno> {
         let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
         let nr = count(slots)?;
@@ -78,8 +75,7 @@ impl Registrar<'_> {
     ///
     /// As for [`update_files`](Self::update_files); also `EINVAL` if the numbers of tags and slots
     /// differ, or if a slot that becomes empty or is skipped has a tag.
-    #[doc(alias = "io_uring_register_files_update_tag")]
-    #[doc(alias = "IORING_REGISTER_FILES_UPDATE2")]
+    #[doc(alias("io_uring_register_files_update_tag", "IORING_REGISTER_FILES_UPDATE2"))]
     pub fn update_files_tagged(
         &self,
         first: u32,
@@ -101,8 +97,7 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` if the range exceeds the table or there is no table, `EOVERFLOW` if the range
     /// wraps.
-    #[doc(alias = "io_uring_register_file_alloc_range")]
-    #[doc(alias = "IORING_REGISTER_FILE_ALLOC_RANGE")]
+    #[doc(alias("io_uring_register_file_alloc_range", "IORING_REGISTER_FILE_ALLOC_RANGE"))]
     pub fn set_file_alloc_range(&self, first: u32, len: u32) -> Result<(), Errno> {
         let mut range = io_uring_file_index_range { off: first, len, resv: 0 };
         let arg = (&raw mut range).cast();
@@ -124,8 +119,7 @@ impl Registrar<'_> {
     /// | `EBADF` | a descriptor is not open, or is a ring's |
     /// | `EINVAL` | the slots from `first` on exceed the table |
     /// | `ENXIO` | there is no table |
-    #[doc(alias = "io_uring_register_files_update")]
-    #[doc(alias = "IORING_REGISTER_FILES_UPDATE")]
+    #[doc(alias("io_uring_register_files_update", "IORING_REGISTER_FILES_UPDATE"))]
     pub fn update_files(&self, first: u32, slots: &[FileSlot<'_>]) -> Result<u32, Errno> {
         let mut update =
             io_uring_files_update { offset: first, resv: 0, fds: SharedPtr::new(slots.as_ptr()) };
@@ -142,8 +136,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `ENXIO` if there is no table.
-    #[doc(alias = "io_uring_unregister_files")]
-    #[doc(alias = "IORING_UNREGISTER_FILES")]
+    #[doc(alias("io_uring_unregister_files", "IORING_UNREGISTER_FILES"))]
     pub fn unregister_files(&self) -> Result<(), Errno> {
         // SAFETY: the operation takes no argument.
         unsafe { self.raw(RegisterOp::UNREGISTER_FILES, core::ptr::null_mut(), 0) }?;

@@ -56,9 +56,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` before Linux 5.6.
-    #[doc(alias = "io_uring_get_probe")]
-    #[doc(alias = "io_uring_get_probe_ring")]
-    #[doc(alias = "io_uring_register_probe")]
+    #[doc(alias("io_uring_get_probe", "io_uring_get_probe_ring", "io_uring_register_probe"))]
     #[doc(alias = "IORING_REGISTER_PROBE")]
     pub fn probe(&self) -> Result<Probe, Errno> {
         // The kernel refuses a table that is not all zero.

@@ -56,8 +56,7 @@ impl Answer for io_uring_query_scq {
 /// # Errors
 ///
 /// `EINVAL` if the kernel has no queries, `EOPNOTSUPP` if it does not have this one.
-#[doc(alias = "io_uring_register_query")]
-#[doc(alias = "IORING_REGISTER_QUERY")]
+#[doc(alias("io_uring_register_query", "IORING_REGISTER_QUERY"))]
 pub fn query<A: Answer>() -> Result<A, Errno> {
     let mut answer = A::default();
     let mut question = io_uring_query_hdr {

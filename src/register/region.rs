@@ -52,8 +52,7 @@ impl Registrar<'_> {
     ///
     /// `EBUSY` if the ring has a region already; `EINVAL` if `count` is 0, if the ring is enabled,
     /// or before Linux 6.13; `ENOMEM` if memory is short.
-    #[doc(alias = "io_uring_register_wait_reg")]
-    #[doc(alias = "IORING_REGISTER_MEM_REGION")]
+    #[doc(alias("io_uring_register_wait_reg", "IORING_REGISTER_MEM_REGION"))]
     #[doc(alias = "IORING_MEM_REGION_REG_WAIT_ARG")]
     pub fn register_wait_region(&self, count: usize) -> Result<WaitRegion, Errno> {
         if count == 0 {
@@ -92,8 +91,7 @@ impl Registrar<'_> {
     ///
     /// Memory that the caller provides is valid for reads and writes until the ring is closed and
     /// the kernel has released it, or until it is unmapped. Until then it is used for nothing else.
-    #[doc(alias = "io_uring_register_region")]
-    #[doc(alias = "IORING_REGISTER_MEM_REGION")]
+    #[doc(alias("io_uring_register_region", "IORING_REGISTER_MEM_REGION"))]
     pub unsafe fn register_region(
         &self,
         region: &mut io_uring_region_desc,

@@ -98,8 +98,7 @@ impl Registrar<'_> {
     /// | `EINVAL` | an operation that the kernel does not know, or too many restrictions |
     ///
     /// A call that fails restricts nothing.
-    #[doc(alias = "io_uring_register_restrictions")]
-    #[doc(alias = "IORING_REGISTER_RESTRICTIONS")]
+    #[doc(alias("io_uring_register_restrictions", "IORING_REGISTER_RESTRICTIONS"))]
     pub fn register_restrictions(&self, restrictions: &[Restriction]) -> Result<(), Errno> {
         let (arg, len) = (restrictions.as_ptr().cast_mut().cast(), count(restrictions)?);
         // SAFETY: the count is that of the restrictions, which the kernel only reads, during the
@@ -119,8 +118,8 @@ impl Registrar<'_> {
     ///
     /// The instructions that `filter` points to are valid for reads during the call, for the number
     /// of instructions that it gives.
-    #[doc(alias = "io_uring_register_bpf_filter")]
-    #[doc(alias = "IORING_REGISTER_BPF_FILTER")]
+    #[doc(alias("io_uring_register_bpf_filter", "IORING_REGISTER_BPF_FILTER"))]
+    #[doc(alias = "io_uring_register_bpf_filter_task")]
     pub unsafe fn register_bpf_filter(&self, filter: &io_uring_bpf) -> Result<(), Errno> {
         let arg = core::ptr::from_ref(filter).cast_mut().cast();
         // SAFETY: one struct, which the kernel only reads, during the call; the caller vouches for

@@ -37,8 +37,7 @@ impl Registrar<'_> {
     ///   ring.
     ///
     /// Otherwise the card writes to memory that the program uses for something else.
-    #[doc(alias = "io_uring_register_ifq")]
-    #[doc(alias = "IORING_REGISTER_ZCRX_IFQ")]
+    #[doc(alias("io_uring_register_ifq", "IORING_REGISTER_ZCRX_IFQ"))]
     pub unsafe fn register_zcrx(&self, queue: &mut io_uring_zcrx_ifq_reg) -> Result<(), Errno> {
         let arg = core::ptr::from_mut(queue).cast();
         // SAFETY: one struct, valid for reads and writes during the call; the caller vouches for
@@ -54,8 +53,7 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` before Linux 6.19, or for an operation that the kernel does not know; `ENXIO` if
     /// the queue does not exist.
-    #[doc(alias = "io_uring_register_zcrx_ctrl")]
-    #[doc(alias = "IORING_REGISTER_ZCRX_CTRL")]
+    #[doc(alias("io_uring_register_zcrx_ctrl", "IORING_REGISTER_ZCRX_CTRL"))]
     pub fn control_zcrx(&self, control: &mut zcrx_ctrl) -> Result<(), Errno> {
         let arg = core::ptr::from_mut(control).cast();
         // SAFETY: one struct without pointers, valid for reads and writes during the call.
