@@ -18,6 +18,9 @@ pub(crate) const fn fd_bits(fd: RawFd) -> u32 {
 
 /// A slot of the ring's file table, as
 /// [`register_files`](crate::register::Registrar::register_files) filled it.
+///
+/// The ring keeps the file of a slot open. So operations on a slot that name no memory
+/// [are pushed safely](crate::ops#what-is-pushed-safely).
 #[doc(alias("direct", "registered"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(alias = "IOSQE_FIXED_FILE")]
