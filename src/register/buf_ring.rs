@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use crate::completion::CompletionQueue;
 use crate::entry::CqEntry;
+use crate::explain::ErrnoText;
 use crate::ring::bufs::{Bufs, Shares};
 use crate::ring::map::Region;
 #[cfg(feature = "sim")]
@@ -17,7 +18,7 @@ use crate::sys::{
     io_uring_buf_reg, io_uring_buf_status,
 };
 
-use super::{Registrar, RingName};
+use super::{RegisterError, Registrar, RingName};
 
 /// The most buffers that a ring can hold.
 pub const MAX_BUFFERS: u16 = 32_768;
@@ -96,7 +97,7 @@ pub struct UnregisterError {
 
 impl fmt::Display for UnregisterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (group, errno) = (self.buffers.group, self.errno);
+        let (group, errno) = (self.buffers.group, ErrnoText(self.errno));
         write!(f, "the buffer ring of group {group} was not unregistered: {errno}")
     }
 }
@@ -119,6 +120,11 @@ impl From<BufRingFlags> for BufferRingOptions {
     fn from(flags: BufRingFlags) -> Self {
         Self { flags, min_left: 0 }
     }
+}
+
+/// A buffer ring was not made.
+fn refused(errno: Errno) -> RegisterError {
+    RegisterError { op: RegisterOp::REGISTER_PBUF_RING, errno }
 }
 
 impl Registrar<'_> {
@@ -154,15 +160,15 @@ impl Registrar<'_> {
         group: u16,
         entries: u16,
         options: impl Into<BufferRingOptions>,
-    ) -> Result<BufferRing, Errno> {
+    ) -> Result<BufferRing, RegisterError> {
         let options = options.into();
         if !entries.is_power_of_two() {
-            return Err(Errno::INVAL);
+            return Err(refused(Errno::INVAL));
         }
         let len = usize::from(entries) * size_of::<io_uring_buf>();
         let memory = if options.flags.contains(BufRingFlags::MMAP) {
             if group > LAST_MAPPED_GROUP {
-                return Err(Errno::INVAL);
+                return Err(refused(Errno::INVAL));
             }
             self.register_buffers_at(SharedPtr::NULL, group, entries, options)?;
             let offset = IORING_OFF_PBUF_RING | (u64::from(group) << IORING_OFF_PBUF_SHIFT);
@@ -170,9 +176,9 @@ impl Registrar<'_> {
                 // SAFETY: the group was registered above, and no value owns it.
                 let _ = unsafe { self.unregister_buffer_group(group) };
             });
-            Memory::Mapped(mapped?)
+            Memory::Mapped(mapped.map_err(refused)?)
         } else {
-            let memory = self.buffer_memory(len)?;
+            let memory = self.buffer_memory(len).map_err(refused)?;
             let start = SharedPtr::from_mut(memory.start().as_ptr());
             self.register_buffers_at(start, group, entries, options)?;
             memory
@@ -200,13 +206,13 @@ impl Registrar<'_> {
         group: u16,
         entries: u16,
         options: impl Into<BufferRingOptions>,
-    ) -> Result<BufferRing, Errno> {
+    ) -> Result<BufferRing, RegisterError> {
         let mut options = options.into();
         options.flags.remove(BufRingFlags::MMAP);
         let len = usize::from(entries) * size_of::<io_uring_buf>();
         let aligned = memory.cast::<u8>().addr().get() % align_of::<io_uring_buf>() == 0;
         if !entries.is_power_of_two() || memory.len() < len || !aligned {
-            return Err(Errno::INVAL);
+            return Err(refused(Errno::INVAL));
         }
         let start = SharedPtr::from_mut(memory.cast::<u8>().as_ptr());
         self.register_buffers_at(start, group, entries, options)?;
@@ -236,7 +242,7 @@ impl Registrar<'_> {
         // SAFETY: the value that owns the group is here, and is dropped with it.
         match unsafe { self.unregister_buffer_group(buffers.group) } {
             Ok(()) => Ok(()),
-            Err(errno) => Err(UnregisterError { buffers, errno }),
+            Err(error) => Err(UnregisterError { buffers, errno: error.errno }),
         }
     }
 
@@ -252,11 +258,11 @@ impl Registrar<'_> {
     /// The [`BufferRing`] of this group was dropped, or the group was registered by other code that
     /// agrees. Otherwise the group can be registered again while the value is alive, and two values
     /// hand out the buffers of one group.
-    pub unsafe fn unregister_buffer_group(&self, group: u16) -> Result<(), Errno> {
+    pub unsafe fn unregister_buffer_group(&self, group: u16) -> Result<(), RegisterError> {
         let mut reg = io_uring_buf_reg { bgid: group, ..io_uring_buf_reg::ZEROED };
         let arg = (&raw mut reg).cast();
         // SAFETY: one struct, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::UNREGISTER_PBUF_RING, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_PBUF_RING, arg, 1) }?;
         Ok(())
     }
 
@@ -266,12 +272,12 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` if the group is no ring, or before Linux 6.8; `ENOENT` if there is no such group.
-    pub fn buffer_ring_head(&self, group: u16) -> Result<u16, Errno> {
+    pub fn buffer_ring_head(&self, group: u16) -> Result<u16, RegisterError> {
         let mut status =
             io_uring_buf_status { buf_group: u32::from(group), ..io_uring_buf_status::ZEROED };
         let arg = (&raw mut status).cast();
         // SAFETY: one struct, valid for reads and writes during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_PBUF_STATUS, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_PBUF_STATUS, arg, 1) }?;
         let [low, high, _, _] = status.head.to_le_bytes();
         Ok(u16::from_le_bytes([low, high]))
     }
@@ -292,7 +298,7 @@ impl Registrar<'_> {
         group: u16,
         entries: u16,
         options: BufferRingOptions,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), RegisterError> {
         let mut reg = io_uring_buf_reg {
             ring_addr,
             ring_entries: u32::from(entries),
@@ -304,7 +310,7 @@ impl Registrar<'_> {
         let arg = (&raw mut reg).cast();
         // SAFETY: one struct, which the kernel only reads, during the call. The memory that it
         // names, if any, has room for the entries; the kernel pins it.
-        unsafe { self.raw(RegisterOp::REGISTER_PBUF_RING, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_PBUF_RING, arg, 1) }?;
         Ok(())
     }
 }

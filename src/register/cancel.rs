@@ -3,14 +3,13 @@
 use core::marker::PhantomData;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
-use rustix::io::Errno;
 
 use crate::sys::{__kernel_timespec, CancelFlags, Opcode, RegisterOp, io_uring_sync_cancel_reg};
 
 use crate::target::Fixed;
 use crate::time::Timespec;
 
-use super::Registrar;
+use super::{RegisterError, Registrar};
 
 /// Which operations to cancel, for [`Registrar::cancel`].
 ///
@@ -126,11 +125,15 @@ impl Registrar<'_> {
     /// | `EINVAL` | a way to match that the kernel does not know |
     /// | `ENOENT` | nothing that could be cancelled matched, with neither `any` nor `all` |
     /// | `ETIME` | the time was up; the operation may end all the same |
-    pub fn cancel(&self, what: CancelWhat<'_>, timeout: Option<Timespec>) -> Result<u32, Errno> {
+    pub fn cancel(
+        &self,
+        what: CancelWhat<'_>,
+        timeout: Option<Timespec>,
+    ) -> Result<u32, RegisterError> {
         let mut what = what.key;
         what.timeout = timeout.map_or(FOR_EVER, |timeout| *timeout.as_raw());
         let arg = (&raw mut what).cast();
         // SAFETY: one struct, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_SYNC_CANCEL, arg, 1) }
+        unsafe { self.ask(RegisterOp::REGISTER_SYNC_CANCEL, arg, 1) }
     }
 }

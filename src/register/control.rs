@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use crate::sys::{NapiOp, NapiTracking, RegisterOp, io_uring_clock_register, io_uring_napi};
 
-use super::{Registrar, count};
+use super::{RegisterError, Registrar, count};
 
 /// The clock that timed waits go by, for [`Registrar::set_clock`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +40,11 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EBUSY` when 65,535 are registered.
-    pub fn register_personality(&self) -> Result<u16, Errno> {
+    pub fn register_personality(&self) -> Result<u16, RegisterError> {
+        let op = RegisterOp::REGISTER_PERSONALITY;
         // SAFETY: the operation takes no argument.
-        let id = unsafe { self.raw(RegisterOp::REGISTER_PERSONALITY, core::ptr::null_mut(), 0) }?;
-        u16::try_from(id).map_err(|_| Errno::OVERFLOW)
+        let id = unsafe { self.ask(op, core::ptr::null_mut(), 0) }?;
+        u16::try_from(id).map_err(|_| RegisterError { op, errno: Errno::OVERFLOW })
     }
 
     /// Drops registered credentials. Entries in flight keep theirs.
@@ -52,10 +53,10 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` if there are none of this id.
-    pub fn unregister_personality(&self, id: u16) -> Result<(), Errno> {
+    pub fn unregister_personality(&self, id: u16) -> Result<(), RegisterError> {
         let null = core::ptr::null_mut();
         // SAFETY: the operation takes the id where others have a count, and no memory.
-        unsafe { self.raw(RegisterOp::UNREGISTER_PERSONALITY, null, u32::from(id)) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_PERSONALITY, null, u32::from(id)) }?;
         Ok(())
     }
 
@@ -71,10 +72,11 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` for a mask of no bytes, for CPUs that are not the thread's to use, and on a
     /// thread that has made no ring and submitted nothing yet.
-    pub fn set_worker_cpus(&self, mask: &[u8]) -> Result<(), Errno> {
-        let (arg, len) = (mask.as_ptr().cast_mut().cast(), count(mask)?);
+    pub fn set_worker_cpus(&self, mask: &[u8]) -> Result<(), RegisterError> {
+        let op = RegisterOp::REGISTER_IOWQ_AFF;
+        let (arg, len) = (mask.as_ptr().cast_mut().cast(), count(op, mask)?);
         // SAFETY: as many bytes as said, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_IOWQ_AFF, arg, len) }?;
+        unsafe { self.ask(op, arg, len) }?;
         Ok(())
     }
 
@@ -83,9 +85,9 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` on a thread that has made no ring and submitted nothing yet.
-    pub fn reset_worker_cpus(&self) -> Result<(), Errno> {
+    pub fn reset_worker_cpus(&self) -> Result<(), RegisterError> {
         // SAFETY: the operation takes no argument.
-        unsafe { self.raw(RegisterOp::UNREGISTER_IOWQ_AFF, core::ptr::null_mut(), 0) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_IOWQ_AFF, core::ptr::null_mut(), 0) }?;
         Ok(())
     }
 
@@ -103,7 +105,7 @@ impl Registrar<'_> {
         let mut limits = [bounded, unbounded];
         let arg = limits.as_mut_ptr().cast();
         // SAFETY: two numbers, valid for reads and writes during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_IOWQ_MAX_WORKERS, arg, 2) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_IOWQ_MAX_WORKERS, arg, 2) }?;
         Ok(limits)
     }
 
@@ -113,7 +115,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` before Linux 6.12.
-    pub fn set_clock(&self, clock: Clock) -> Result<(), Errno> {
+    pub fn set_clock(&self, clock: Clock) -> Result<(), RegisterError> {
         let clockid = match clock {
             Clock::Monotonic => 1,
             Clock::Boottime => 7,
@@ -121,7 +123,7 @@ impl Registrar<'_> {
         let mut clock = io_uring_clock_register { clockid, ..io_uring_clock_register::ZEROED };
         let arg = (&raw mut clock).cast();
         // SAFETY: one struct, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_CLOCK, arg, 0) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_CLOCK, arg, 0) }?;
         Ok(())
     }
 
@@ -132,7 +134,7 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` for a ring with IOPOLL, a kernel without network busy polling, or a tracking that
     /// it does not know.
-    pub fn set_napi(&self, napi: Napi) -> Result<Napi, Errno> {
+    pub fn set_napi(&self, napi: Napi) -> Result<Napi, RegisterError> {
         let mut raw = io_uring_napi {
             busy_poll_to: napi.busy_poll_usec,
             prefer_busy_poll: u8::from(napi.prefer_busy_poll),
@@ -151,7 +153,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// As [`set_napi`](Self::set_napi).
-    pub fn unset_napi(&self) -> Result<Napi, Errno> {
+    pub fn unset_napi(&self) -> Result<Napi, RegisterError> {
         let mut raw = io_uring_napi::ZEROED;
         self.napi(RegisterOp::UNREGISTER_NAPI, &mut raw)?;
         Ok(Napi::from_raw(&raw))
@@ -163,7 +165,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EEXIST`; `EINVAL` without static tracking or for an id that is none.
-    pub fn add_napi_id(&self, id: u32) -> Result<(), Errno> {
+    pub fn add_napi_id(&self, id: u32) -> Result<(), RegisterError> {
         self.napi_id(NapiOp::STATIC_ADD_ID, id)
     }
 
@@ -173,19 +175,19 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `ENOENT`; `EINVAL` without static tracking or for an id that is none.
-    pub fn remove_napi_id(&self, id: u32) -> Result<(), Errno> {
+    pub fn remove_napi_id(&self, id: u32) -> Result<(), RegisterError> {
         self.napi_id(NapiOp::STATIC_DEL_ID, id)
     }
 
-    fn napi_id(&self, opcode: NapiOp, id: u32) -> Result<(), Errno> {
+    fn napi_id(&self, opcode: NapiOp, id: u32) -> Result<(), RegisterError> {
         let mut raw = io_uring_napi { opcode, op_param: id, ..io_uring_napi::ZEROED };
         self.napi(RegisterOp::REGISTER_NAPI, &mut raw)
     }
 
-    fn napi(&self, op: RegisterOp, napi: &mut io_uring_napi) -> Result<(), Errno> {
+    fn napi(&self, op: RegisterOp, napi: &mut io_uring_napi) -> Result<(), RegisterError> {
         let arg = core::ptr::from_mut(napi).cast();
         // SAFETY: one struct, valid for reads and writes during the call.
-        unsafe { self.raw(op, arg, 1) }?;
+        unsafe { self.ask(op, arg, 1) }?;
         Ok(())
     }
 }

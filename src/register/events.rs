@@ -1,13 +1,12 @@
 //! An eventfd that is told of completions, and completions told to a ring from outside.
 
 use rustix::fd::{AsFd, AsRawFd};
-use rustix::io::Errno;
 
 use crate::entry::Sqe;
 use crate::ops::MsgRing;
 use crate::sys::RegisterOp;
 
-use super::{Registrar, register};
+use super::{RegisterError, Registrar, register};
 
 /// Posts a completion on a ring without having one. `IORING_REGISTER_SEND_MSG_RING`, since Linux
 /// 6.13.
@@ -20,11 +19,12 @@ use super::{Registrar, register};
 ///
 /// Whoever reaps the ring takes the completion for what it is: not for that of an operation which
 /// then seems to have let go of its memory.
-pub unsafe fn send_message(message: MsgRing) -> Result<(), Errno> {
+pub unsafe fn send_message(message: MsgRing) -> Result<(), RegisterError> {
+    let op = RegisterOp::REGISTER_SEND_MSG_RING;
     let mut sqe: Sqe = message.sqe(0);
     let arg = core::ptr::from_mut(sqe.as_raw_mut()).cast();
     // SAFETY: one entry, which the kernel only reads, during the call; it names no memory.
-    unsafe { register(-1, RegisterOp::REGISTER_SEND_MSG_RING, arg, 1) }?;
+    unsafe { register(-1, op, arg, 1) }.map_err(|errno| RegisterError { op, errno })?;
     Ok(())
 }
 
@@ -44,7 +44,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` if it is no eventfd, `EBUSY` if one is registered already.
-    pub fn register_eventfd(&self, eventfd: impl AsFd) -> Result<(), Errno> {
+    pub fn register_eventfd(&self, eventfd: impl AsFd) -> Result<(), RegisterError> {
         self.eventfd(RegisterOp::REGISTER_EVENTFD, eventfd)
     }
 
@@ -57,7 +57,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// As [`register_eventfd`](Self::register_eventfd).
-    pub fn register_eventfd_async(&self, eventfd: impl AsFd) -> Result<(), Errno> {
+    pub fn register_eventfd_async(&self, eventfd: impl AsFd) -> Result<(), RegisterError> {
         self.eventfd(RegisterOp::REGISTER_EVENTFD_ASYNC, eventfd)
     }
 
@@ -66,17 +66,17 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `ENXIO` if none is registered.
-    pub fn unregister_eventfd(&self) -> Result<(), Errno> {
+    pub fn unregister_eventfd(&self) -> Result<(), RegisterError> {
         // SAFETY: the operation takes no argument.
-        unsafe { self.raw(RegisterOp::UNREGISTER_EVENTFD, core::ptr::null_mut(), 0) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_EVENTFD, core::ptr::null_mut(), 0) }?;
         Ok(())
     }
 
-    fn eventfd(&self, op: RegisterOp, eventfd: impl AsFd) -> Result<(), Errno> {
+    fn eventfd(&self, op: RegisterOp, eventfd: impl AsFd) -> Result<(), RegisterError> {
         let mut fd = eventfd.as_fd().as_raw_fd();
         let arg = (&raw mut fd).cast();
         // SAFETY: one descriptor, which the kernel only reads, during the call.
-        unsafe { self.raw(op, arg, 1) }?;
+        unsafe { self.ask(op, arg, 1) }?;
         Ok(())
     }
 }

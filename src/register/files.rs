@@ -1,7 +1,5 @@
 //! Registered ("fixed") files: a table of descriptors that entries name by slot.
 
-use rustix::io::Errno;
-
 use crate::sys::{
     RegisterOp, SharedPtr, io_uring_file_index_range, io_uring_files_update,
     io_uring_rsrc_register, io_uring_rsrc_update2,
@@ -9,7 +7,7 @@ use crate::sys::{
 
 use crate::target::FileSlot;
 
-use super::{Registrar, count, tags_for};
+use super::{RegisterError, Registrar, count, tags_for};
 
 impl Registrar<'_> {
     /// Makes a file table of `slots`. `IORING_REGISTER_FILES`, since Linux 5.1; with empty
@@ -26,10 +24,11 @@ impl Registrar<'_> {
     /// | `EBUSY` | there is a table already |
     /// | `EINVAL` | no slot at all |
     /// | `EMFILE` | more slots than RLIMIT_NOFILE or the kernel's own limit allows |
-    pub fn register_files(&self, slots: &[FileSlot<'_>]) -> Result<(), Errno> {
+    pub fn register_files(&self, slots: &[FileSlot<'_>]) -> Result<(), RegisterError> {
+        let op = RegisterOp::REGISTER_FILES;
         let arg = slots.as_ptr().cast_mut().cast();
         // SAFETY: as many descriptors as said, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_FILES, arg, count(slots)?) }?;
+        unsafe { self.ask(op, arg, count(op, slots)?) }?;
         Ok(())
     }
 
@@ -39,7 +38,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// As [`register_files`](Self::register_files).
-    pub fn register_files_sparse(&self, slots: u32) -> Result<(), Errno> {
+    pub fn register_files_sparse(&self, slots: u32) -> Result<(), RegisterError> {
         self.register_sparse(RegisterOp::REGISTER_FILES2, slots)
     }
 
@@ -54,12 +53,17 @@ impl Registrar<'_> {
     ///
     /// As [`register_files`](Self::register_files); `EINVAL` if there are not as many tags as
     /// slots, or an empty slot has one.
-    pub fn register_files_tagged(&self, slots: &[FileSlot<'_>], tags: &[u64]) -> Result<(), Errno> {
-        let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
-        let nr = count(slots)?;
+    pub fn register_files_tagged(
+        &self,
+        slots: &[FileSlot<'_>],
+        tags: &[u64],
+    ) -> Result<(), RegisterError> {
+        let op = RegisterOp::REGISTER_FILES2;
+        let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(op, slots, tags)?);
+        let nr = count(op, slots)?;
         let table = io_uring_rsrc_register { nr, data, tags, ..io_uring_rsrc_register::ZEROED };
         // SAFETY: as many descriptors and tags as it says, only read, and during the call.
-        unsafe { self.make_table(RegisterOp::REGISTER_FILES2, table) }
+        unsafe { self.make_table(op, table) }
     }
 
     /// Replaces slots and their tags. `IORING_REGISTER_FILES_UPDATE2`, since Linux 5.13.
@@ -75,12 +79,13 @@ impl Registrar<'_> {
         first: u32,
         slots: &[FileSlot<'_>],
         tags: &[u64],
-    ) -> Result<u32, Errno> {
-        let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
-        let nr = count(slots)?;
+    ) -> Result<u32, RegisterError> {
+        let op = RegisterOp::REGISTER_FILES_UPDATE2;
+        let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(op, slots, tags)?);
+        let nr = count(op, slots)?;
         let update = io_uring_rsrc_update2 { offset: first, resv: 0, data, tags, nr, resv2: 0 };
         // SAFETY: as many descriptors and tags as it says, only read, and during the call.
-        unsafe { self.update_table(RegisterOp::REGISTER_FILES_UPDATE2, update) }
+        unsafe { self.update_table(op, update) }
     }
 
     /// Lets [`DestSlot::Alloc`](crate::ops::DestSlot::Alloc) choose among the `len` slots from
@@ -89,11 +94,11 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` if the range leads out of the table or there is none, `EOVERFLOW` if it wraps.
-    pub fn set_file_alloc_range(&self, first: u32, len: u32) -> Result<(), Errno> {
+    pub fn set_file_alloc_range(&self, first: u32, len: u32) -> Result<(), RegisterError> {
         let mut range = io_uring_file_index_range { off: first, len, resv: 0 };
         let arg = (&raw mut range).cast();
         // SAFETY: one struct, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_FILE_ALLOC_RANGE, arg, 0) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_FILE_ALLOC_RANGE, arg, 0) }?;
         Ok(())
     }
 
@@ -110,13 +115,14 @@ impl Registrar<'_> {
     /// | `EBADF` | a descriptor is not open, or is a ring's |
     /// | `EINVAL` | `first` and the number of slots lead out of the table |
     /// | `ENXIO` | there is no table |
-    pub fn update_files(&self, first: u32, slots: &[FileSlot<'_>]) -> Result<u32, Errno> {
+    pub fn update_files(&self, first: u32, slots: &[FileSlot<'_>]) -> Result<u32, RegisterError> {
+        let op = RegisterOp::REGISTER_FILES_UPDATE;
         let mut update =
             io_uring_files_update { offset: first, resv: 0, fds: SharedPtr::new(slots.as_ptr()) };
         let arg = (&raw mut update).cast();
         // SAFETY: the update points to as many descriptors as said; both are only read, and
         // during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_FILES_UPDATE, arg, count(slots)?) }
+        unsafe { self.ask(op, arg, count(op, slots)?) }
     }
 
     /// Drops the file table. `IORING_UNREGISTER_FILES`, since Linux 5.1.
@@ -126,9 +132,9 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `ENXIO` if there is no table.
-    pub fn unregister_files(&self) -> Result<(), Errno> {
+    pub fn unregister_files(&self) -> Result<(), RegisterError> {
         // SAFETY: the operation takes no argument.
-        unsafe { self.raw(RegisterOp::UNREGISTER_FILES, core::ptr::null_mut(), 0) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_FILES, core::ptr::null_mut(), 0) }?;
         Ok(())
     }
 }

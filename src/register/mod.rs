@@ -7,6 +7,7 @@ mod buf_ring;
 mod buffers;
 mod cancel;
 mod control;
+mod error;
 mod events;
 mod files;
 mod probe;
@@ -27,6 +28,7 @@ pub use buf_ring::{
 pub use buffers::CloneRange;
 pub use cancel::CancelWhat;
 pub use control::{Clock, Napi};
+pub use error::RegisterError;
 pub use events::send_message;
 pub use probe::Probe;
 pub use query::{Answer, query};
@@ -48,7 +50,9 @@ use crate::target::fd_bits;
 /// Registers things with one ring. From [`IoUring::registrar`](crate::IoUring::registrar).
 ///
 /// On a ring with SINGLE_ISSUER, only its own thread may register: others get `EEXIST`. A ring
-/// belongs to the process that made it: in a child each method fails with `ECHILD`.
+/// belongs to the process that made it: in a child each method fails with `ECHILD`. A method that
+/// fails returns [`RegisterError`], which says what was asked for; the tables of its documentation
+/// list the values of [`errno`](RegisterError::errno).
 #[derive(Clone, Copy, Debug)]
 pub struct Registrar<'r> {
     fd: RawFd,
@@ -122,6 +126,21 @@ impl<'r> Registrar<'r> {
         unsafe { register(self.fd, op, arg, nr_args) }
     }
 
+    /// The same, with an error that says what was asked for.
+    ///
+    /// # Safety
+    ///
+    /// As for [`register`].
+    unsafe fn ask(
+        &self,
+        op: RegisterOp,
+        arg: *mut c_void,
+        nr_args: u32,
+    ) -> Result<u32, RegisterError> {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.raw(op, arg, nr_args) }.map_err(|errno| RegisterError { op, errno })
+    }
+
     /// Whether this is a ring of the simulated kernel, which has a number below -1.
     #[cfg(feature = "sim")]
     const fn is_simulated(&self) -> bool {
@@ -156,7 +175,7 @@ impl<'r> Registrar<'r> {
     }
 
     /// Makes a table of empty slots, of files or of buffers.
-    fn register_sparse(&self, op: RegisterOp, slots: u32) -> Result<(), Errno> {
+    fn register_sparse(&self, op: RegisterOp, slots: u32) -> Result<(), RegisterError> {
         let flags = RsrcRegisterFlags::SPARSE;
         let table = io_uring_rsrc_register { nr: slots, flags, ..io_uring_rsrc_register::ZEROED };
         // SAFETY: it points to nothing.
@@ -173,11 +192,11 @@ impl<'r> Registrar<'r> {
         &self,
         op: RegisterOp,
         mut table: io_uring_rsrc_register,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), RegisterError> {
         let (arg, size) = ((&raw mut table).cast(), size::<io_uring_rsrc_register>());
         // SAFETY: one struct of that size, which the kernel only reads, during the call; what it
         // points to is the caller's promise.
-        unsafe { self.raw(op, arg, size) }?;
+        unsafe { self.ask(op, arg, size) }?;
         Ok(())
     }
 
@@ -190,18 +209,18 @@ impl<'r> Registrar<'r> {
         &self,
         op: RegisterOp,
         mut update: io_uring_rsrc_update2,
-    ) -> Result<u32, Errno> {
+    ) -> Result<u32, RegisterError> {
         let (arg, size) = ((&raw mut update).cast(), size::<io_uring_rsrc_update2>());
         // SAFETY: one struct of that size, which the kernel only reads, during the call; what it
         // points to is the caller's promise.
-        unsafe { self.raw(op, arg, size) }
+        unsafe { self.ask(op, arg, size) }
     }
 
     /// Enables a ring that was set up disabled. `IORING_REGISTER_ENABLE_RINGS`, since Linux
     /// 5.10.
-    pub(crate) fn enable(&self) -> Result<(), Errno> {
+    pub(crate) fn enable(&self) -> Result<(), RegisterError> {
         // SAFETY: the operation takes no argument.
-        unsafe { self.raw(RegisterOp::REGISTER_ENABLE_RINGS, core::ptr::null_mut(), 0) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_ENABLE_RINGS, core::ptr::null_mut(), 0) }?;
         Ok(())
     }
 }
@@ -254,13 +273,16 @@ pub(crate) fn unregister_ring_fd(ring: Registrar<'_>, index: i32) -> Result<(), 
 }
 
 /// The number of elements as the kernel takes it.
-fn count<T>(elements: &[T]) -> Result<u32, Errno> {
-    u32::try_from(elements.len()).map_err(|_| Errno::INVAL)
+fn count<T>(op: RegisterOp, elements: &[T]) -> Result<u32, RegisterError> {
+    u32::try_from(elements.len()).map_err(|_| RegisterError { op, errno: Errno::INVAL })
 }
 
 /// The address of the tags, if there is one for each element.
-fn tags_for<T>(elements: &[T], tags: &[u64]) -> Result<SharedPtr, Errno> {
-    if tags.len() == elements.len() { Ok(SharedPtr::new(tags.as_ptr())) } else { Err(Errno::INVAL) }
+fn tags_for<T>(op: RegisterOp, elements: &[T], tags: &[u64]) -> Result<SharedPtr, RegisterError> {
+    if tags.len() != elements.len() {
+        return Err(RegisterError { op, errno: Errno::INVAL });
+    }
+    Ok(SharedPtr::new(tags.as_ptr()))
 }
 
 /// The size of a struct in bytes, where the kernel wants that for a count.

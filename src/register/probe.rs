@@ -2,11 +2,9 @@
 
 use core::fmt;
 
-use rustix::io::Errno;
-
 use crate::sys::{Opcode, ProbeOpFlags, RegisterOp, io_uring_probe, io_uring_probe_op};
 
-use super::Registrar;
+use super::{RegisterError, Registrar};
 
 /// As many operations as an opcode can tell apart.
 const MAX_OPS: usize = 256;
@@ -54,7 +52,7 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// `EINVAL` before Linux 5.6.
-    pub fn probe(&self) -> Result<Probe, Errno> {
+    pub fn probe(&self) -> Result<Probe, RegisterError> {
         // The kernel refuses a table that is not zero.
         let mut table =
             Table { head: io_uring_probe::ZEROED, ops: [io_uring_probe_op::ZEROED; MAX_OPS] };
@@ -62,7 +60,7 @@ impl Registrar<'_> {
         let arg = (&raw mut table).cast();
         // SAFETY: room for 256 operations behind the head, valid for reads and writes during
         // the call.
-        unsafe { self.raw(RegisterOp::REGISTER_PROBE, arg, 256) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_PROBE, arg, 256) }?;
         Ok(Probe(table))
     }
 }

@@ -7,7 +7,7 @@ use crate::sys::{
     io_uring_task_restriction, restriction_arg,
 };
 
-use super::{Registrar, count, register};
+use super::{RegisterError, Registrar, count, register};
 
 /// One thing that a restricted ring may or must do.
 ///
@@ -58,7 +58,7 @@ impl Restriction {
 ///
 /// `EACCES` without `no_new_privs` or CAP_SYS_ADMIN; `EBADF` or `EINVAL` on older kernels; `EPERM`
 /// if there are restrictions already.
-pub fn restrict_task<const N: usize>(restrictions: [Restriction; N]) -> Result<(), Errno> {
+pub fn restrict_task<const N: usize>(restrictions: [Restriction; N]) -> Result<(), RegisterError> {
     /// The header and what follows it.
     #[repr(C)]
     struct Whole<const N: usize> {
@@ -66,13 +66,15 @@ pub fn restrict_task<const N: usize>(restrictions: [Restriction; N]) -> Result<(
         restrictions: [Restriction; N],
     }
 
-    let nr_res = u16::try_from(N).map_err(|_| Errno::INVAL)?;
+    let op = RegisterOp::REGISTER_RESTRICTIONS;
+    let refused = |errno| RegisterError { op, errno };
+    let nr_res = u16::try_from(N).map_err(|_| refused(Errno::INVAL))?;
     let head = io_uring_task_restriction { nr_res, ..io_uring_task_restriction::ZEROED };
     let mut whole = Whole { head, restrictions };
     let arg = (&raw mut whole).cast();
     // SAFETY: a header and as many restrictions as it says, which the kernel only reads, during the
     // call.
-    unsafe { register(-1, RegisterOp::REGISTER_RESTRICTIONS, arg, 1) }?;
+    unsafe { register(-1, op, arg, 1) }.map_err(refused)?;
     Ok(())
 }
 
@@ -85,10 +87,11 @@ impl Registrar<'_> {
     /// `EACCES` if the ring is enabled and restricted, `EBADFD` if it is enabled, `EBUSY` if it has
     /// restrictions already, `EINVAL` for an operation that the kernel does not know, or too many.
     /// A call that fails restricts nothing.
-    pub fn register_restrictions(&self, restrictions: &[Restriction]) -> Result<(), Errno> {
-        let (arg, len) = (restrictions.as_ptr().cast_mut().cast(), count(restrictions)?);
+    pub fn register_restrictions(&self, restrictions: &[Restriction]) -> Result<(), RegisterError> {
+        let op = RegisterOp::REGISTER_RESTRICTIONS;
+        let (arg, len) = (restrictions.as_ptr().cast_mut().cast(), count(op, restrictions)?);
         // SAFETY: as many restrictions as said, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_RESTRICTIONS, arg, len) }?;
+        unsafe { self.ask(op, arg, len) }?;
         Ok(())
     }
 
@@ -103,11 +106,11 @@ impl Registrar<'_> {
     ///
     /// The instructions that `filter` points to, as many as it says, are valid for reads during the
     /// call.
-    pub unsafe fn register_bpf_filter(&self, filter: &io_uring_bpf) -> Result<(), Errno> {
+    pub unsafe fn register_bpf_filter(&self, filter: &io_uring_bpf) -> Result<(), RegisterError> {
         let arg = core::ptr::from_ref(filter).cast_mut().cast();
         // SAFETY: one struct, which the kernel only reads, during the call; what it points to is
         // the caller's promise.
-        unsafe { self.raw(RegisterOp::REGISTER_BPF_FILTER, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_BPF_FILTER, arg, 1) }?;
         Ok(())
     }
 }

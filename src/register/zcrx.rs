@@ -1,10 +1,8 @@
 //! Receiving without a copy: interface queues.
 
-use rustix::io::Errno;
-
 use crate::sys::{RegisterOp, io_uring_zcrx_ifq_reg, zcrx_ctrl};
 
-use super::Registrar;
+use super::{RegisterError, Registrar};
 
 impl Registrar<'_> {
     /// Has a queue of a network card write into the program's memory.
@@ -35,11 +33,14 @@ impl Registrar<'_> {
     ///   that names the part, and until it has given the part back by the refill ring.
     ///
     /// Otherwise the card writes to memory that the program uses for something else.
-    pub unsafe fn register_zcrx(&self, queue: &mut io_uring_zcrx_ifq_reg) -> Result<(), Errno> {
+    pub unsafe fn register_zcrx(
+        &self,
+        queue: &mut io_uring_zcrx_ifq_reg,
+    ) -> Result<(), RegisterError> {
         let arg = core::ptr::from_mut(queue).cast();
         // SAFETY: one struct, valid for reads and writes during the call; what it points to is the
         // caller's promise.
-        unsafe { self.raw(RegisterOp::REGISTER_ZCRX_IFQ, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_ZCRX_IFQ, arg, 1) }?;
         Ok(())
     }
 
@@ -50,10 +51,10 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` before Linux 6.19, or for an operation that this kernel does not know; `ENXIO` if
     /// there is no such queue.
-    pub fn control_zcrx(&self, control: &mut zcrx_ctrl) -> Result<(), Errno> {
+    pub fn control_zcrx(&self, control: &mut zcrx_ctrl) -> Result<(), RegisterError> {
         let arg = core::ptr::from_mut(control).cast();
         // SAFETY: one struct without pointers, valid for reads and writes during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_ZCRX_CTRL, arg, 0) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_ZCRX_CTRL, arg, 0) }?;
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ fn the_probe_tells_what_is_carried_out() {
 #[test]
 fn what_is_not_registered_here_is_einval() {
     let (_kernel, ring) = simulated();
-    assert_eq!(ring.registrar().register_files(&[]), Err(Errno::INVAL));
+    assert_eq!(ring.registrar().register_files(&[]).map_err(Errno::from), Err(Errno::INVAL));
 }
 
 /// A ring that can be resized.
