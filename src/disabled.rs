@@ -75,7 +75,7 @@ impl<S: SqEntry, C: CqEntry> DisabledIoUring<S, C> {
     fn enabled(self) -> Result<IoUring<S, C>, EnableError<S, C>> {
         match self.ring.registrar().enable() {
             Ok(()) => Ok(self.ring),
-            Err(errno) => Err(EnableError { ring: self, cause: BuildError::Setup(errno) }),
+            Err(error) => Err(EnableError { ring: self, cause: BuildError::Setup(error.errno) }),
         }
     }
 }

@@ -105,7 +105,10 @@ fn the_descriptor_of_a_ring_cannot_be_read_written_or_seeked() {
     assert_eq!(rustix::fs::seek(&ring, there), Err(Errno::SPIPE));
     assert!(rustix::fs::ftruncate(&ring, 0).is_err());
     // A ring reads no ring, itself or another, by way of its descriptor or as a file of its own.
-    assert_eq!(ring.registrar().register_files(&[FileSlot::from(&ring)]), Err(Errno::BADF));
+    assert_eq!(
+        ring.registrar().register_files(&[FileSlot::from(&ring)]).map_err(Errno::from),
+        Err(Errno::BADF)
+    );
 }
 
 /// What set-up says to memory for the rings and for the entries at these addresses.
@@ -309,19 +312,28 @@ fn invalid_buffers_are_refused() {
         // SAFETY: memory that is leaked, and that nobody uses; or none.
         unsafe { registrar.register_buffers(buffers) }
     };
-    assert_eq!(register(&[]), Err(Errno::INVAL));
-    assert_eq!(register(&[IoVec::new(null_mut(), 4096)]), Err(Errno::FAULT));
-    assert_eq!(register(&[IoVec::new(without_provenance_mut(8), 8)]), Err(Errno::FAULT));
-    assert_eq!(register(&[IoVec::new(page, 0)]), Err(Errno::FAULT));
+    assert_eq!(register(&[]).map_err(Errno::from), Err(Errno::INVAL));
+    assert_eq!(register(&[IoVec::new(null_mut(), 4096)]).map_err(Errno::from), Err(Errno::FAULT));
+    assert_eq!(
+        register(&[IoVec::new(without_provenance_mut(8), 8)]).map_err(Errno::from),
+        Err(Errno::FAULT)
+    );
+    assert_eq!(register(&[IoVec::new(page, 0)]).map_err(Errno::from), Err(Errno::FAULT));
     // At most 1 GiB, and no more than 16,384 of them.
-    assert_eq!(register(&[IoVec::new(page, (1 << 30) + 1)]), Err(Errno::FAULT));
-    assert_eq!(register(&[IoVec::new(page, usize::MAX)]), Err(Errno::INVAL));
-    assert_eq!(register(&vec![IoVec::new(page, 1); 16_385]), Err(Errno::INVAL));
+    assert_eq!(
+        register(&[IoVec::new(page, (1 << 30) + 1)]).map_err(Errno::from),
+        Err(Errno::FAULT)
+    );
+    assert_eq!(register(&[IoVec::new(page, usize::MAX)]).map_err(Errno::from), Err(Errno::INVAL));
+    assert_eq!(
+        register(&vec![IoVec::new(page, 1); 16_385]).map_err(Errno::from),
+        Err(Errno::INVAL)
+    );
     let op = RegisterOp::REGISTER_BUFFERS;
     let nowhere = without_provenance_mut(8);
     assert_eq!(try_register(ring.as_raw_fd(), op, nowhere, 1), Err(Errno::FAULT));
     // None of that left a table behind.
-    assert_eq!(registrar.unregister_buffers(), Err(Errno::NXIO));
+    assert_eq!(registrar.unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
     assert_eq!(register(&[IoVec::new(page, 4096)]), Ok(()));
 }
 
@@ -343,7 +355,7 @@ fn buffers_beyond_the_limit_of_locked_memory_are_refused() {
             // SAFETY: the memory is leaked, and nobody uses it.
             unsafe { ring.registrar().register_buffers(&[IoVec::new(memory.as_mut_ptr(), len)]) }
         };
-        assert_eq!(register(LEN), Err(Errno::NOMEM));
+        assert_eq!(register(LEN).map_err(Errno::from), Err(Errno::NOMEM));
         assert_eq!(register(1 << 16), Ok(()));
     });
 }
@@ -357,8 +369,8 @@ fn tables_beyond_the_limit_of_open_files_are_refused() {
         limit(libc::RLIMIT_NOFILE, 64);
         let registrar = ring.registrar();
         let table = vec![FileSlot::from(&file); 65];
-        assert_eq!(registrar.register_files(&table), Err(Errno::MFILE));
-        assert_eq!(registrar.register_files_sparse(65), Err(Errno::MFILE));
+        assert_eq!(registrar.register_files(&table).map_err(Errno::from), Err(Errno::MFILE));
+        assert_eq!(registrar.register_files_sparse(65).map_err(Errno::from), Err(Errno::MFILE));
         assert_eq!(registrar.register_files(&table[..64]), Ok(()));
         assert_eq!(registrar.unregister_files(), Ok(()));
         let mut fds = [file.as_raw_fd(), CLOSED];

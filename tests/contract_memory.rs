@@ -280,7 +280,9 @@ fn memory_to_be_registered_can_be_written_and_is_no_shared_file_on_a_disk() {
         // SAFETY: mapped for ever, and no entry uses it.
         let result = unsafe { ring.registrar().register_buffers(&[vector]) };
         // Before Linux 6.5 there was another error for files.
-        let result = result.map_err(|e| if e == Errno::OPNOTSUPP { Errno::FAULT } else { e });
+        let result = result
+            .map_err(Errno::from)
+            .map_err(|e| if e == Errno::OPNOTSUPP { Errno::FAULT } else { e });
         assert_eq!(result, expected, "{name}");
         let _ = ring.registrar().unregister_buffers();
     }

@@ -184,7 +184,7 @@ fn a_call_that_cancels_everything_ends_each_operation_once() {
         let deadline = Deadline::new();
         while ledger.left() > 0 {
             deadline.check("completions");
-            match ring.registrar().cancel(CancelWhat::any(), None) {
+            match ring.registrar().cancel(CancelWhat::any(), None).map_err(Errno::from) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => panic!("cancelling: {errno}"),
             }
@@ -223,7 +223,7 @@ fn cancel_the_rest(ring: &mut LocalIoUring, ledger: &mut Ledger) -> Vec<Cqe> {
     let (deadline, mut told) = (Deadline::new(), Vec::new());
     while ledger.left() > 0 {
         deadline.check("completions");
-        match ring.registrar().cancel(CancelWhat::any(), None) {
+        match ring.registrar().cancel(CancelWhat::any(), None).map_err(Errno::from) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => panic!("cancelling: {errno}"),
         }

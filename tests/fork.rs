@@ -104,11 +104,11 @@ fn refuses_everything(ring: &mut LocalIoUring) {
     assert_eq!(completion.set_eventfd_disabled(true), refused);
     assert_eq!(ring.register_ring_fd(), refused);
     let registrar = ring.registrar();
-    assert_eq!(registrar.register_files_sparse(1), refused);
-    assert_eq!(registrar.unregister_buffers(), refused);
-    assert_eq!(registrar.cancel(CancelWhat::any(), None).map(|_| ()), refused);
+    assert_eq!(registrar.register_files_sparse(1).map_err(Errno::from), refused);
+    assert_eq!(registrar.unregister_buffers().map_err(Errno::from), refused);
+    assert_eq!(registrar.cancel(CancelWhat::any(), None).map(|_| ()).map_err(Errno::from), refused);
     let buffers = registrar.register_buffer_ring(1, 1, BufferRingOptions::default());
-    assert_eq!(buffers.map(|_| ()), refused);
+    assert_eq!(buffers.map(|_| ()).map_err(Errno::from), refused);
     assert_eq!(ring.resize(64, None), Err(ResizeError::Unusable(Errno::CHILD)));
 }
 

@@ -214,7 +214,10 @@ fn an_answer_that_is_not_an_errno_is_an_error() {
             ring.submit().expect_err("an answer that is an error").errno
         });
         let register = with(libc::SYS_io_uring_register, |ring| {
-            ring.registrar().unregister_files().expect_err("an answer that is an error")
+            ring.registrar()
+                .unregister_files()
+                .map_err(Errno::from)
+                .expect_err("an answer that is an error")
         });
         assert_eq!([setup, enter, register], [Errno::OVERFLOW; 3]);
     });

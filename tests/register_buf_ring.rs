@@ -55,7 +55,7 @@ fn read_into(
 /// Ends the registration of a group that has no owner: its value was dropped, or there was none.
 fn free(ring: &IoUring, group: u16) -> Result<(), Errno> {
     // SAFETY: the tests call this for such groups only.
-    unsafe { ring.registrar().unregister_buffer_group(group) }
+    unsafe { ring.registrar().unregister_buffer_group(group) }.map_err(Errno::from)
 }
 
 /// Nothing is left to be picked from `group`, which may not be there at all.
@@ -117,8 +117,15 @@ fn a_group_beyond_2047_cannot_be_in_the_kernels_memory() {
     let first = ring.registrar().register_buffer_ring(0, 4, MMAP).expect("a ring");
     for group in [2048, 0x7fff, 0x8000, 0x87ff, 0xffff] {
         let refused = ring.registrar().register_buffer_ring(group, 4, MMAP);
-        assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::INVAL), "{group}");
-        assert_eq!(ring.registrar().buffer_ring_head(group), Err(Errno::NOENT));
+        assert_eq!(
+            refused.map(|buffers| buffers.group()).map_err(Errno::from),
+            Err(Errno::INVAL),
+            "{group}"
+        );
+        assert_eq!(
+            ring.registrar().buffer_ring_head(group).map_err(Errno::from),
+            Err(Errno::NOENT)
+        );
     }
     exercise(&mut ring, first);
 }
@@ -174,7 +181,11 @@ fn memory_that_is_misaligned_or_too_short_is_refused() {
     for (memory, entries, what) in table {
         // SAFETY: nobody else uses the pages, which stay until the end.
         let refused = unsafe { ring.registrar().register_buffer_ring_in(memory, 1, entries, OWN) };
-        assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::INVAL), "{what}");
+        assert_eq!(
+            refused.map(|buffers| buffers.group()).map_err(Errno::from),
+            Err(Errno::INVAL),
+            "{what}"
+        );
     }
     // SAFETY: as above.
     let taken = unsafe { ring.registrar().register_buffer_ring_in(at(0, 64), 1, 4, OWN) };
@@ -190,7 +201,7 @@ fn the_number_of_buffers_must_be_a_power_of_two_up_to_the_maximum() {
         registered.map(|buffers| buffers.capacity())
     };
     for entries in [0, 3, 5, 100, MAX_BUFFERS - 1, MAX_BUFFERS + 1, u16::MAX] {
-        assert_eq!(register(entries), Err(Errno::INVAL), "{entries}");
+        assert_eq!(register(entries).map_err(Errno::from), Err(Errno::INVAL), "{entries}");
     }
     for entries in (0..16).map(|bit| 1 << bit) {
         assert_eq!(register(entries), Ok(entries));
@@ -204,7 +215,7 @@ fn flags_that_the_kernel_does_not_know_are_refused() {
     let ring = ring();
     let unknown = BufRingFlags::from_bits_retain(1 << 15);
     let refused = ring.registrar().register_buffer_ring(1, 4, unknown);
-    assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::INVAL));
+    assert_eq!(refused.map(|buffers| buffers.group()).map_err(Errno::from), Err(Errno::INVAL));
     assert_eq!(free(&ring, 1), Err(Errno::NOENT));
 }
 
@@ -218,16 +229,16 @@ fn registering_a_group_twice_is_eexist() {
     };
     assert_eq!(register(&ring, OWN), Ok(1));
     for flags in [OWN, MMAP] {
-        assert_eq!(register(&ring, flags), Err(Errno::EXIST));
+        assert_eq!(register(&ring, flags).map_err(Errno::from), Err(Errno::EXIST));
     }
     assert_eq!(free(&ring, 1), Ok(()));
     assert_eq!(register(&ring, MMAP), Ok(1));
-    assert_eq!(register(&ring, OWN), Err(Errno::EXIST));
+    assert_eq!(register(&ring, OWN).map_err(Errno::from), Err(Errno::EXIST));
     assert_eq!(free(&ring, 1), Ok(()));
 
     // One by one, buffers make a group, too; that one goes away with its last buffer.
     provide::<8>(&mut ring, 1, 2);
-    assert_eq!(register(&ring, OWN), Err(Errno::EXIST));
+    assert_eq!(register(&ring, OWN).map_err(Errno::from), Err(Errno::EXIST));
     assert_eq!(complete_safe(&mut ring, RemoveBuffers::new(2, 1).sqe(1)).result(), Ok(2));
     assert_eq!(register(&ring, OWN), Ok(1));
 }
@@ -237,10 +248,10 @@ fn unregistering_or_querying_a_group_that_is_no_ring_fails() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let mut ring = ring();
     assert_eq!(free(&ring, 1), Err(Errno::NOENT));
-    assert_eq!(ring.registrar().buffer_ring_head(1), Err(Errno::NOENT));
+    assert_eq!(ring.registrar().buffer_ring_head(1).map_err(Errno::from), Err(Errno::NOENT));
     provide::<8>(&mut ring, 1, 2);
     assert_eq!(free(&ring, 1), Err(Errno::INVAL));
-    assert_eq!(ring.registrar().buffer_ring_head(1), Err(Errno::INVAL));
+    assert_eq!(ring.registrar().buffer_ring_head(1).map_err(Errno::from), Err(Errno::INVAL));
     assert!(matches!(read(&mut ring, 1, b"abc"), (Ok(3), Some(_))));
 }
 
@@ -341,7 +352,7 @@ fn a_ring_without_a_descriptor_cannot_have_a_buffer_ring_in_the_kernels_memory()
     let builder = unsafe { memory.give(IoUring::builder()) };
     let mut ring = builder.build_without_fd(8).expect("a ring");
     let refused = ring.registrar().register_buffer_ring(1, 4, MMAP);
-    assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::BADF));
+    assert_eq!(refused.map(|buffers| buffers.group()).map_err(Errno::from), Err(Errno::BADF));
     // That left nothing behind.
     let buffers = Buffers::new(&ring, 1, 4, 8, OWN);
     assert_eq!(read(&mut ring, 1, b"abc"), (Ok(3), Some(0)));

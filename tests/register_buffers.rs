@@ -24,13 +24,13 @@ fn file(contents: &[u8]) -> (TempDir, File) {
 /// Registers memory that is leaked, so that it stays for as long as the kernel may want it.
 fn register(ring: &IoUring, buffers: &[IoVec]) -> Result<(), Errno> {
     // SAFETY: each caller in this file passes leaked memory, or none that there is.
-    unsafe { ring.registrar().register_buffers(buffers) }
+    unsafe { ring.registrar().register_buffers(buffers) }.map_err(Errno::from)
 }
 
 /// As [`register`].
 fn update(ring: &IoUring, first: u32, buffers: &[IoVec]) -> Result<u32, Errno> {
     // SAFETY: as above.
-    unsafe { ring.registrar().update_buffers(first, buffers) }
+    unsafe { ring.registrar().update_buffers(first, buffers) }.map_err(Errno::from)
 }
 
 /// What reading a byte to `ptr`, in buffer `index`, comes to.
@@ -100,11 +100,11 @@ fn updating_out_of_range_is_einval_and_without_a_table_enxio() {
 fn registering_a_second_table_is_ebusy_and_dropping_a_missing_one_enxio() {
     let ring = ring();
     let buffer = IoVec::from(&mut leaked::<4>()[..]);
-    assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO));
+    assert_eq!(ring.registrar().unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
     assert_eq!(register(&ring, &[buffer]), Ok(()));
     assert_eq!(register(&ring, &[buffer]), Err(Errno::BUSY));
     assert_eq!(ring.registrar().unregister_buffers(), Ok(()));
-    assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO));
+    assert_eq!(ring.registrar().unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
     assert_eq!(register(&ring, &[buffer]), Ok(()), "and again");
 }
 
@@ -118,7 +118,7 @@ fn registering_unmapped_memory_is_efault() {
     for bad in [nowhere, null] {
         assert_eq!(register(&ring, &[here, bad]), Err(Errno::FAULT), "{bad:?}");
         // Whole or not at all.
-        assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO));
+        assert_eq!(ring.registrar().unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
     }
     let too_long = IoVec::new(here.base.cast(), (1 << 30) + 1);
     assert_eq!(register(&ring, &[too_long]), Err(Errno::FAULT), "more than 1 GiB");
@@ -144,10 +144,10 @@ fn a_table_has_at_least_one_slot_and_at_most_16384() {
     assert_eq!(register(&ring, &[]), Err(Errno::INVAL));
     require!(op: AS_OF_5_19);
     let registrar = ring.registrar();
-    assert_eq!(registrar.register_buffers_sparse(0), Err(Errno::INVAL));
-    assert_eq!(registrar.register_buffers_sparse(16_385), Err(Errno::INVAL));
+    assert_eq!(registrar.register_buffers_sparse(0).map_err(Errno::from), Err(Errno::INVAL));
+    assert_eq!(registrar.register_buffers_sparse(16_385).map_err(Errno::from), Err(Errno::INVAL));
     assert_eq!(registrar.register_buffers_sparse(16_384), Ok(()));
-    assert_eq!(registrar.register_buffers_sparse(1), Err(Errno::BUSY));
+    assert_eq!(registrar.register_buffers_sparse(1).map_err(Errno::from), Err(Errno::BUSY));
 }
 
 #[test]

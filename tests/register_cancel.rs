@@ -37,7 +37,7 @@ fn start_poll(ring: &mut IoUring, pipe: &(File, File), id: u64) {
 /// Cancels without a limit, and tells the completions that are there then: no more are waited
 /// for.
 fn cancel(ring: &mut IoUring, what: CancelWhat<'_>) -> (Result<u32, Errno>, Vec<Told>) {
-    let result = ring.registrar().cancel(what, None);
+    let result = ring.registrar().cancel(what, None).map_err(Errno::from);
     ring.get_events().expect("what is due comes in");
     let there = usize::try_from(ring.completion().len()).expect("a small queue");
     (result, reap_sorted(ring, there))
@@ -221,7 +221,7 @@ fn any_interrupts_operations_on_workers_without_waiting_for_them() {
         for what in [CancelWhat::any(), CancelWhat::user_data(1).all()] {
             start_splice(&mut ring, &from, &to, 1);
             start_read(&mut ring, &waiting, 1);
-            let result = ring.registrar().cancel(what, None);
+            let result = ring.registrar().cancel(what, None).map_err(Errno::from);
             // One more if the worker had not begun.
             assert!(matches!(result, Ok(1 | 2)), "{result:?}");
             let mut told = reap_told(&mut ring, 2);
@@ -246,7 +246,8 @@ fn a_call_that_times_out_is_etime_and_still_cancels() {
         (1..100).any(|id| {
             start_splice(&mut ring, &from, &to, id);
             let no_time = Some(Timespec::new(0, 0));
-            let result = ring.registrar().cancel(CancelWhat::user_data(id), no_time);
+            let result =
+                ring.registrar().cancel(CancelWhat::user_data(id), no_time).map_err(Errno::from);
             // Once in a while the work ends between two looks of the kernel's: nothing is found.
             let possible = matches!(result, Ok(0) | Err(Errno::TIME | Errno::NOENT));
             assert!(possible, "{result:?}");
@@ -270,7 +271,10 @@ fn the_call_returns_as_soon_as_the_operations_have_ended() {
         assert_eq!(ring.registrar().cancel(CancelWhat::user_data(1), time), Ok(0));
         start_read(&mut ring, &from, 2);
         assert_eq!(ring.registrar().cancel(CancelWhat::user_data(2), time), Ok(0));
-        assert_eq!(ring.registrar().cancel(CancelWhat::user_data(3), time), Err(Errno::NOENT));
+        assert_eq!(
+            ring.registrar().cancel(CancelWhat::user_data(3), time).map_err(Errno::from),
+            Err(Errno::NOENT)
+        );
         assert!(start.elapsed() < PATIENCE);
         reap(&mut ring, 2);
     });
@@ -285,7 +289,8 @@ fn another_thread_can_cancel() {
         start_poll(&mut ring, &from, 1);
         start_splice(&mut ring, &from, &to, 2);
         let mut ring = bounded(move || {
-            let cancel = |id| ring.registrar().cancel(CancelWhat::user_data(id), None);
+            let cancel =
+                |id| ring.registrar().cancel(CancelWhat::user_data(id), None).map_err(Errno::from);
             assert_eq!((cancel(1), cancel(2), cancel(3)), (Ok(0), Ok(0), Err(Errno::NOENT)));
             ring
         });

@@ -79,7 +79,7 @@ fn clone(
     flags: CloneBuffersFlags,
 ) -> Result<(), Errno> {
     // SAFETY: all buffers of this file are leaked.
-    unsafe { ring.registrar().clone_buffers(source, range, flags) }
+    unsafe { ring.registrar().clone_buffers(source, range, flags) }.map_err(Errno::from)
 }
 
 /// liburing: regbuf-clone.
@@ -187,7 +187,11 @@ fn a_range_outside_a_table_is_refused() {
             assert_eq!(source.share(&ring, bad, flags), Err(errno), "{bad:?}");
         }
     }
-    assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO), "there is no table yet");
+    assert_eq!(
+        ring.registrar().unregister_buffers().map_err(Errno::from),
+        Err(Errno::NXIO),
+        "there is no table yet"
+    );
     assert_eq!(source.share(&ring, range(0, 16_383, 1), PLAIN), Ok(()), "the last slot");
     assert_eq!(source.seen_by(&mut ring, 16_384).pop(), Some(Some(0)));
 }
@@ -200,7 +204,11 @@ fn a_source_without_buffers_is_enxio_and_a_file_is_eopnotsupp() {
     assert_eq!(clone(&ring, &source.file, ALL, PLAIN), Err(Errno::OPNOTSUPP));
     let unknown = CloneBuffersFlags::from_bits_retain(1 << 31);
     assert_eq!(source.share(&ring, ALL, unknown), Err(Errno::INVAL));
-    assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO), "there is no table yet");
+    assert_eq!(
+        ring.registrar().unregister_buffers().map_err(Errno::from),
+        Err(Errno::NXIO),
+        "there is no table yet"
+    );
 }
 
 #[test]

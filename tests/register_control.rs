@@ -91,10 +91,13 @@ fn an_unregistered_personality_is_einval() {
     };
     assert_eq!(with(id), Ok(0));
     assert_eq!(with(id + 1), Err(Errno::INVAL));
-    assert_eq!(ring.registrar().unregister_personality(id + 1), Err(Errno::INVAL));
-    assert_eq!(ring.registrar().unregister_personality(0), Err(Errno::INVAL));
+    assert_eq!(
+        ring.registrar().unregister_personality(id + 1).map_err(Errno::from),
+        Err(Errno::INVAL)
+    );
+    assert_eq!(ring.registrar().unregister_personality(0).map_err(Errno::from), Err(Errno::INVAL));
     assert_eq!(ring.registrar().unregister_personality(id), Ok(()));
-    assert_eq!(ring.registrar().unregister_personality(id), Err(Errno::INVAL));
+    assert_eq!(ring.registrar().unregister_personality(id).map_err(Errno::from), Err(Errno::INVAL));
     ring.submission().push_safe(Nop::new().sqe(1).with_personality(id)).expect("room");
     ring.submit().expect("the kernel takes the entry");
     assert_eq!(reap(&mut ring, 1)[0].result(), Err(Errno::INVAL), "they are gone");
@@ -134,7 +137,7 @@ fn at_most_65_535_credentials_can_be_registered() {
         .collect();
     ids.sort_unstable();
     assert!(ids.iter().copied().eq(1..=65_535));
-    assert_eq!(registrar.register_personality(), Err(Errno::BUSY));
+    assert_eq!(registrar.register_personality().map_err(Errno::from), Err(Errno::BUSY));
     assert_eq!(registrar.unregister_personality(7), Ok(()));
     assert_eq!(registrar.register_personality(), Ok(7));
 }
@@ -252,7 +255,10 @@ fn worker_cpus_apply_to_a_thread_and_not_to_a_ring() {
         assert_eq!(reap_told(&mut other, 1), [(1, Ok(1))]);
         // A thread that has never used a ring has no workers to speak of.
         bounded(move || {
-            assert_eq!(asked.registrar().set_worker_cpus(&mask), Err(Errno::INVAL));
+            assert_eq!(
+                asked.registrar().set_worker_cpus(&mask).map_err(Errno::from),
+                Err(Errno::INVAL)
+            );
         });
     });
 }
@@ -267,7 +273,10 @@ fn cpus_that_do_not_exist_are_ignored() {
     for (mask, seen) in [(far, Some(cpu)), (vec![0; 8], None)] {
         bounded(move || {
             let mut ring = ring();
-            assert_eq!(ring.registrar().set_worker_cpus(&[]), Err(Errno::INVAL));
+            assert_eq!(
+                ring.registrar().set_worker_cpus(&[]).map_err(Errno::from),
+                Err(Errno::INVAL)
+            );
             assert_eq!(ring.registrar().set_worker_cpus(&mask), Ok(()));
             let mut work = Blocked::start(&mut ring, 1);
             let cpus = await_workers(1).remove(0);
@@ -439,7 +448,7 @@ fn changing_busy_polling_returns_the_previous_settings() {
     assert_eq!(registrar.unset_napi(), Ok(untold(dynamic)));
     assert_eq!(registrar.unset_napi(), Ok(untold(INACTIVE)));
     let unknown = Napi { tracking: NapiTracking::from_raw(7), ..dynamic };
-    assert_eq!(registrar.set_napi(unknown), Err(Errno::INVAL));
+    assert_eq!(registrar.set_napi(unknown).map_err(Errno::from), Err(Errno::INVAL));
     for (asked, kept) in [(10_000, 10_000), (10_001, 10_000), (u32::MAX, 10_000)] {
         let long = |usec| Napi { busy_poll_usec: usec, ..dynamic };
         assert_eq!(registrar.set_napi(long(asked)), Ok(INACTIVE));
@@ -454,24 +463,32 @@ fn queues_to_poll_are_added_and_removed_by_id() {
     require!(register: AS_OLD_AS_TRACKING);
     let ring = ring();
     let registrar = ring.registrar();
-    assert_eq!(registrar.add_napi_id(ID), Err(Errno::INVAL), "before there is a list");
+    assert_eq!(
+        registrar.add_napi_id(ID).map_err(Errno::from),
+        Err(Errno::INVAL),
+        "before there is a list"
+    );
     let mut napi =
         Napi { busy_poll_usec: 1, prefer_busy_poll: false, tracking: NapiTracking::DYNAMIC };
     registrar.set_napi(napi).expect("busy polling");
-    assert_eq!(registrar.add_napi_id(ID), Err(Errno::INVAL), "the kernel keeps the list");
-    assert_eq!(registrar.remove_napi_id(ID), Err(Errno::INVAL));
+    assert_eq!(
+        registrar.add_napi_id(ID).map_err(Errno::from),
+        Err(Errno::INVAL),
+        "the kernel keeps the list"
+    );
+    assert_eq!(registrar.remove_napi_id(ID).map_err(Errno::from), Err(Errno::INVAL));
     napi.tracking = NapiTracking::STATIC;
     registrar.set_napi(napi).expect("busy polling");
     assert_eq!(registrar.add_napi_id(ID), Ok(()));
-    assert_eq!(registrar.add_napi_id(ID), Err(Errno::EXIST));
+    assert_eq!(registrar.add_napi_id(ID).map_err(Errno::from), Err(Errno::EXIST));
     assert_eq!(registrar.add_napi_id(ID + 1), Ok(()));
-    assert_eq!(registrar.add_napi_id(0), Err(Errno::INVAL));
+    assert_eq!(registrar.add_napi_id(0).map_err(Errno::from), Err(Errno::INVAL));
     assert_eq!(registrar.remove_napi_id(ID), Ok(()));
-    assert_eq!(registrar.remove_napi_id(ID), Err(Errno::NOENT));
+    assert_eq!(registrar.remove_napi_id(ID).map_err(Errno::from), Err(Errno::NOENT));
     assert_eq!(registrar.add_napi_id(ID), Ok(()), "and again");
-    assert_eq!(registrar.remove_napi_id(0), Err(Errno::INVAL));
+    assert_eq!(registrar.remove_napi_id(0).map_err(Errno::from), Err(Errno::INVAL));
     assert!(registrar.unset_napi().is_ok());
-    assert_eq!(registrar.add_napi_id(ID), Err(Errno::INVAL));
+    assert_eq!(registrar.add_napi_id(ID).map_err(Errno::from), Err(Errno::INVAL));
 }
 
 #[test]
@@ -479,5 +496,5 @@ fn busy_polling_is_refused_on_a_ring_with_iopoll() {
     require!(register: RegisterOp::REGISTER_NAPI);
     let ring = IoUring::builder().flags(SetupFlags::IOPOLL).build(8).expect("a ring");
     let napi = Napi { busy_poll_usec: 1, prefer_busy_poll: false, tracking: NapiTracking::DYNAMIC };
-    assert_eq!(ring.registrar().set_napi(napi), Err(Errno::INVAL));
+    assert_eq!(ring.registrar().set_napi(napi).map_err(Errno::from), Err(Errno::INVAL));
 }

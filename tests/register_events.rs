@@ -21,7 +21,7 @@ use ringbolt::sys::{CqFlags, CqeFlags, RegisterOp, SetupFlags};
 /// Sends to rings of the test's own, which know of it.
 fn send_message(message: MsgRing) -> Result<(), Errno> {
     // SAFETY: each test takes the completions of its ring for messages.
-    unsafe { ringbolt::register::send_message(message) }
+    unsafe { ringbolt::register::send_message(message) }.map_err(Errno::from)
 }
 
 fn event() -> OwnedFd {
@@ -105,23 +105,29 @@ fn an_async_eventfd_is_signalled_only_for_completions_of_workers() {
 fn registering_a_second_eventfd_is_ebusy_and_removing_a_missing_one_enxio() {
     let (ring, event) = (ring(), event());
     let registrar = ring.registrar();
-    assert_eq!(registrar.unregister_eventfd(), Err(Errno::NXIO));
+    assert_eq!(registrar.unregister_eventfd().map_err(Errno::from), Err(Errno::NXIO));
     assert_eq!(registrar.register_eventfd(&event), Ok(()));
-    assert_eq!(registrar.register_eventfd(&event), Err(Errno::BUSY));
-    assert_eq!(registrar.register_eventfd_async(self::event()), Err(Errno::BUSY));
+    assert_eq!(registrar.register_eventfd(&event).map_err(Errno::from), Err(Errno::BUSY));
+    assert_eq!(
+        registrar.register_eventfd_async(self::event()).map_err(Errno::from),
+        Err(Errno::BUSY)
+    );
     assert_eq!(registrar.unregister_eventfd(), Ok(()));
-    assert_eq!(registrar.unregister_eventfd(), Err(Errno::NXIO));
+    assert_eq!(registrar.unregister_eventfd().map_err(Errno::from), Err(Errno::NXIO));
     assert_eq!(registrar.register_eventfd_async(&event), Ok(()), "and again");
-    assert_eq!(registrar.register_eventfd(&event), Err(Errno::BUSY));
+    assert_eq!(registrar.register_eventfd(&event).map_err(Errno::from), Err(Errno::BUSY));
 }
 
 #[test]
 fn registering_a_file_that_is_not_an_eventfd_is_einval() {
     let ring = ring();
     let file = File::open("Cargo.toml").expect("the package's own");
-    assert_eq!(ring.registrar().register_eventfd(&file), Err(Errno::INVAL));
-    assert_eq!(ring.registrar().register_eventfd_async(&ring), Err(Errno::INVAL));
-    assert_eq!(ring.registrar().unregister_eventfd(), Err(Errno::NXIO));
+    assert_eq!(ring.registrar().register_eventfd(&file).map_err(Errno::from), Err(Errno::INVAL));
+    assert_eq!(
+        ring.registrar().register_eventfd_async(&ring).map_err(Errno::from),
+        Err(Errno::INVAL)
+    );
+    assert_eq!(ring.registrar().unregister_eventfd().map_err(Errno::from), Err(Errno::NXIO));
 }
 
 #[test]

@@ -136,7 +136,9 @@ fn is_known<A: Answer>() -> bool {
     let known = A::QUESTION.as_raw() < opcodes().nr_query_opcodes;
     match query::<A>() {
         Ok(_) => assert!(known, "{:?} answered", A::QUESTION),
-        Err(errno) => assert_eq!((known, errno), (false, Errno::OPNOTSUPP), "{:?}", A::QUESTION),
+        Err(error) => {
+            assert_eq!((known, error.errno), (false, Errno::OPNOTSUPP), "{:?}", A::QUESTION);
+        }
     }
     known
 }

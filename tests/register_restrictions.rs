@@ -8,7 +8,7 @@ use common::process::in_child;
 use common::{TempDir, complete, reap, require};
 use op_common::{assert_quiet, reap_told, ring};
 use ringbolt::ops::{Fixed, Nop, Read, Timeout};
-use ringbolt::register::{FileSlot, Restriction, restrict_task};
+use ringbolt::register::{FileSlot, RegisterError, Restriction, restrict_task};
 use ringbolt::rustix::io::Errno;
 use ringbolt::sys::{Opcode, RegisterOp, SetupFlags, SqeFlags};
 use ringbolt::{DisabledIoUring, IoUring, Sqe, Timespec};
@@ -109,13 +109,16 @@ fn registrations_that_are_not_allowed_are_eacces() {
     let mut ring = restricted(&restrictions);
     let registrar = ring.registrar();
     assert!(registrar.probe().is_ok_and(|probe| probe.supports(Opcode::NOP)));
-    assert_eq!(registrar.register_personality(), Err(Errno::ACCESS));
-    assert_eq!(registrar.unregister_files(), Err(Errno::ACCESS));
-    assert_eq!(registrar.register_files(&[FileSlot::EMPTY]), Err(Errno::ACCESS));
+    assert_eq!(registrar.register_personality().map_err(Errno::from), Err(Errno::ACCESS));
+    assert_eq!(registrar.unregister_files().map_err(Errno::from), Err(Errno::ACCESS));
+    assert_eq!(
+        registrar.register_files(&[FileSlot::EMPTY]).map_err(Errno::from),
+        Err(Errno::ACCESS)
+    );
     assert_eq!(run(&mut ring, Nop::new().sqe(1)), Ok(0));
     // Nothing at all, if nothing is named.
     let ring = restricted(&[NOPS]);
-    assert_eq!(ring.registrar().probe().err(), Some(Errno::ACCESS));
+    assert_eq!(ring.registrar().probe().err().map(Errno::from), Some(Errno::ACCESS));
 }
 
 #[test]
@@ -125,7 +128,7 @@ fn restrictions_do_not_apply_to_a_disabled_ring() {
     assert_eq!(registrar.register_restrictions(&[NOPS]), Ok(()));
     assert_eq!(registrar.register_files(&[FileSlot::EMPTY]), Ok(()));
     let ring = disabled.enable().expect("a ring for any thread");
-    assert_eq!(ring.registrar().unregister_files(), Err(Errno::ACCESS));
+    assert_eq!(ring.registrar().unregister_files().map_err(Errno::from), Err(Errno::ACCESS));
 }
 
 /// liburing: register-restrictions.
@@ -134,11 +137,17 @@ fn restrictions_can_be_registered_once_and_only_before_enabling() {
     let disabled = disabled();
     let registrar = disabled.registrar();
     assert_eq!(registrar.register_restrictions(&[NOPS]), Ok(()));
-    assert_eq!(registrar.register_restrictions(&[NOPS]), Err(Errno::BUSY));
+    assert_eq!(registrar.register_restrictions(&[NOPS]).map_err(Errno::from), Err(Errno::BUSY));
     let ring = disabled.enable().expect("a ring for any thread");
-    assert_eq!(ring.registrar().register_restrictions(&[NOPS]), Err(Errno::ACCESS));
+    assert_eq!(
+        ring.registrar().register_restrictions(&[NOPS]).map_err(Errno::from),
+        Err(Errno::ACCESS)
+    );
     let ring = self::ring();
-    assert_eq!(ring.registrar().register_restrictions(&[NOPS]), Err(Errno::BADFD));
+    assert_eq!(
+        ring.registrar().register_restrictions(&[NOPS]).map_err(Errno::from),
+        Err(Errno::BADFD)
+    );
 }
 
 #[test]
@@ -146,10 +155,10 @@ fn a_ring_without_any_permission_refuses_everything() {
     let disabled = disabled();
     let registrar = disabled.registrar();
     assert_eq!(registrar.register_restrictions(&[]), Ok(()));
-    assert_eq!(registrar.register_restrictions(&[NOPS]), Err(Errno::BUSY));
+    assert_eq!(registrar.register_restrictions(&[NOPS]).map_err(Errno::from), Err(Errno::BUSY));
     let mut ring = disabled.enable().expect("a ring for any thread");
     assert_eq!(run(&mut ring, Nop::new().sqe(1)), Err(Errno::ACCESS));
-    assert_eq!(ring.registrar().probe().err(), Some(Errno::ACCESS));
+    assert_eq!(ring.registrar().probe().err().map(Errno::from), Some(Errno::ACCESS));
 }
 
 #[test]
@@ -157,10 +166,16 @@ fn invalid_restrictions_restrict_nothing() {
     let disabled = disabled();
     let registrar = disabled.registrar();
     let no_such = Restriction::operation(Opcode::from_raw(u8::MAX));
-    assert_eq!(registrar.register_restrictions(&[NOPS, no_such]), Err(Errno::INVAL));
+    assert_eq!(
+        registrar.register_restrictions(&[NOPS, no_such]).map_err(Errno::from),
+        Err(Errno::INVAL)
+    );
     let no_such = register_op(RegisterOp::from_raw(255));
-    assert_eq!(registrar.register_restrictions(&[no_such]), Err(Errno::INVAL));
-    assert_eq!(registrar.register_restrictions(&[NOPS; 4096]), Err(Errno::INVAL));
+    assert_eq!(registrar.register_restrictions(&[no_such]).map_err(Errno::from), Err(Errno::INVAL));
+    assert_eq!(
+        registrar.register_restrictions(&[NOPS; 4096]).map_err(Errno::from),
+        Err(Errno::INVAL)
+    );
     let beyond = Restriction::register_op(RegisterOp::from_raw(256));
     assert_eq!(beyond.err(), Some(Errno::INVAL), "without asking");
     let mut ring = disabled.enable().expect("a ring for any thread");
@@ -207,7 +222,7 @@ fn a_task_is_restricted_or_the_kernel_is_too_old() {
     in_child("a_task_is_restricted_or_the_kernel_is_too_old", || {
         let mut before = ring();
         let result = restrict_task([NOPS, register_op(RegisterOp::REGISTER_PROBE)]);
-        if let Err(errno) = result {
+        if let Err(RegisterError { errno, .. }) = result {
             // Linux 7.0 has it, and there root may do it.
             assert!(matches!(errno, Errno::INVAL | Errno::BADF | Errno::ACCESS), "{errno}");
             assert_eq!(run(&mut ring(), timeout()), Err(Errno::TIME), "nothing has changed");
@@ -217,6 +232,6 @@ fn a_task_is_restricted_or_the_kernel_is_too_old() {
         assert_eq!(run(&mut after, timeout()), Err(Errno::ACCESS));
         assert_eq!(run(&mut after, Nop::new().sqe(1)), Ok(0));
         assert_eq!(run(&mut before, timeout()), Err(Errno::TIME));
-        assert_eq!(restrict_task([NOPS]), Err(Errno::PERM));
+        assert_eq!(restrict_task([NOPS]).map_err(Errno::from), Err(Errno::PERM));
     });
 }

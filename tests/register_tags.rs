@@ -100,14 +100,20 @@ fn a_slot_without_a_file_has_no_tag() {
     let mut ring = ring();
     let registrar = ring.registrar();
     let (file, empty) = (FileSlot::from(&pipe.0), FileSlot::EMPTY);
-    assert_eq!(registrar.register_files_tagged(&[file, empty], &[1, 2]), Err(Errno::INVAL));
+    assert_eq!(
+        registrar.register_files_tagged(&[file, empty], &[1, 2]).map_err(Errno::from),
+        Err(Errno::INVAL)
+    );
     // Whole or not at all, and no tag of what was not.
-    assert_eq!(registrar.unregister_files(), Err(Errno::NXIO));
+    assert_eq!(registrar.unregister_files().map_err(Errno::from), Err(Errno::NXIO));
     assert_quiet(&mut ring);
     let registrar = ring.registrar();
     assert_eq!(registrar.register_files_tagged(&[file, empty], &[1, 0]), Ok(()));
     for (slot, new) in [(FileSlot::EMPTY, 3), (FileSlot::SKIP, 5)] {
-        assert_eq!(registrar.update_files_tagged(0, &[slot], &[new]), Err(Errno::INVAL));
+        assert_eq!(
+            registrar.update_files_tagged(0, &[slot], &[new]).map_err(Errno::from),
+            Err(Errno::INVAL)
+        );
         assert_eq!(registrar.update_files_tagged(0, &[file, slot], &[new, 9]), Ok(1));
     }
     assert_eq!(reap_told(&mut ring, 2), [tag(1), tag(3)]);
@@ -124,20 +130,43 @@ fn the_numbers_of_tags_and_slots_must_be_equal() {
     let registrar = ring.registrar();
     let slots = [FileSlot::from(&pipe.0); 2];
     for tags in [&[][..], &[1], &[1, 2, 3]] {
-        assert_eq!(registrar.register_files_tagged(&slots, tags), Err(Errno::INVAL));
+        assert_eq!(
+            registrar.register_files_tagged(&slots, tags).map_err(Errno::from),
+            Err(Errno::INVAL)
+        );
         // SAFETY: there is no memory.
         let buffers = unsafe { registrar.register_buffers_tagged(&[IoVec::EMPTY; 2], tags) };
-        assert_eq!(buffers, Err(Errno::INVAL));
+        assert_eq!(buffers.map_err(Errno::from), Err(Errno::INVAL));
     }
-    assert_eq!(registrar.unregister_files(), Err(Errno::NXIO));
-    assert_eq!(registrar.unregister_buffers(), Err(Errno::NXIO));
-    assert_eq!(registrar.update_files_tagged(0, &slots, &[1, 2]), Err(Errno::NXIO));
+    assert_eq!(registrar.unregister_files().map_err(Errno::from), Err(Errno::NXIO));
+    assert_eq!(registrar.unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
+    assert_eq!(
+        registrar.update_files_tagged(0, &slots, &[1, 2]).map_err(Errno::from),
+        Err(Errno::NXIO)
+    );
     assert_eq!(registrar.register_files_tagged(&slots, &[1, 2]), Ok(()));
-    assert_eq!(registrar.register_files_tagged(&slots, &[1, 2]), Err(Errno::BUSY));
-    assert_eq!(registrar.update_files_tagged(0, &slots, &[1]), Err(Errno::INVAL));
-    assert_eq!(registrar.update_files_tagged(1, &slots, &[1, 2]), Err(Errno::INVAL));
-    assert_eq!(registrar.update_files_tagged(0, &[], &[]), Err(Errno::INVAL), "none");
-    assert_eq!(registrar.register_files_tagged(&[], &[]), Err(Errno::INVAL), "none");
+    assert_eq!(
+        registrar.register_files_tagged(&slots, &[1, 2]).map_err(Errno::from),
+        Err(Errno::BUSY)
+    );
+    assert_eq!(
+        registrar.update_files_tagged(0, &slots, &[1]).map_err(Errno::from),
+        Err(Errno::INVAL)
+    );
+    assert_eq!(
+        registrar.update_files_tagged(1, &slots, &[1, 2]).map_err(Errno::from),
+        Err(Errno::INVAL)
+    );
+    assert_eq!(
+        registrar.update_files_tagged(0, &[], &[]).map_err(Errno::from),
+        Err(Errno::INVAL),
+        "none"
+    );
+    assert_eq!(
+        registrar.register_files_tagged(&[], &[]).map_err(Errno::from),
+        Err(Errno::INVAL),
+        "none"
+    );
 }
 
 /// A ring with two buffers that are leaked and tagged 10 and 20, around an empty slot.
@@ -192,7 +221,7 @@ fn a_buffer_that_replaces_another_has_its_own_tag() {
         // SAFETY: the memory stays for ever.
         unsafe { ring.registrar().update_buffers_tagged(0, &new, tags) }
     };
-    assert_eq!(update(&ring, &[]), Err(Errno::INVAL));
+    assert_eq!(update(&ring, &[]).map_err(Errno::from), Err(Errno::INVAL));
     assert_eq!(update(&ring, &[30]), Ok(1));
     assert_eq!(reap_told(&mut ring, 1), [tag(10)]);
     assert_eq!(update(&ring, &[40]), Ok(1));
@@ -228,8 +257,8 @@ fn a_slot_without_a_buffer_has_no_tag() {
         // SAFETY: the memory stays for ever.
         unsafe { ring.registrar().register_buffers_tagged(&[here, IoVec::EMPTY], tags) }
     };
-    assert_eq!(register(&[1, 2]), Err(Errno::INVAL));
-    assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO));
+    assert_eq!(register(&[1, 2]).map_err(Errno::from), Err(Errno::INVAL));
+    assert_eq!(ring.registrar().unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
     assert_eq!(register(&[1, 0]), Ok(()));
     assert_quiet(&mut ring);
 }
@@ -267,7 +296,7 @@ impl Slots {
     }
 
     fn range(&self, first: u32, len: u32) -> Result<(), Errno> {
-        self.ring.registrar().set_file_alloc_range(first, len)
+        self.ring.registrar().set_file_alloc_range(first, len).map_err(Errno::from)
     }
 }
 

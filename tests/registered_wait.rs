@@ -13,7 +13,7 @@ use common::process::bounded;
 use common::{PATIENCE, reap, require};
 use op_common::assert_quiet;
 use ringbolt::ops::{Nop, Timeout};
-use ringbolt::register::{RegisteredWait, WaitRegion};
+use ringbolt::register::{RegisterError, RegisteredWait, WaitRegion};
 use ringbolt::sys::{
     EnterFlags, MemRegionFlags, RegionFlags, RegisterOp, SetupFlags, SharedPtr, io_uring_reg_wait,
     io_uring_region_desc,
@@ -247,7 +247,9 @@ fn without_a_region_there_is_nothing_to_wait_with() {
 fn a_region_is_registered_once_before_the_ring_is_enabled() {
     require!(register: RegisterOp::REGISTER_MEM_REGION);
     let disabled = new().build_disabled(8).expect("a ring");
-    let refused = |region: Result<WaitRegion, Errno>| region.map(|region| region.capacity());
+    let refused = |region: Result<WaitRegion, RegisterError>| {
+        region.map(|region| region.capacity()).map_err(Errno::from)
+    };
     for count in [0, usize::MAX, usize::MAX / 64, usize::MAX / 64 - 1] {
         let region = disabled.registrar().register_wait_region(count);
         assert_eq!(refused(region), Err(Errno::INVAL), "{count}");
@@ -307,7 +309,7 @@ fn a_region_of_the_callers_that_does_not_do_is_refused() {
     for (mut region, flags, errno) in table {
         // SAFETY: of the memory named, what is there stays until the end.
         let refused = unsafe { disabled.registrar().register_region(&mut region, flags) };
-        assert_eq!(refused, Err(errno), "{region:?} {flags:?}");
+        assert_eq!(refused.map_err(Errno::from), Err(errno), "{region:?} {flags:?}");
     }
     // SAFETY: the pages stay until the end, when they are unmapped.
     let taken = unsafe { disabled.registrar().register_region(&mut whole.clone(), wait) };

@@ -77,13 +77,13 @@ impl Engine {
             (0..self.blocks).map(|block| IoVec::new(self.block(block, 0), size)).collect();
         // SAFETY: the memory is unmapped by `drop` alone, after it has reaped everything in
         // flight and unregistered the buffers; the program itself does not access it.
-        unsafe { self.ring.registrar().register_buffers(&vectors) }
+        unsafe { self.ring.registrar().register_buffers(&vectors) }.map_err(Errno::from)
     }
 
     /// Makes `slots` the table of fixed files.
     #[allow(dead_code, reason = "cp registers its files, cat and echo do not")]
     pub(crate) fn register_files(&self, slots: &[FileSlot<'_>]) -> Result<(), Errno> {
-        self.ring.registrar().register_files(slots)
+        self.ring.registrar().register_files(slots).map_err(Errno::from)
     }
 
     /// Queues `chain`, all or nothing. No entry of it may ask for no completion.
@@ -181,7 +181,7 @@ impl Drop for Engine {
         if !self.quiesce() {
             return; // The kernel may still write to the memory: it is leaked.
         }
-        match self.ring.registrar().unregister_buffers() {
+        match self.ring.registrar().unregister_buffers().map_err(Errno::from) {
             // ENXIO: none were registered.
             Ok(()) | Err(Errno::NXIO) => {}
             Err(_) => return, // They may still be pinned: leaked, too.

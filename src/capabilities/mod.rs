@@ -193,15 +193,15 @@ impl Capabilities {
         can_enter(&ring)?;
         let registrar = ring.registrar();
         // There is no table of files, and every kernel says so.
-        match registrar.unregister_files() {
+        match registrar.unregister_files().map_err(Errno::from) {
             Err(Errno::NXIO) => {}
             answer => refused(SystemCall::Register, answer)?,
         }
         // Before Linux 5.6 there is no probe.
-        let ops = unless_unknown(registrar.probe(), &[Errno::INVAL])?;
+        let ops = unless_unknown(registrar.probe().map_err(Errno::from), &[Errno::INVAL])?;
         // Older kernels look at the descriptor first, or know that there is no such operation.
         let answer = register::query::<io_uring_query_opcode>();
-        let answer = unless_unknown(answer, &[Errno::INVAL, Errno::BADF])?;
+        let answer = unless_unknown(answer.map_err(Errno::from), &[Errno::INVAL, Errno::BADF])?;
         let (setup, enter, sqe, register_ops) = match &answer {
             // The kernel's flags have 32 bits and 8 so far; what is beyond has no name here.
             Some(answer) => (

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use crate::completion::CompletionQueue;
 use crate::entry::CqEntry;
+use crate::explain::ErrnoText;
 use crate::ring::bufs::{Bufs, Shares};
 use crate::ring::map::Region;
 #[cfg(feature = "sim")]
@@ -17,7 +18,7 @@ use crate::sys::{
     io_uring_buf_reg, io_uring_buf_status,
 };
 
-use super::{Registrar, RingName};
+use super::{RegisterError, Registrar, RingName};
 
 /// The maximum number of buffers in one ring.
 pub const MAX_BUFFERS: u16 = 32_768;
@@ -43,7 +44,6 @@ const LAST_MAPPED_GROUP: u16 = 2047;
 /// Like an `IoUring`, it belongs to the process that made it, and child processes do not inherit
 /// its memory: in a child, [`publish`](Self::publish) publishes nothing and returns 0, and
 /// [`bundle`](Self::bundle) is empty.
-#[doc(alias = "io_uring_buf_ring")]
 #[derive(Debug)]
 pub struct BufferRing {
     bufs: Bufs,
@@ -103,7 +103,7 @@ pub struct UnregisterError {
 
 impl fmt::Display for UnregisterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (group, errno) = (self.buffers.group, self.errno);
+        let (group, errno) = (self.buffers.group, ErrnoText(self.errno));
         write!(f, "the buffer ring of group {group} was not unregistered: {errno}")
     }
 }
@@ -131,6 +131,11 @@ impl From<BufRingFlags> for BufferRingOptions {
     fn from(flags: BufRingFlags) -> Self {
         Self { flags, min_left: 0 }
     }
+}
+
+/// A buffer ring was not made.
+fn refused(errno: Errno) -> RegisterError {
+    RegisterError { op: RegisterOp::REGISTER_PBUF_RING, errno }
 }
 
 impl Registrar<'_> {
@@ -173,15 +178,15 @@ impl Registrar<'_> {
         group: u16,
         entries: u16,
         options: impl Into<BufferRingOptions>,
-    ) -> Result<BufferRing, Errno> {
+    ) -> Result<BufferRing, RegisterError> {
         let options = options.into();
         if !entries.is_power_of_two() {
-            return Err(Errno::INVAL);
+            return Err(refused(Errno::INVAL));
         }
         let len = usize::from(entries) * size_of::<io_uring_buf>();
         let memory = if options.flags.contains(BufRingFlags::MMAP) {
             if group > LAST_MAPPED_GROUP {
-                return Err(Errno::INVAL);
+                return Err(refused(Errno::INVAL));
             }
             self.register_buffers_at(SharedPtr::NULL, group, entries, options)?;
             let offset = IORING_OFF_PBUF_RING | (u64::from(group) << IORING_OFF_PBUF_SHIFT);
@@ -189,9 +194,9 @@ impl Registrar<'_> {
                 // SAFETY: the group was registered above, and no value owns it.
                 let _ = unsafe { self.unregister_buffer_group(group) };
             });
-            Memory::Mapped(mapped?)
+            Memory::Mapped(mapped.map_err(refused)?)
         } else {
-            let memory = self.buffer_memory(len)?;
+            let memory = self.buffer_memory(len).map_err(refused)?;
             let start = SharedPtr::from_mut(memory.start().as_ptr());
             self.register_buffers_at(start, group, entries, options)?;
             memory
@@ -224,13 +229,13 @@ impl Registrar<'_> {
         group: u16,
         entries: u16,
         options: impl Into<BufferRingOptions>,
-    ) -> Result<BufferRing, Errno> {
+    ) -> Result<BufferRing, RegisterError> {
         let mut options = options.into();
         options.flags.remove(BufRingFlags::MMAP);
         let len = usize::from(entries) * size_of::<io_uring_buf>();
         let aligned = memory.cast::<u8>().addr().get() % align_of::<io_uring_buf>() == 0;
         if !entries.is_power_of_two() || memory.len() < len || !aligned {
-            return Err(Errno::INVAL);
+            return Err(refused(Errno::INVAL));
         }
         let start = SharedPtr::from_mut(memory.cast::<u8>().as_ptr());
         self.register_buffers_at(start, group, entries, options)?;
@@ -254,7 +259,6 @@ impl Registrar<'_> {
     ///
     /// [`UnregisterError`], which contains the buffer ring.
     #[doc(alias("io_uring_free_buf_ring", "io_uring_unregister_buf_ring"))]
-    #[doc(alias = "IORING_UNREGISTER_PBUF_RING")]
     pub fn unregister_buffer_ring(&self, buffers: BufferRing) -> Result<(), UnregisterError> {
         if buffers.ring != self.name() {
             return Err(UnregisterError { buffers, errno: Errno::INVAL });
@@ -262,7 +266,7 @@ impl Registrar<'_> {
         // SAFETY: the value that owns the group is here, and is dropped with it.
         match unsafe { self.unregister_buffer_group(buffers.group) } {
             Ok(()) => Ok(()),
-            Err(errno) => Err(UnregisterError { buffers, errno }),
+            Err(error) => Err(UnregisterError { buffers, errno: error.errno }),
         }
     }
 
@@ -279,11 +283,11 @@ impl Registrar<'_> {
     /// permits this call. Otherwise the group could be registered again while the value is alive,
     /// and two values would hand out the buffers of one group.
     #[doc(alias("io_uring_unregister_buf_ring", "IORING_UNREGISTER_PBUF_RING"))]
-    pub unsafe fn unregister_buffer_group(&self, group: u16) -> Result<(), Errno> {
+    pub unsafe fn unregister_buffer_group(&self, group: u16) -> Result<(), RegisterError> {
         let mut reg = io_uring_buf_reg { bgid: group, ..io_uring_buf_reg::ZEROED };
         let arg = (&raw mut reg).cast();
         // SAFETY: one struct, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::UNREGISTER_PBUF_RING, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_PBUF_RING, arg, 1) }?;
         Ok(())
     }
 
@@ -296,12 +300,12 @@ impl Registrar<'_> {
     /// not exist.
     #[doc(alias("io_uring_buf_ring_head", "io_uring_buf_ring_available"))]
     #[doc(alias = "IORING_REGISTER_PBUF_STATUS")]
-    pub fn buffer_ring_head(&self, group: u16) -> Result<u16, Errno> {
+    pub fn buffer_ring_head(&self, group: u16) -> Result<u16, RegisterError> {
         let mut status =
             io_uring_buf_status { buf_group: u32::from(group), ..io_uring_buf_status::ZEROED };
         let arg = (&raw mut status).cast();
         // SAFETY: one struct, valid for reads and writes during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_PBUF_STATUS, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_PBUF_STATUS, arg, 1) }?;
         let [low, high, _, _] = status.head.to_le_bytes();
         Ok(u16::from_le_bytes([low, high]))
     }
@@ -322,7 +326,7 @@ impl Registrar<'_> {
         group: u16,
         entries: u16,
         options: BufferRingOptions,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), RegisterError> {
         let mut reg = io_uring_buf_reg {
             ring_addr,
             ring_entries: u32::from(entries),
@@ -334,7 +338,7 @@ impl Registrar<'_> {
         let arg = (&raw mut reg).cast();
         // SAFETY: one struct, which the kernel only reads, during the call. The memory that it
         // refers to, if any, has room for the entries; the kernel pins it.
-        unsafe { self.raw(RegisterOp::REGISTER_PBUF_RING, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_PBUF_RING, arg, 1) }?;
         Ok(())
     }
 }

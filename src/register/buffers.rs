@@ -1,7 +1,6 @@
 //! Registered ("fixed") buffers: memory that is pinned once and referred to by index.
 
 use rustix::fd::{AsFd, AsRawFd};
-use rustix::io::Errno;
 
 use crate::sys::{
     CloneBuffersFlags, RegisterOp, SharedPtr, io_uring_clone_buffers, io_uring_rsrc_register,
@@ -10,7 +9,7 @@ use crate::sys::{
 
 use crate::target::{IoVec, fd_bits};
 
-use super::{Registrar, count, tags_for};
+use super::{RegisterError, Registrar, count, tags_for};
 
 /// Which buffers of the other ring to share, for [`Registrar::clone_buffers`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,11 +55,12 @@ impl Registrar<'_> {
     /// is accessed by the program only as the contract of the entries that use it allows. This
     /// holds until the buffer has been unregistered or replaced and no entry in flight uses it.
     #[doc(alias("io_uring_register_buffers", "IORING_REGISTER_BUFFERS"))]
-    pub unsafe fn register_buffers(&self, buffers: &[IoVec]) -> Result<(), Errno> {
+    pub unsafe fn register_buffers(&self, buffers: &[IoVec]) -> Result<(), RegisterError> {
+        let op = RegisterOp::REGISTER_BUFFERS;
         let arg = buffers.as_ptr().cast_mut().cast();
-        // SAFETY: the count is that of the vectors, which the kernel only reads, during the call;
-        // the caller keeps what they point to.
-        unsafe { self.raw(RegisterOp::REGISTER_BUFFERS, arg, count(buffers)?) }?;
+        // SAFETY: as many vectors as said, which the kernel only reads, during the call; what
+        // they point to is kept by the caller.
+        unsafe { self.ask(op, arg, count(op, buffers)?) }?;
         Ok(())
     }
 
@@ -85,13 +85,14 @@ impl Registrar<'_> {
         &self,
         buffers: &[IoVec],
         tags: &[u64],
-    ) -> Result<(), Errno> {
-        let (data, tags) = (SharedPtr::new(buffers.as_ptr()), tags_for(buffers, tags)?);
-        let nr = count(buffers)?;
+    ) -> Result<(), RegisterError> {
+        let op = RegisterOp::REGISTER_BUFFERS2;
+        let (data, tags) = (SharedPtr::new(buffers.as_ptr()), tags_for(op, buffers, tags)?);
+        let nr = count(op, buffers)?;
         let table = io_uring_rsrc_register { nr, data, tags, ..io_uring_rsrc_register::ZEROED };
         // SAFETY: the count is that of the vectors and tags, which are only read, during the call.
         // The caller keeps what the vectors point to.
-        unsafe { self.make_table(RegisterOp::REGISTER_BUFFERS2, table) }
+        unsafe { self.make_table(op, table) }
     }
 
     /// Shares the fixed buffers of another ring. `IORING_REGISTER_CLONE_BUFFERS`, since Linux
@@ -124,7 +125,7 @@ impl Registrar<'_> {
         source: impl AsFd,
         range: CloneRange,
         flags: CloneBuffersFlags,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), RegisterError> {
         let mut clone = io_uring_clone_buffers {
             src_fd: fd_bits(source.as_fd().as_raw_fd()),
             flags,
@@ -135,7 +136,7 @@ impl Registrar<'_> {
         };
         let arg = (&raw mut clone).cast();
         // SAFETY: one struct, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_CLONE_BUFFERS, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_CLONE_BUFFERS, arg, 1) }?;
         Ok(())
     }
 
@@ -146,7 +147,7 @@ impl Registrar<'_> {
     ///
     /// `EBUSY` if a table is registered already, `EINVAL` for 0 or more than 16,384 slots.
     #[doc(alias("io_uring_register_buffers_sparse", "IORING_REGISTER_BUFFERS2"))]
-    pub fn register_buffers_sparse(&self, slots: u32) -> Result<(), Errno> {
+    pub fn register_buffers_sparse(&self, slots: u32) -> Result<(), RegisterError> {
         self.register_sparse(RegisterOp::REGISTER_BUFFERS2, slots)
     }
 
@@ -165,8 +166,12 @@ impl Registrar<'_> {
     ///
     /// As for [`register_buffers`](Self::register_buffers).
     #[doc(alias("io_uring_register_buffers_update_tag", "IORING_REGISTER_BUFFERS_UPDATE"))]
-    pub unsafe fn update_buffers(&self, first: u32, buffers: &[IoVec]) -> Result<u32, Errno> {
-        // SAFETY: the caller keeps this contract; null means no tags.
+    pub unsafe fn update_buffers(
+        &self,
+        first: u32,
+        buffers: &[IoVec],
+    ) -> Result<u32, RegisterError> {
+        // SAFETY: the caller's promise, passed on; null stands for no tags.
         unsafe { self.replace_buffers(first, buffers, SharedPtr::NULL) }
     }
 
@@ -188,8 +193,8 @@ impl Registrar<'_> {
         first: u32,
         buffers: &[IoVec],
         tags: &[u64],
-    ) -> Result<u32, Errno> {
-        let tags = tags_for(buffers, tags)?;
+    ) -> Result<u32, RegisterError> {
+        let tags = tags_for(RegisterOp::REGISTER_BUFFERS_UPDATE, buffers, tags)?;
         // SAFETY: the caller keeps this contract; there is a tag for each buffer.
         unsafe { self.replace_buffers(first, buffers, tags) }
     }
@@ -204,9 +209,9 @@ impl Registrar<'_> {
     ///
     /// `ENXIO` if there is no table.
     #[doc(alias("io_uring_unregister_buffers", "IORING_UNREGISTER_BUFFERS"))]
-    pub fn unregister_buffers(&self) -> Result<(), Errno> {
+    pub fn unregister_buffers(&self) -> Result<(), RegisterError> {
         // SAFETY: the operation takes no argument.
-        unsafe { self.raw(RegisterOp::UNREGISTER_BUFFERS, core::ptr::null_mut(), 0) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_BUFFERS, core::ptr::null_mut(), 0) }?;
         Ok(())
     }
 
@@ -219,11 +224,12 @@ impl Registrar<'_> {
         first: u32,
         buffers: &[IoVec],
         tags: SharedPtr,
-    ) -> Result<u32, Errno> {
-        let (data, nr) = (SharedPtr::new(buffers.as_ptr()), count(buffers)?);
+    ) -> Result<u32, RegisterError> {
+        let op = RegisterOp::REGISTER_BUFFERS_UPDATE;
+        let (data, nr) = (SharedPtr::new(buffers.as_ptr()), count(op, buffers)?);
         let update = io_uring_rsrc_update2 { offset: first, resv: 0, data, tags, nr, resv2: 0 };
         // SAFETY: the count is that of the vectors and tags, which are only read, during the call.
         // The caller keeps what the vectors point to.
-        unsafe { self.update_table(RegisterOp::REGISTER_BUFFERS_UPDATE, update) }
+        unsafe { self.update_table(op, update) }
     }
 }

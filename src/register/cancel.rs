@@ -3,14 +3,13 @@
 use core::marker::PhantomData;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
-use rustix::io::Errno;
 
 use crate::sys::{__kernel_timespec, CancelFlags, Opcode, RegisterOp, io_uring_sync_cancel_reg};
 
 use crate::target::Fixed;
 use crate::time::Timespec;
 
-use super::Registrar;
+use super::{RegisterError, Registrar};
 
 /// Which operations to cancel, for [`Registrar::cancel`].
 ///
@@ -134,11 +133,15 @@ impl Registrar<'_> {
     /// | `ENOENT` | nothing that can be cancelled matched; never with `any` or `all` |
     /// | `ETIME` | the timeout expired; the operation may still end |
     #[doc(alias("io_uring_register_sync_cancel", "IORING_REGISTER_SYNC_CANCEL"))]
-    pub fn cancel(&self, what: CancelWhat<'_>, timeout: Option<Timespec>) -> Result<u32, Errno> {
+    pub fn cancel(
+        &self,
+        what: CancelWhat<'_>,
+        timeout: Option<Timespec>,
+    ) -> Result<u32, RegisterError> {
         let mut what = what.key;
         what.timeout = timeout.map_or(FOR_EVER, |timeout| *timeout.as_raw());
         let arg = (&raw mut what).cast();
         // SAFETY: one struct, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_SYNC_CANCEL, arg, 1) }
+        unsafe { self.ask(RegisterOp::REGISTER_SYNC_CANCEL, arg, 1) }
     }
 }

@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use crate::sys::{NapiOp, NapiTracking, RegisterOp, io_uring_clock_register, io_uring_napi};
 
-use super::{Registrar, count};
+use super::{RegisterError, Registrar, count};
 
 /// The clock that timed waits use, for [`Registrar::set_clock`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +44,11 @@ impl Registrar<'_> {
     ///
     /// `EBUSY` if 65,535 credentials are registered already.
     #[doc(alias("io_uring_register_personality", "IORING_REGISTER_PERSONALITY"))]
-    pub fn register_personality(&self) -> Result<u16, Errno> {
+    pub fn register_personality(&self) -> Result<u16, RegisterError> {
+        let op = RegisterOp::REGISTER_PERSONALITY;
         // SAFETY: the operation takes no argument.
-        let id = unsafe { self.raw(RegisterOp::REGISTER_PERSONALITY, core::ptr::null_mut(), 0) }?;
-        u16::try_from(id).map_err(|_| Errno::OVERFLOW)
+        let id = unsafe { self.ask(op, core::ptr::null_mut(), 0) }?;
+        u16::try_from(id).map_err(|_| RegisterError { op, errno: Errno::OVERFLOW })
     }
 
     /// Drops registered credentials. `IORING_UNREGISTER_PERSONALITY`, since Linux 5.6.
@@ -58,10 +59,10 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` if no credentials have this id.
     #[doc(alias("io_uring_unregister_personality", "IORING_UNREGISTER_PERSONALITY"))]
-    pub fn unregister_personality(&self, id: u16) -> Result<(), Errno> {
+    pub fn unregister_personality(&self, id: u16) -> Result<(), RegisterError> {
         let null = core::ptr::null_mut();
         // SAFETY: the operation takes the id in place of a count, and uses no memory.
-        unsafe { self.raw(RegisterOp::UNREGISTER_PERSONALITY, null, u32::from(id)) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_PERSONALITY, null, u32::from(id)) }?;
         Ok(())
     }
 
@@ -81,10 +82,11 @@ impl Registrar<'_> {
     /// `EINVAL` for an empty mask, for CPUs that the thread may not use, and on a thread that has
     /// not yet made a ring or submitted anything.
     #[doc(alias("io_uring_register_iowq_aff", "IORING_REGISTER_IOWQ_AFF"))]
-    pub fn set_worker_cpus(&self, mask: &[u8]) -> Result<(), Errno> {
-        let (arg, len) = (mask.as_ptr().cast_mut().cast(), count(mask)?);
-        // SAFETY: the count is that of the bytes, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_IOWQ_AFF, arg, len) }?;
+    pub fn set_worker_cpus(&self, mask: &[u8]) -> Result<(), RegisterError> {
+        let op = RegisterOp::REGISTER_IOWQ_AFF;
+        let (arg, len) = (mask.as_ptr().cast_mut().cast(), count(op, mask)?);
+        // SAFETY: as many bytes as said, which the kernel only reads, during the call.
+        unsafe { self.ask(op, arg, len) }?;
         Ok(())
     }
 
@@ -94,9 +96,9 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` on a thread that has not yet made a ring or submitted anything.
     #[doc(alias("io_uring_unregister_iowq_aff", "IORING_UNREGISTER_IOWQ_AFF"))]
-    pub fn reset_worker_cpus(&self) -> Result<(), Errno> {
+    pub fn reset_worker_cpus(&self) -> Result<(), RegisterError> {
         // SAFETY: the operation takes no argument.
-        unsafe { self.raw(RegisterOp::UNREGISTER_IOWQ_AFF, core::ptr::null_mut(), 0) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_IOWQ_AFF, core::ptr::null_mut(), 0) }?;
         Ok(())
     }
 
@@ -117,7 +119,7 @@ impl Registrar<'_> {
         let mut limits = [bounded, unbounded];
         let arg = limits.as_mut_ptr().cast();
         // SAFETY: two numbers, valid for reads and writes during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_IOWQ_MAX_WORKERS, arg, 2) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_IOWQ_MAX_WORKERS, arg, 2) }?;
         Ok(limits)
     }
 
@@ -128,7 +130,7 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` before Linux 6.12.
     #[doc(alias("io_uring_register_clock", "IORING_REGISTER_CLOCK"))]
-    pub fn set_clock(&self, clock: Clock) -> Result<(), Errno> {
+    pub fn set_clock(&self, clock: Clock) -> Result<(), RegisterError> {
         let clockid = match clock {
             Clock::Monotonic => 1,
             Clock::Boottime => 7,
@@ -136,7 +138,7 @@ impl Registrar<'_> {
         let mut clock = io_uring_clock_register { clockid, ..io_uring_clock_register::ZEROED };
         let arg = (&raw mut clock).cast();
         // SAFETY: one struct, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_CLOCK, arg, 0) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_CLOCK, arg, 0) }?;
         Ok(())
     }
 
@@ -150,7 +152,7 @@ impl Registrar<'_> {
     /// `EINVAL` for a ring with IOPOLL, for a tracking that the kernel does not know, and on a
     /// kernel without network busy polling.
     #[doc(alias("io_uring_register_napi", "IORING_REGISTER_NAPI"))]
-    pub fn set_napi(&self, napi: Napi) -> Result<Napi, Errno> {
+    pub fn set_napi(&self, napi: Napi) -> Result<Napi, RegisterError> {
         let mut raw = io_uring_napi {
             busy_poll_to: napi.busy_poll_usec,
             prefer_busy_poll: u8::from(napi.prefer_busy_poll),
@@ -171,7 +173,7 @@ impl Registrar<'_> {
     ///
     /// As for [`set_napi`](Self::set_napi).
     #[doc(alias("io_uring_unregister_napi", "IORING_UNREGISTER_NAPI"))]
-    pub fn unset_napi(&self) -> Result<Napi, Errno> {
+    pub fn unset_napi(&self) -> Result<Napi, RegisterError> {
         let mut raw = io_uring_napi::ZEROED;
         self.napi(RegisterOp::UNREGISTER_NAPI, &mut raw)?;
         Ok(Napi::from_raw(&raw))
@@ -186,7 +188,7 @@ impl Registrar<'_> {
     ///
     /// `EEXIST` if the id was added already; `EINVAL` without static tracking or for an invalid id.
     #[doc(alias = "IO_URING_NAPI_STATIC_ADD_ID")]
-    pub fn add_napi_id(&self, id: u32) -> Result<(), Errno> {
+    pub fn add_napi_id(&self, id: u32) -> Result<(), RegisterError> {
         self.napi_id(NapiOp::STATIC_ADD_ID, id)
     }
 
@@ -197,19 +199,19 @@ impl Registrar<'_> {
     ///
     /// `ENOENT` if the id was not added; `EINVAL` without static tracking or for an invalid id.
     #[doc(alias = "IO_URING_NAPI_STATIC_DEL_ID")]
-    pub fn remove_napi_id(&self, id: u32) -> Result<(), Errno> {
+    pub fn remove_napi_id(&self, id: u32) -> Result<(), RegisterError> {
         self.napi_id(NapiOp::STATIC_DEL_ID, id)
     }
 
-    fn napi_id(&self, opcode: NapiOp, id: u32) -> Result<(), Errno> {
+    fn napi_id(&self, opcode: NapiOp, id: u32) -> Result<(), RegisterError> {
         let mut raw = io_uring_napi { opcode, op_param: id, ..io_uring_napi::ZEROED };
         self.napi(RegisterOp::REGISTER_NAPI, &mut raw)
     }
 
-    fn napi(&self, op: RegisterOp, napi: &mut io_uring_napi) -> Result<(), Errno> {
+    fn napi(&self, op: RegisterOp, napi: &mut io_uring_napi) -> Result<(), RegisterError> {
         let arg = core::ptr::from_mut(napi).cast();
         // SAFETY: one struct, valid for reads and writes during the call.
-        unsafe { self.raw(op, arg, 1) }?;
+        unsafe { self.ask(op, arg, 1) }?;
         Ok(())
     }
 }

@@ -1,13 +1,12 @@
 //! An eventfd that is signalled on completions, and completions posted to a ring from outside.
 
 use rustix::fd::{AsFd, AsRawFd};
-use rustix::io::Errno;
 
 use crate::entry::Sqe;
 use crate::ops::MsgRing;
 use crate::sys::RegisterOp;
 
-use super::{Registrar, register};
+use super::{RegisterError, Registrar, register};
 
 /// Posts a completion to a ring, without needing a ring to send from.
 /// `IORING_REGISTER_SEND_MSG_RING`, since Linux 6.13.
@@ -22,11 +21,12 @@ use super::{Registrar, register};
 /// mistake it for the completion of an operation, and so conclude that the operation no longer uses
 /// its memory.
 #[doc(alias("io_uring_register_sync_msg", "IORING_REGISTER_SEND_MSG_RING"))]
-pub unsafe fn send_message(message: MsgRing) -> Result<(), Errno> {
+pub unsafe fn send_message(message: MsgRing) -> Result<(), RegisterError> {
+    let op = RegisterOp::REGISTER_SEND_MSG_RING;
     let mut sqe: Sqe = message.sqe(0);
     let arg = core::ptr::from_mut(sqe.as_raw_mut()).cast();
-    // SAFETY: one entry, which the kernel only reads, during the call; it refers to no memory.
-    unsafe { register(-1, RegisterOp::REGISTER_SEND_MSG_RING, arg, 1) }?;
+    // SAFETY: one entry, which the kernel only reads, during the call; it names no memory.
+    unsafe { register(-1, op, arg, 1) }.map_err(|errno| RegisterError { op, errno })?;
     Ok(())
 }
 
@@ -50,7 +50,7 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` if `eventfd` is not an eventfd, `EBUSY` if one is registered already.
     #[doc(alias("io_uring_register_eventfd", "IORING_REGISTER_EVENTFD"))]
-    pub fn register_eventfd(&self, eventfd: impl AsFd) -> Result<(), Errno> {
+    pub fn register_eventfd(&self, eventfd: impl AsFd) -> Result<(), RegisterError> {
         self.eventfd(RegisterOp::REGISTER_EVENTFD, eventfd)
     }
 
@@ -65,7 +65,7 @@ impl Registrar<'_> {
     ///
     /// As for [`register_eventfd`](Self::register_eventfd).
     #[doc(alias("io_uring_register_eventfd_async", "IORING_REGISTER_EVENTFD_ASYNC"))]
-    pub fn register_eventfd_async(&self, eventfd: impl AsFd) -> Result<(), Errno> {
+    pub fn register_eventfd_async(&self, eventfd: impl AsFd) -> Result<(), RegisterError> {
         self.eventfd(RegisterOp::REGISTER_EVENTFD_ASYNC, eventfd)
     }
 
@@ -75,17 +75,17 @@ impl Registrar<'_> {
     ///
     /// `ENXIO` if no eventfd is registered.
     #[doc(alias("io_uring_unregister_eventfd", "IORING_UNREGISTER_EVENTFD"))]
-    pub fn unregister_eventfd(&self) -> Result<(), Errno> {
+    pub fn unregister_eventfd(&self) -> Result<(), RegisterError> {
         // SAFETY: the operation takes no argument.
-        unsafe { self.raw(RegisterOp::UNREGISTER_EVENTFD, core::ptr::null_mut(), 0) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_EVENTFD, core::ptr::null_mut(), 0) }?;
         Ok(())
     }
 
-    fn eventfd(&self, op: RegisterOp, eventfd: impl AsFd) -> Result<(), Errno> {
+    fn eventfd(&self, op: RegisterOp, eventfd: impl AsFd) -> Result<(), RegisterError> {
         let mut fd = eventfd.as_fd().as_raw_fd();
         let arg = (&raw mut fd).cast();
         // SAFETY: one descriptor, which the kernel only reads, during the call.
-        unsafe { self.raw(op, arg, 1) }?;
+        unsafe { self.ask(op, arg, 1) }?;
         Ok(())
     }
 }

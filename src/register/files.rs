@@ -1,7 +1,5 @@
 //! Registered ("fixed") files: a table of files that entries refer to by slot.
 
-use rustix::io::Errno;
-
 use crate::sys::{
     RegisterOp, SharedPtr, io_uring_file_index_range, io_uring_files_update,
     io_uring_rsrc_register, io_uring_rsrc_update2,
@@ -9,7 +7,7 @@ use crate::sys::{
 
 use crate::target::FileSlot;
 
-use super::{Registrar, count, tags_for};
+use super::{RegisterError, Registrar, count, tags_for};
 
 impl Registrar<'_> {
     /// Makes a file table from `slots`. `IORING_REGISTER_FILES`, since Linux 5.1; with empty slots
@@ -27,11 +25,11 @@ impl Registrar<'_> {
     /// | `EINVAL` | no slots |
     /// | `EMFILE` | more slots than RLIMIT_NOFILE or the kernel's own limit allows |
     #[doc(alias("io_uring_register_files", "IORING_REGISTER_FILES"))]
-    pub fn register_files(&self, slots: &[FileSlot<'_>]) -> Result<(), Errno> {
+    pub fn register_files(&self, slots: &[FileSlot<'_>]) -> Result<(), RegisterError> {
+        let op = RegisterOp::REGISTER_FILES;
         let arg = slots.as_ptr().cast_mut().cast();
-        // SAFETY: the count is that of the descriptors, which the kernel only reads, during the
-        // call.
-        unsafe { self.raw(RegisterOp::REGISTER_FILES, arg, count(slots)?) }?;
+        // SAFETY: as many descriptors as said, which the kernel only reads, during the call.
+        unsafe { self.ask(op, arg, count(op, slots)?) }?;
         Ok(())
     }
 
@@ -42,7 +40,7 @@ impl Registrar<'_> {
     ///
     /// As for [`register_files`](Self::register_files).
     #[doc(alias("io_uring_register_files_sparse", "IORING_REGISTER_FILES2"))]
-    pub fn register_files_sparse(&self, slots: u32) -> Result<(), Errno> {
+    pub fn register_files_sparse(&self, slots: u32) -> Result<(), RegisterError> {
         self.register_sparse(RegisterOp::REGISTER_FILES2, slots)
     }
 
@@ -58,13 +56,17 @@ impl Registrar<'_> {
     /// As for [`register_files`](Self::register_files); also `EINVAL` if the numbers of tags and
     /// slots differ, or if an empty slot has a tag.
     #[doc(alias("io_uring_register_files_tags", "IORING_REGISTER_FILES2"))]
-    pub fn register_files_tagged(&self, slots: &[FileSlot<'_>], tags: &[u64]) -> Result<(), Errno> {
-        let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
-        let nr = count(slots)?;
+    pub fn register_files_tagged(
+        &self,
+        slots: &[FileSlot<'_>],
+        tags: &[u64],
+    ) -> Result<(), RegisterError> {
+        let op = RegisterOp::REGISTER_FILES2;
+        let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(op, slots, tags)?);
+        let nr = count(op, slots)?;
         let table = io_uring_rsrc_register { nr, data, tags, ..io_uring_rsrc_register::ZEROED };
-        // SAFETY: the count is that of the descriptors and tags, which are only read, during the
-        // call.
-        unsafe { self.make_table(RegisterOp::REGISTER_FILES2, table) }
+        // SAFETY: as many descriptors and tags as it says, only read, and during the call.
+        unsafe { self.make_table(op, table) }
     }
 
     /// Replaces slots and their tags. `IORING_REGISTER_FILES_UPDATE2`, since Linux 5.13.
@@ -81,13 +83,14 @@ impl Registrar<'_> {
         first: u32,
         slots: &[FileSlot<'_>],
         tags: &[u64],
-    ) -> Result<u32, Errno> {
-        let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(slots, tags)?);
-        let nr = count(slots)?;
+    ) -> Result<u32, RegisterError> {
+        let op = RegisterOp::REGISTER_FILES_UPDATE2;
+        let (data, tags) = (SharedPtr::new(slots.as_ptr()), tags_for(op, slots, tags)?);
+        let nr = count(op, slots)?;
         let update = io_uring_rsrc_update2 { offset: first, resv: 0, data, tags, nr, resv2: 0 };
         // SAFETY: the count is that of the descriptors and tags, which are only read, during the
         // call.
-        unsafe { self.update_table(RegisterOp::REGISTER_FILES_UPDATE2, update) }
+        unsafe { self.update_table(op, update) }
     }
 
     /// Limits [`DestSlot::Alloc`](crate::ops::DestSlot::Alloc) to the `len` slots from `first` on.
@@ -98,11 +101,11 @@ impl Registrar<'_> {
     /// `EINVAL` if the range exceeds the table or there is no table, `EOVERFLOW` if the range
     /// wraps.
     #[doc(alias("io_uring_register_file_alloc_range", "IORING_REGISTER_FILE_ALLOC_RANGE"))]
-    pub fn set_file_alloc_range(&self, first: u32, len: u32) -> Result<(), Errno> {
+    pub fn set_file_alloc_range(&self, first: u32, len: u32) -> Result<(), RegisterError> {
         let mut range = io_uring_file_index_range { off: first, len, resv: 0 };
         let arg = (&raw mut range).cast();
         // SAFETY: one struct, which the kernel only reads, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_FILE_ALLOC_RANGE, arg, 0) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_FILE_ALLOC_RANGE, arg, 0) }?;
         Ok(())
     }
 
@@ -120,13 +123,14 @@ impl Registrar<'_> {
     /// | `EINVAL` | the slots from `first` on exceed the table |
     /// | `ENXIO` | there is no table |
     #[doc(alias("io_uring_register_files_update", "IORING_REGISTER_FILES_UPDATE"))]
-    pub fn update_files(&self, first: u32, slots: &[FileSlot<'_>]) -> Result<u32, Errno> {
+    pub fn update_files(&self, first: u32, slots: &[FileSlot<'_>]) -> Result<u32, RegisterError> {
+        let op = RegisterOp::REGISTER_FILES_UPDATE;
         let mut update =
             io_uring_files_update { offset: first, resv: 0, fds: SharedPtr::new(slots.as_ptr()) };
         let arg = (&raw mut update).cast();
-        // SAFETY: the count is that of the descriptors that the update points to; both are only
-        // read, during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_FILES_UPDATE, arg, count(slots)?) }
+        // SAFETY: the update points to as many descriptors as said; both are only read, and
+        // during the call.
+        unsafe { self.ask(op, arg, count(op, slots)?) }
     }
 
     /// Drops the file table. `IORING_UNREGISTER_FILES`, since Linux 5.1.
@@ -137,9 +141,9 @@ impl Registrar<'_> {
     ///
     /// `ENXIO` if there is no table.
     #[doc(alias("io_uring_unregister_files", "IORING_UNREGISTER_FILES"))]
-    pub fn unregister_files(&self) -> Result<(), Errno> {
+    pub fn unregister_files(&self) -> Result<(), RegisterError> {
         // SAFETY: the operation takes no argument.
-        unsafe { self.raw(RegisterOp::UNREGISTER_FILES, core::ptr::null_mut(), 0) }?;
+        unsafe { self.ask(RegisterOp::UNREGISTER_FILES, core::ptr::null_mut(), 0) }?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod buf_ring;
 mod buffers;
 mod cancel;
 mod control;
+mod error;
 mod events;
 mod files;
 mod probe;
@@ -27,6 +28,7 @@ pub use buf_ring::{
 pub use buffers::CloneRange;
 pub use cancel::CancelWhat;
 pub use control::{Clock, Napi};
+pub use error::RegisterError;
 pub use events::send_message;
 pub use probe::Probe;
 pub use query::{Answer, query};
@@ -127,6 +129,21 @@ impl<'r> Registrar<'r> {
         unsafe { register(self.fd, op, arg, nr_args) }
     }
 
+    /// The same, with an error that says what was asked for.
+    ///
+    /// # Safety
+    ///
+    /// As for [`register`].
+    unsafe fn ask(
+        &self,
+        op: RegisterOp,
+        arg: *mut c_void,
+        nr_args: u32,
+    ) -> Result<u32, RegisterError> {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.raw(op, arg, nr_args) }.map_err(|errno| RegisterError { op, errno })
+    }
+
     /// Whether this is a ring of the simulated kernel, which has a number below -1.
     #[cfg(feature = "sim")]
     const fn is_simulated(&self) -> bool {
@@ -161,7 +178,7 @@ impl<'r> Registrar<'r> {
     }
 
     /// Makes a table of empty slots, of files or of buffers.
-    fn register_sparse(&self, op: RegisterOp, slots: u32) -> Result<(), Errno> {
+    fn register_sparse(&self, op: RegisterOp, slots: u32) -> Result<(), RegisterError> {
         let flags = RsrcRegisterFlags::SPARSE;
         let table = io_uring_rsrc_register { nr: slots, flags, ..io_uring_rsrc_register::ZEROED };
         // SAFETY: it points to nothing.
@@ -179,11 +196,11 @@ impl<'r> Registrar<'r> {
         &self,
         op: RegisterOp,
         mut table: io_uring_rsrc_register,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), RegisterError> {
         let (arg, size) = ((&raw mut table).cast(), size::<io_uring_rsrc_register>());
         // SAFETY: one struct of that size, which the kernel only reads, during the call; the caller
         // vouches for what it points to.
-        unsafe { self.raw(op, arg, size) }?;
+        unsafe { self.ask(op, arg, size) }?;
         Ok(())
     }
 
@@ -196,18 +213,18 @@ impl<'r> Registrar<'r> {
         &self,
         op: RegisterOp,
         mut update: io_uring_rsrc_update2,
-    ) -> Result<u32, Errno> {
+    ) -> Result<u32, RegisterError> {
         let (arg, size) = ((&raw mut update).cast(), size::<io_uring_rsrc_update2>());
         // SAFETY: one struct of that size, which the kernel only reads, during the call; the caller
         // vouches for what it points to.
-        unsafe { self.raw(op, arg, size) }
+        unsafe { self.ask(op, arg, size) }
     }
 
     /// Enables a ring that was set up disabled. `IORING_REGISTER_ENABLE_RINGS`, since Linux
     /// 5.10.
-    pub(crate) fn enable(&self) -> Result<(), Errno> {
+    pub(crate) fn enable(&self) -> Result<(), RegisterError> {
         // SAFETY: the operation takes no argument.
-        unsafe { self.raw(RegisterOp::REGISTER_ENABLE_RINGS, core::ptr::null_mut(), 0) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_ENABLE_RINGS, core::ptr::null_mut(), 0) }?;
         Ok(())
     }
 }
@@ -260,13 +277,16 @@ pub(crate) fn unregister_ring_fd(ring: Registrar<'_>, index: i32) -> Result<(), 
 }
 
 /// The number of elements, as the kernel expects it.
-fn count<T>(elements: &[T]) -> Result<u32, Errno> {
-    u32::try_from(elements.len()).map_err(|_| Errno::INVAL)
+fn count<T>(op: RegisterOp, elements: &[T]) -> Result<u32, RegisterError> {
+    u32::try_from(elements.len()).map_err(|_| RegisterError { op, errno: Errno::INVAL })
 }
 
 /// The address of the tags, if there is one for each element.
-fn tags_for<T>(elements: &[T], tags: &[u64]) -> Result<SharedPtr, Errno> {
-    if tags.len() == elements.len() { Ok(SharedPtr::new(tags.as_ptr())) } else { Err(Errno::INVAL) }
+fn tags_for<T>(op: RegisterOp, elements: &[T], tags: &[u64]) -> Result<SharedPtr, RegisterError> {
+    if tags.len() != elements.len() {
+        return Err(RegisterError { op, errno: Errno::INVAL });
+    }
+    Ok(SharedPtr::new(tags.as_ptr()))
 }
 
 /// The size of a struct in bytes, for operations that expect it in place of a count.

@@ -2,11 +2,9 @@
 
 use core::fmt;
 
-use rustix::io::Errno;
-
 use crate::sys::{Opcode, ProbeOpFlags, RegisterOp, io_uring_probe, io_uring_probe_op};
 
-use super::Registrar;
+use super::{RegisterError, Registrar};
 
 /// The number of values of an opcode.
 const MAX_OPS: usize = 256;
@@ -58,7 +56,7 @@ impl Registrar<'_> {
     /// `EINVAL` before Linux 5.6.
     #[doc(alias("io_uring_get_probe", "io_uring_get_probe_ring", "io_uring_register_probe"))]
     #[doc(alias = "IORING_REGISTER_PROBE")]
-    pub fn probe(&self) -> Result<Probe, Errno> {
+    pub fn probe(&self) -> Result<Probe, RegisterError> {
         // The kernel refuses a table that is not all zero.
         let mut table =
             Table { head: io_uring_probe::ZEROED, ops: [io_uring_probe_op::ZEROED; MAX_OPS] };
@@ -66,7 +64,7 @@ impl Registrar<'_> {
         let arg = (&raw mut table).cast();
         // SAFETY: there is room for 256 operations after the head, valid for reads and writes
         // during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_PROBE, arg, 256) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_PROBE, arg, 256) }?;
         Ok(Probe(table))
     }
 }

@@ -2,15 +2,13 @@
 
 use core::fmt;
 
-use rustix::io::Errno;
-
 use crate::errno::errno_of;
 use crate::sys::{
     QueryOp, RegisterOp, SharedPtr, io_uring_query_hdr, io_uring_query_opcode, io_uring_query_scq,
     io_uring_query_zcrx, io_uring_query_zcrx_event,
 };
 
-use super::{register, size};
+use super::{RegisterError, register, size};
 
 /// An answer that [`query`] can ask for. Sealed.
 pub trait Answer: Copy + fmt::Debug + private::Sealed {
@@ -56,8 +54,10 @@ impl Answer for io_uring_query_scq {
 /// # Errors
 ///
 /// `EINVAL` if the kernel has no queries, `EOPNOTSUPP` if it does not have this one.
-#[doc(alias("io_uring_register_query", "IORING_REGISTER_QUERY"))]
-pub fn query<A: Answer>() -> Result<A, Errno> {
+#[doc(alias = "IORING_REGISTER_QUERY")]
+pub fn query<A: Answer>() -> Result<A, RegisterError> {
+    let op = RegisterOp::REGISTER_QUERY;
+    let refused = |errno| RegisterError { op, errno };
     let mut answer = A::default();
     let mut question = io_uring_query_hdr {
         query_data: SharedPtr::from_mut(&raw mut answer),
@@ -68,9 +68,9 @@ pub fn query<A: Answer>() -> Result<A, Errno> {
     let arg = (&raw mut question).cast();
     // SAFETY: one query, which points to an answer of the given size; both are valid for reads and
     // writes during the call.
-    unsafe { register(-1, RegisterOp::REGISTER_QUERY, arg, 0) }?;
+    unsafe { register(-1, op, arg, 0) }.map_err(refused)?;
     if question.result < 0 {
-        return Err(errno_of(question.result));
+        return Err(refused(errno_of(question.result)));
     }
     Ok(answer)
 }

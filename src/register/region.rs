@@ -14,7 +14,7 @@ use crate::sys::{
 
 use crate::time::Timespec;
 
-use super::Registrar;
+use super::{RegisterError, Registrar};
 
 /// The limits of a wait and its signal mask, for a [`WaitRegion`].
 #[doc(alias = "io_uring_reg_wait")]
@@ -54,20 +54,21 @@ impl Registrar<'_> {
     /// or before Linux 6.13; `ENOMEM` if memory is short.
     #[doc(alias("io_uring_register_wait_reg", "IORING_REGISTER_MEM_REGION"))]
     #[doc(alias = "IORING_MEM_REGION_REG_WAIT_ARG")]
-    pub fn register_wait_region(&self, count: usize) -> Result<WaitRegion, Errno> {
+    pub fn register_wait_region(&self, count: usize) -> Result<WaitRegion, RegisterError> {
+        let refused = |errno| RegisterError { op: RegisterOp::REGISTER_MEM_REGION, errno };
         if count == 0 {
-            return Err(Errno::INVAL);
+            return Err(refused(Errno::INVAL));
         }
         let size = size_of::<io_uring_reg_wait>();
         // One more, which is not used: Linux 6.18 reads the first argument in place of one that
         // ends at the end of the region.
         let len = count.checked_add(1).and_then(|count| count.checked_mul(size));
         let len = len.and_then(|len| len.checked_next_multiple_of(page_size()));
-        let len = len.ok_or(Errno::INVAL)?;
-        let memory = Region::anonymous(len)?;
+        let len = len.ok_or(refused(Errno::INVAL))?;
+        let memory = Region::anonymous(len).map_err(refused)?;
         let mut region = io_uring_region_desc {
             user_addr: SharedPtr::from_mut(memory.start().as_ptr()),
-            size: u64::try_from(len).map_err(|_| Errno::INVAL)?,
+            size: u64::try_from(len).map_err(|_| refused(Errno::INVAL))?,
             flags: RegionFlags::TYPE_USER,
             ..io_uring_region_desc::ZEROED
         };
@@ -96,7 +97,7 @@ impl Registrar<'_> {
         &self,
         region: &mut io_uring_region_desc,
         flags: MemRegionFlags,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), RegisterError> {
         let mut reg = io_uring_mem_region_reg {
             region_uptr: SharedPtr::from_mut(region),
             flags,
@@ -105,7 +106,7 @@ impl Registrar<'_> {
         let arg = (&raw mut reg).cast();
         // SAFETY: one struct that points to another, both valid for reads and writes during the
         // call; the caller vouches for the memory described.
-        unsafe { self.raw(RegisterOp::REGISTER_MEM_REGION, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_MEM_REGION, arg, 1) }?;
         Ok(())
     }
 }

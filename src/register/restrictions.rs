@@ -7,7 +7,7 @@ use crate::sys::{
     io_uring_task_restriction, restriction_arg,
 };
 
-use super::{Registrar, count, register};
+use super::{RegisterError, Registrar, count, register};
 
 /// One permission or requirement of a restricted ring.
 ///
@@ -66,7 +66,7 @@ impl Restriction {
 /// `EACCES` if the thread has neither `no_new_privs` nor CAP_SYS_ADMIN; `EBADF` or `EINVAL` on
 /// older kernels; `EPERM` if the thread has restrictions already.
 #[doc(alias = "IORING_REGISTER_RESTRICTIONS")]
-pub fn restrict_task<const N: usize>(restrictions: [Restriction; N]) -> Result<(), Errno> {
+pub fn restrict_task<const N: usize>(restrictions: [Restriction; N]) -> Result<(), RegisterError> {
     /// The header and the restrictions that follow it.
     #[repr(C)]
     struct Whole<const N: usize> {
@@ -74,13 +74,15 @@ pub fn restrict_task<const N: usize>(restrictions: [Restriction; N]) -> Result<(
         restrictions: [Restriction; N],
     }
 
-    let nr_res = u16::try_from(N).map_err(|_| Errno::INVAL)?;
+    let op = RegisterOp::REGISTER_RESTRICTIONS;
+    let refused = |errno| RegisterError { op, errno };
+    let nr_res = u16::try_from(N).map_err(|_| refused(Errno::INVAL))?;
     let head = io_uring_task_restriction { nr_res, ..io_uring_task_restriction::ZEROED };
     let mut whole = Whole { head, restrictions };
     let arg = (&raw mut whole).cast();
     // SAFETY: a header followed by the number of restrictions that it gives; the kernel only reads
     // them, during the call.
-    unsafe { register(-1, RegisterOp::REGISTER_RESTRICTIONS, arg, 1) }?;
+    unsafe { register(-1, op, arg, 1) }.map_err(refused)?;
     Ok(())
 }
 
@@ -99,11 +101,11 @@ impl Registrar<'_> {
     ///
     /// A call that fails restricts nothing.
     #[doc(alias("io_uring_register_restrictions", "IORING_REGISTER_RESTRICTIONS"))]
-    pub fn register_restrictions(&self, restrictions: &[Restriction]) -> Result<(), Errno> {
-        let (arg, len) = (restrictions.as_ptr().cast_mut().cast(), count(restrictions)?);
-        // SAFETY: the count is that of the restrictions, which the kernel only reads, during the
-        // call.
-        unsafe { self.raw(RegisterOp::REGISTER_RESTRICTIONS, arg, len) }?;
+    pub fn register_restrictions(&self, restrictions: &[Restriction]) -> Result<(), RegisterError> {
+        let op = RegisterOp::REGISTER_RESTRICTIONS;
+        let (arg, len) = (restrictions.as_ptr().cast_mut().cast(), count(op, restrictions)?);
+        // SAFETY: as many restrictions as said, which the kernel only reads, during the call.
+        unsafe { self.ask(op, arg, len) }?;
         Ok(())
     }
 
@@ -120,11 +122,11 @@ impl Registrar<'_> {
     /// of instructions that it gives.
     #[doc(alias("io_uring_register_bpf_filter", "IORING_REGISTER_BPF_FILTER"))]
     #[doc(alias = "io_uring_register_bpf_filter_task")]
-    pub unsafe fn register_bpf_filter(&self, filter: &io_uring_bpf) -> Result<(), Errno> {
+    pub unsafe fn register_bpf_filter(&self, filter: &io_uring_bpf) -> Result<(), RegisterError> {
         let arg = core::ptr::from_ref(filter).cast_mut().cast();
         // SAFETY: one struct, which the kernel only reads, during the call; the caller vouches for
         // what it points to.
-        unsafe { self.raw(RegisterOp::REGISTER_BPF_FILTER, arg, 1) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_BPF_FILTER, arg, 1) }?;
         Ok(())
     }
 }

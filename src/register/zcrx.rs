@@ -1,10 +1,8 @@
 //! Zero-copy receive: the queues of a network card.
 
-use rustix::io::Errno;
-
 use crate::sys::{RegisterOp, io_uring_zcrx_ifq_reg, zcrx_ctrl};
 
-use super::Registrar;
+use super::{RegisterError, Registrar};
 
 impl Registrar<'_> {
     /// Makes a receive queue of a network card write into the program's memory.
@@ -38,11 +36,14 @@ impl Registrar<'_> {
     ///
     /// Otherwise the card writes to memory that the program uses for something else.
     #[doc(alias("io_uring_register_ifq", "IORING_REGISTER_ZCRX_IFQ"))]
-    pub unsafe fn register_zcrx(&self, queue: &mut io_uring_zcrx_ifq_reg) -> Result<(), Errno> {
+    pub unsafe fn register_zcrx(
+        &self,
+        queue: &mut io_uring_zcrx_ifq_reg,
+    ) -> Result<(), RegisterError> {
         let arg = core::ptr::from_mut(queue).cast();
-        // SAFETY: one struct, valid for reads and writes during the call; the caller vouches for
-        // what it points to.
-        unsafe { self.raw(RegisterOp::REGISTER_ZCRX_IFQ, arg, 1) }?;
+        // SAFETY: one struct, valid for reads and writes during the call; what it points to is the
+        // caller's promise.
+        unsafe { self.ask(RegisterOp::REGISTER_ZCRX_IFQ, arg, 1) }?;
         Ok(())
     }
 
@@ -53,11 +54,11 @@ impl Registrar<'_> {
     ///
     /// `EINVAL` before Linux 6.19, or for an operation that the kernel does not know; `ENXIO` if
     /// the queue does not exist.
-    #[doc(alias("io_uring_register_zcrx_ctrl", "IORING_REGISTER_ZCRX_CTRL"))]
-    pub fn control_zcrx(&self, control: &mut zcrx_ctrl) -> Result<(), Errno> {
+    #[doc(alias = "IORING_REGISTER_ZCRX_CTRL")]
+    pub fn control_zcrx(&self, control: &mut zcrx_ctrl) -> Result<(), RegisterError> {
         let arg = core::ptr::from_mut(control).cast();
         // SAFETY: one struct without pointers, valid for reads and writes during the call.
-        unsafe { self.raw(RegisterOp::REGISTER_ZCRX_CTRL, arg, 0) }?;
+        unsafe { self.ask(RegisterOp::REGISTER_ZCRX_CTRL, arg, 0) }?;
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ fn the_probe_reports_the_supported_operations() {
 #[test]
 fn unsupported_registrations_fail_with_einval() {
     let (_kernel, ring) = simulated();
-    assert_eq!(ring.registrar().register_files(&[]), Err(Errno::INVAL));
+    assert_eq!(ring.registrar().register_files(&[]).map_err(Errno::from), Err(Errno::INVAL));
 }
 
 /// A ring that can be resized.

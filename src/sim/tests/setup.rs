@@ -174,7 +174,7 @@ fn a_disabled_ring_submits_nothing_until_enabled() {
     assert_eq!(enter(), Err(Errno::BADFD.raw_os_error()));
     let mut ring = disabled.enable().unwrap();
     assert_eq!(run(&mut ring, &[nop(1)], 1), [(1, 0)]);
-    assert_eq!(ring.registrar().enable(), Err(Errno::BADFD));
+    assert_eq!(ring.registrar().enable().map_err(Errno::from), Err(Errno::BADFD));
 }
 
 #[test]
