@@ -1,5 +1,5 @@
-//! Tags, which tell when the kernel has let go of a file or a buffer; and the slots that it
-//! chooses from when it is to find one.
+//! Tags, which report when the kernel has released a file or a buffer; and the range of slots from
+//! which the kernel allocates.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod common;
@@ -18,12 +18,12 @@ use ringbolt::rustix::fs::{CWD, OFlags};
 use ringbolt::rustix::io::Errno;
 use ringbolt::sys::RegisterOp;
 
-/// What a tag's completion tells.
+/// The completion of a tag.
 const fn tag(tag: u64) -> Told {
     (tag, Ok(0))
 }
 
-/// A ring with a pipe's end in each of three slots, the second of which has no tag.
+/// A ring with one end of a pipe in each of three slots; the second slot has no tag.
 fn tagged(pipe: &(File, File)) -> IoUring {
     let ring = ring();
     let slots = [FileSlot::from(&pipe.0); 3];
@@ -42,8 +42,8 @@ fn a_tag_is_posted_when_its_file_is_replaced() {
     assert_eq!(reap_told(&mut ring, 1), [tag(10)]);
     let two = [FileSlot::from(&pipe.1); 2];
     assert_eq!(ring.registrar().update_files(1, &two), Ok(2));
-    assert_eq!(reap_told(&mut ring, 1), [tag(30)], "and none where there is none");
-    // The new files have none.
+    assert_eq!(reap_told(&mut ring, 1), [tag(30)], "and none for the slot without a tag");
+    // The new files have no tags.
     assert_eq!(ring.registrar().unregister_files(), Ok(()));
     assert_quiet(&mut ring);
 }
@@ -101,7 +101,7 @@ fn a_slot_without_a_file_has_no_tag() {
     let registrar = ring.registrar();
     let (file, empty) = (FileSlot::from(&pipe.0), FileSlot::EMPTY);
     assert_eq!(registrar.register_files_tagged(&[file, empty], &[1, 2]), Err(Errno::INVAL));
-    // Whole or not at all, and no tag of what was not.
+    // The whole table is registered, or nothing, and then no tag is posted.
     assert_eq!(registrar.unregister_files(), Err(Errno::NXIO));
     assert_quiet(&mut ring);
     let registrar = ring.registrar();
@@ -275,13 +275,13 @@ impl Slots {
 fn the_kernel_chooses_only_slots_in_the_range() {
     require!(register: RegisterOp::REGISTER_FILE_ALLOC_RANGE);
     let mut slots = Slots::new(8);
-    assert_eq!(slots.open(), Ok(0), "of all");
+    assert_eq!(slots.open(), Ok(0), "from all slots");
     assert_eq!(slots.range(3, 2), Ok(()));
     assert_eq!([slots.open(), slots.open()], [Ok(3), Ok(4)]);
     assert_eq!(slots.open(), Err(Errno::NFILE));
     slots.close(3);
     assert_eq!(slots.open(), Ok(3));
-    // By number, any slot can be filled.
+    // An explicit slot can be outside the range.
     assert_eq!(slots.open_at(DestSlot::At(Fixed(7))), Ok(0));
     assert_eq!(slots.range(6, 2), Ok(()));
     assert_eq!([slots.open(), slots.open()], [Ok(6), Err(Errno::NFILE)]);
@@ -292,7 +292,7 @@ fn the_kernel_chooses_only_slots_in_the_range() {
 /// liburing: file-alloc-range-hint.
 #[test]
 fn file_alloc_range_hint_stays_in_the_range() {
-    // The kernel remembers which slot was freed last, and begins to look there.
+    // The kernel remembers which slot was freed last, and starts its search there.
     require!(register: RegisterOp::REGISTER_FILE_ALLOC_RANGE);
     let mut slots = Slots::new(8);
     assert_eq!([slots.open(), slots.open()], [Ok(0), Ok(1)]);
