@@ -190,8 +190,8 @@ fn start_splice(ring: &mut IoUring, from: &(File, File), to: &(File, File), id: 
     std::thread::sleep(Duration::from_millis(20));
 }
 
-/// Whether a splice on a worker was interrupted: its result is an internal number of the kernel,
-/// which has no name outside, or `ECANCELED` if the worker had not begun.
+/// Whether a splice on a worker was interrupted: with `EINTR` or the kernel's internal
+/// `ERESTARTSYS`, or with `ECANCELED` if the worker had not begun.
 fn is_stopped(told: &[Told], id: u64) -> bool {
     const ERESTARTSYS: Errno = Errno::from_raw_os_error(512);
     matches!(told, [(told, Err(Errno::CANCELED | Errno::INTR | ERESTARTSYS))] if *told == id)
