@@ -68,8 +68,8 @@ impl fmt::Display for ResizeError {
             Self::Sizes(error) => error.fmt(f),
             Self::TooSmall { queued, ready } => write!(
                 f,
-                "{queued} entries are queued and {ready} completions are ready, more than the new \
-                 sizes have room for: submit and reap first"
+                "{queued} entries and {ready} completions are queued, more than the new sizes have \
+                 room for: submit and reap first"
             ),
             Self::ProvidedMemory => {
                 f.write_str("a ring in memory that the caller provided cannot be resized")
