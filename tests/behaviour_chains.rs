@@ -52,7 +52,7 @@ fn a_chain_with_a_refused_entry_completes_as_a_whole_and_is_counted() {
                 entries.push(if place + 1 < length { tie(entry) } else { entry });
             }
             entries.push(nop(101));
-            // SAFETY: the entries name nothing.
+            // SAFETY: the entries refer to nothing.
             unsafe { ring.submission().push_all(&entries) }.expect("room");
             let total = u32::try_from(length + 2).expect("a few");
             // If the refused entry is the last of the chain, the kernel reads no entry after it.
@@ -78,7 +78,7 @@ fn a_refused_chain_after_a_drain_still_completes() {
     let mut ring = ring();
     for tie in TIES {
         let entries = [nop(0), tie(nop(1).drain()), tie(refused(2)), nop(3)];
-        // SAFETY: the entries name nothing.
+        // SAFETY: the entries refer to nothing.
         unsafe { ring.submission().push_all(&entries) }.expect("room");
         assert_eq!(ring.submit(), Ok(4));
         let told = reap_sorted(&mut ring, 4);
@@ -98,7 +98,7 @@ fn skipping(read_skips: bool, timeout_skips: bool, data: bool, expected: &[Told]
     let skip = |sqe: Sqe, skips: bool| if skips { sqe.skip_success() } else { sqe };
     let read = Read::new(&reader, leaked::<3>().as_mut_ptr(), 3).sqe(1).link();
     let chain = [skip(read, read_skips), skip(LinkTimeout::new(&span).sqe(2), timeout_skips)];
-    // SAFETY: the buffer stays for ever, the timespec until the entries are taken, and the pipe
+    // SAFETY: the buffer stays forever, the timespec until the entries are submitted, and the pipe
     // until they have completed or longer.
     unsafe { start_all(&mut ring, &chain) };
     let told = reap_sorted(&mut ring, expected.len());
@@ -129,12 +129,12 @@ fn skip_success_applies_separately_to_an_entry_and_its_timeout() {
 fn drains_are_refused_on_a_ring_that_uses_skip_success() {
     require!(feature: Features::CQE_SKIP);
     let mut ring = ring();
-    // SAFETY: the entry names nothing.
+    // SAFETY: the entry refers to nothing.
     unsafe { start(&mut ring, nop(1).skip_success()) };
-    // SAFETY: the entry names nothing.
+    // SAFETY: the entry refers to nothing.
     unsafe { start(&mut ring, nop(2).drain()) };
     assert_eq!(reap_told(&mut ring, 1), [(2, Err(Errno::OPNOTSUPP))]);
-    // SAFETY: the entry names nothing.
+    // SAFETY: the entry refers to nothing.
     assert_eq!(unsafe { complete(&mut ring, nop(3)) }.result(), Ok(0));
 }
 
@@ -157,7 +157,7 @@ fn entries_of_a_chain_complete_unless_they_skip_and_succeed() {
             }
             chain.push(if place < 3 { entry.link() } else { entry });
         }
-        // SAFETY: the entries name nothing.
+        // SAFETY: the entries refer to nothing.
         unsafe { start_all(&mut ring, &chain) };
         let mut expected: Vec<Told> = Vec::new();
         for place in 0..4 {
@@ -193,7 +193,7 @@ fn chains_and_drains_keep_their_order_while_completions_overflow() {
                     let head = if drains { nop(first).drain() } else { nop(first) };
                     let chain =
                         [head, nop(first + 1).link(), nop(first + 2).link(), nop(first + 3)];
-                    // SAFETY: the entries name nothing.
+                    // SAFETY: the entries refer to nothing.
                     unsafe { start_all(&mut ring, &chain) };
                     expected.extend((first..first + 4).map(|id| (id, Ok(0))));
                 }
@@ -229,7 +229,7 @@ fn entries_delayed_by_a_drain_can_still_be_refused_or_time_out() {
         let told = reap_told(&mut ring, 3);
         let readable = Ok(EventFlags::IN.bits());
         assert_eq!(told, [(1, readable), (2, Ok(0)), (3, Err(Errno::TIME))]);
-        // SAFETY: the entry names nothing.
+        // SAFETY: the entry refers to nothing.
         assert_eq!(unsafe { complete(&mut ring, nop(5)) }.result(), Ok(0));
     });
 }

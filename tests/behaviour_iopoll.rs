@@ -70,7 +70,7 @@ fn operations_that_cannot_be_polled_are_refused() {
             (Fsync::new(&file).sqe(3), Errno::INVAL),
         ];
         for (entry, errno) in table {
-            // SAFETY: the buffer stays for ever, and the files until `complete` returns.
+            // SAFETY: the buffer stays forever, and the files until `complete` returns.
             let cqe = unsafe { complete(ring, entry) };
             assert_eq!(cqe.result(), Err(errno), "{entry:?}");
         }

@@ -65,7 +65,7 @@ fn a_child_that_drops_its_copy_leaves_the_parents_ring_alone() {
             let buf = leaked::<4>();
             let read = Read::new(&reader, buf.as_mut_ptr(), 4).sqe(1);
             let parents = ring.as_mut().expect("it is there");
-            // SAFETY: the buffer stays for ever, and the pipe until the completion is there.
+            // SAFETY: the buffer stays forever, and the pipe until the completion is there.
             unsafe { parents.submission().push(read) }.expect("room");
             assert_eq!(parents.submit(), Ok(1));
             Child::fork(|| drop(ring.take())).succeeds();
@@ -143,7 +143,7 @@ fn operations_in_flight_end_with_their_process() {
                 drop((reader, listener));
                 ready.read_exact(&mut [0]).expect("a byte of the child's");
                 if killed {
-                    // SAFETY: a child of ours, which has not been waited for.
+                    // SAFETY: a child of this process, which has not been waited for.
                     assert_eq!(unsafe { libc::kill(child.0.id(), libc::SIGKILL) }, 0);
                 }
                 assert_eq!(child.status(), if killed { libc::SIGKILL } else { 0 });
@@ -182,7 +182,7 @@ fn operations_in_flight_end_when_their_process_becomes_another_program() {
             // Executing another program closes the copy of this end.
             assert_eq!(gone.read(&mut [0]).ok(), Some(0));
             await_end_of(&mut writer);
-            // SAFETY: a child of ours, which has not been waited for.
+            // SAFETY: a child of this process, which has not been waited for.
             assert_eq!(unsafe { libc::kill(child.0.id(), libc::SIGKILL) }, 0);
             assert_eq!(child.status(), libc::SIGKILL, "it was still there");
         }

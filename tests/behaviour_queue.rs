@@ -158,7 +158,7 @@ fn a_batch_pops_all_that_fit_in_order_across_the_wrap() {
         let fits = usize::try_from(next - seen).expect("a small number").min(places);
         assert_eq!(ring.completion().pop_into(&mut out[..places]), fits);
         for cqe in &out[..fits] {
-            // SAFETY: as many places as were told are initialised.
+            // SAFETY: the returned number of places is initialised.
             let cqe = unsafe { cqe.assume_init() };
             assert_eq!(cqe.user_data(), seen);
             seen += 1;
@@ -245,7 +245,7 @@ fn the_slot_of_an_entry_can_be_reused_right_after_submit() {
     let mut reads: Vec<_> = (0..READS).map(|_| (pipe(), leaked::<8>())).collect();
     for (id, ((reader, _), buf)) in (0..).zip(&mut reads) {
         let read = Read::new(&*reader, buf.as_mut_ptr(), 8).sqe(id);
-        // SAFETY: the buffer stays for ever, and the pipe until all completions have come.
+        // SAFETY: the buffer stays forever, and the pipe until all completions have come.
         unsafe { ring.submission().push(read) }.expect("the slot is free again");
         assert_eq!(ring.submit(), Ok(1));
     }

@@ -38,7 +38,7 @@ fn an_operation_cancelled_while_it_completes_has_one_outcome() {
             let buf = leaked::<4>();
             let entry = Read::new(&reader, buf.as_mut_ptr(), 4).sqe(1);
             let entry = if round % 2 == 0 { entry } else { entry.force_async() };
-            // SAFETY: the buffer stays for ever, and the pipe until the completions are there.
+            // SAFETY: the buffer stays forever, and the pipe until the completions are there.
             unsafe { start(&mut ring, entry) };
             let told = std::thread::scope(|scope| {
                 scope.spawn(|| {
@@ -80,7 +80,7 @@ fn a_multishot_accept_loses_no_connection() {
         let mut ring = IoUring::builder().cq_entries(2).build(2).expect("a ring");
         let (listener, address) = listener();
         let accept = Accept::new(&listener).multishot().sqe(1);
-        // SAFETY: no memory is named, and the listener stays until the accept is cancelled.
+        // SAFETY: no memory is used, and the listener stays until the accept is cancelled.
         unsafe { start(&mut ring, accept) };
         let (mut accepted, mut started) = (0, 1);
         std::thread::scope(|scope| {
@@ -95,7 +95,7 @@ fn a_multishot_accept_loses_no_connection() {
                 let cqe: Cqe = reap(&mut ring, 1)[0];
                 let fd = cqe.result().expect("a connection");
                 let fd = i32::try_from(fd).expect("a descriptor");
-                // SAFETY: the kernel has just made it, and told nobody else.
+                // SAFETY: the kernel has just made it, and nothing else uses it.
                 drop(unsafe { OwnedFd::from_raw_fd(fd) });
                 accepted += 1;
                 if !cqe.has_more() {
@@ -128,7 +128,7 @@ fn each_of_many_polls_ends_once() {
         let mut pipes: Vec<_> = (0..POLLS).map(|_| pipe()).collect();
         for round in 0..3 {
             for (id, (reader, _)) in (0..).zip(&pipes) {
-                // SAFETY: no memory is named, and the pipes stay to the end.
+                // SAFETY: no memory is used, and the pipes stay to the end.
                 unsafe { start(&mut ring, PollAdd::new(reader, EventFlags::IN).sqe(id)) };
             }
             assert_quiet(&mut ring);
@@ -177,7 +177,7 @@ fn overflowing_poll(builder: &Builder) {
     let mut ring = builder.clone().cq_entries(2).build_local(2).expect("a ring");
     let (mut near, far) = unix_pair();
     let poll = |id| PollAdd::new(&far, EventFlags::IN).multishot().sqe(id);
-    // SAFETY: no memory is named, and the socket stays to the end.
+    // SAFETY: no memory is used, and the socket stays to the end.
     unsafe { start(&mut ring, poll(0)) };
     let mut last = 0;
     for _ in 0..10 {

@@ -35,7 +35,7 @@ const CLOSED: i32 = i32::MAX;
 fn try_setup(entries: u32, params: &mut io_uring_params) -> Result<OwnedFd, Errno> {
     // SAFETY: `params` is valid for reads and writes, and the memory that it names is not there.
     let made = unsafe { sys::io_uring_setup(entries, params) };
-    // SAFETY: just made; nobody else knows it. The callers ask for no registered index.
+    // SAFETY: just made; nothing else uses it. The callers ask for no registered index.
     made.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).map_err(Errno::from_raw_os_error)
 }
 
@@ -235,14 +235,14 @@ fn an_invalid_index_is_dropped_and_counted() {
     let [sq, cq, sqes] =
         [sys::IORING_OFF_SQ_RING, sys::IORING_OFF_CQ_RING, sys::IORING_OFF_SQES].map(map);
     let word = |region: *mut c_void, offset: u32| -> *mut u32 {
-        // SAFETY: the kernel says where its words are: inside the region.
+        // SAFETY: the kernel returned the offsets of its words, which are inside the region.
         unsafe { region.byte_add(offset as usize) }.cast()
     };
     let set = |word: *mut u32, value| {
         // SAFETY: a word of the mapping, which the kernel looks at only when it is entered.
         unsafe { word.write_volatile(value) }
     };
-    // SAFETY: a word of the mapping, written by nobody meanwhile.
+    // SAFETY: a word of the mapping, which nothing writes during the test.
     let get = |word: *mut u32| unsafe { word.read_volatile() };
     let (tail, array) = (word(sq, params.sq_off.tail), word(sq, params.sq_off.array));
     let dropped = word(sq, params.sq_off.dropped);
@@ -308,7 +308,7 @@ fn invalid_buffers_are_refused() {
     let registrar = ring.registrar();
     let page = leaked::<4096>().as_mut_ptr();
     let register = |buffers: &[IoVec]| {
-        // SAFETY: memory that is leaked, and that nobody uses; or none.
+        // SAFETY: memory that is leaked and that nothing uses, or no memory.
         unsafe { registrar.register_buffers(buffers) }
     };
     assert_eq!(register(&[]), Err(Errno::INVAL));
@@ -342,7 +342,7 @@ fn buffers_beyond_the_limit_of_locked_memory_are_refused() {
         let ring = IoUring::new(4).expect("a ring");
         let memory: &'static mut [u8] = Box::leak(vec![0; LEN].into());
         let mut register = |len| {
-            // SAFETY: the memory is leaked, and nobody uses it.
+            // SAFETY: the memory is leaked, and nothing uses it.
             unsafe { ring.registrar().register_buffers(&[IoVec::new(memory.as_mut_ptr(), len)]) }
         };
         assert_eq!(register(LEN), Err(Errno::NOMEM));

@@ -90,7 +90,7 @@ fn the_descriptor_0_can_be_registered() {
     in_child("the_descriptor_0_can_be_registered", || {
         let (_dir, [file]) = letters();
         let stdin = std::io::stdin();
-        // SAFETY: both are open; nobody reads this process's input by other means.
+        // SAFETY: both are open; nothing else reads this process's input.
         assert_eq!(unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&file), 0) }, 0);
         let mut ring = ring();
         let slots = [FileSlot::EMPTY, FileSlot::from(&stdin)];

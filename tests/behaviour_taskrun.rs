@@ -33,7 +33,7 @@ fn deferring(flags: SetupFlags) -> LocalIoUring {
 /// A poll that waits, and how to end it.
 fn waiting_poll(ring: &mut LocalIoUring, id: u64) -> (File, File) {
     let (reader, writer) = pipe();
-    // SAFETY: no memory is named, and the kernel holds on to the pipe.
+    // SAFETY: no memory is used, and the kernel holds on to the pipe.
     unsafe { start(ring, PollAdd::new(&reader, EventFlags::IN).sqe(id)) };
     (reader, writer)
 }
@@ -143,7 +143,7 @@ fn drains_and_links_keep_their_order_with_deferred_work() {
                 nop(3).drain(),
                 nop(4),
             ];
-            // SAFETY: no memory is named, and the pipe stays until the completions are there.
+            // SAFETY: no memory is used, and the pipe stays until the completions are there.
             unsafe { start_all(&mut ring, &entries) };
             assert_quiet(&mut ring);
             writer.write_all(b"x").expect("room in the pipe");
@@ -182,7 +182,7 @@ fn a_timed_wait_runs_pending_deferred_work() {
         }
         // A timeout that is due is also deferred work.
         let soon = Timespec::from(span / 5);
-        // SAFETY: the timespec stays until the entry is taken, on the next line but one.
+        // SAFETY: the timespec stays until the entry is submitted, two lines below.
         unsafe { ring.submission().push(Timeout::new(&soon).sqe(9)) }.expect("room");
         let start = Instant::now();
         assert_eq!(ring.submit_and_wait_timeout(1, Timespec::new(3600, 0)), Ok(1));
@@ -193,7 +193,7 @@ fn a_timed_wait_runs_pending_deferred_work() {
 
 /// Enters the ring of `fd` without submitting anything.
 fn raw_enter(fd: i32, flags: EnterFlags) -> Result<u32, Errno> {
-    // SAFETY: nothing that is published is to be taken, and there is no argument.
+    // SAFETY: no published entry is to be submitted, and there is no argument.
     let entered = unsafe { sys::io_uring_enter(fd, 1, 0, flags, core::ptr::null(), 0) };
     entered.map_err(Errno::from_raw_os_error)
 }

@@ -32,7 +32,7 @@ fn data(buffers: &Buffers, parts: &[(u16, u32)]) -> Vec<u8> {
 
 /// Receives a bundle, which is the next completion.
 fn receive(ring: &mut IoUring, socket: impl AsFd) -> Cqe {
-    // SAFETY: the socket stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the socket stays until `complete` returns, and the memory of a group forever.
     unsafe { complete(ring, Recv::provided(&socket, 1).bundle().sqe(1)) }
 }
 
@@ -103,7 +103,7 @@ fn exercise(mut ours: impl std::io::Write, theirs: impl AsFd, size: u32, total: 
     let mut ring = ring();
     let mut buffers = Buffers::new(&ring, 1, 16, size, OWN);
     let recv = Recv::provided(&theirs, 1).bundle().multishot().sqe(1);
-    // SAFETY: the memory of a group stays for ever.
+    // SAFETY: the memory of a group stays forever.
     unsafe { start(&mut ring, recv) };
     let (mut sent, mut received, mut held) = (Vec::new(), Vec::new(), Vec::new());
     let (mut largest, mut ends) = (0, 0);
@@ -176,7 +176,7 @@ fn a_limit_applies_to_one_receive_only() {
     let mut buffers = Buffers::new(&ring, 1, 4, 16, OWN);
     let mut limited = Recv::provided(&theirs, 1).bundle().sqe(1);
     limited.set_len(5);
-    // SAFETY: the socket stays until both have completed, and the memory of a group for ever.
+    // SAFETY: the socket stays until both have completed, and the memory of a group forever.
     unsafe { start(&mut ring, limited) };
     assert_quiet(&mut ring);
     cancel(&mut ring, 1, 2);
@@ -221,7 +221,7 @@ fn a_bundle_contains_only_published_buffers() {
 
 /// Receives up to 4 bytes into one buffer, and reports that.
 fn receive_plain(ring: &mut IoUring, buffers: &mut Buffers, socket: impl AsFd) -> u16 {
-    // SAFETY: the socket stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the socket stays until `complete` returns, and the memory of a group forever.
     let cqe = unsafe { complete(ring, Recv::provided(&socket, 1).sqe(1)) };
     buffers.reclaim(&cqe).expect("a buffer was picked")
 }
@@ -286,7 +286,7 @@ fn a_sent_bundle_contains_the_data_of_the_buffers() {
         buffers.add_part(bid, u32::try_from(bytes.len()).expect("a short word"));
     }
     buffers.ring.publish();
-    // SAFETY: the socket stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the socket stays until `complete` returns, and the memory of a group forever.
     let cqe = unsafe { complete(&mut ring, Send::bundle(&ours, 0, 1).sqe(1)) };
     assert_eq!((cqe.result(), cqe.buffer_id(), cqe.has_more()), (Ok(14), Some(5), false));
     assert_eq!(parts(&mut buffers, cqe), [(5, 5), (1, 2), (7, 6), (0, 1)]);
@@ -329,7 +329,7 @@ fn a_long_bundle_is_sent_in_several_parts() {
         buffers.add(bid);
     }
     assert_eq!(buffers.ring.publish(), COUNT);
-    // SAFETY: the memory of a group stays for ever.
+    // SAFETY: the memory of a group stays forever.
     unsafe { start(&mut ring, Send::bundle(&ours, 0, 1).sqe(1)) };
     let told = sent_parts(&mut ring, &mut buffers);
     assert!(told.len() > 1, "{told:?}");
@@ -350,7 +350,7 @@ fn a_limit_applies_to_the_first_part_of_a_sent_bundle() {
         let mut ring = ring();
         let mut buffers = Buffers::new(&ring, 1, 4, 8, OWN);
         (0..4).for_each(|bid| buffers.fill(bid, &[b'0' + bid.to_le_bytes()[0]; 8]));
-        // SAFETY: the memory of a group stays for ever.
+        // SAFETY: the memory of a group stays forever.
         unsafe { start(&mut ring, Send::bundle(&ours, limit, 1).sqe(1)) };
         let told = sent_parts(&mut ring, &mut buffers);
         assert_eq!(told.first().map(Vec::as_slice), Some(first), "{limit}");

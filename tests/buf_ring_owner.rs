@@ -25,7 +25,7 @@ const GROUP: u16 = 1;
 
 /// Reads from a file that always has data into a buffer of the group.
 fn read(ring: &mut IoUring, file: &File) -> Cqe {
-    // SAFETY: the file stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the file stays until `complete` returns, and the memory of a group forever.
     unsafe { complete(ring, Read::provided(file, 0, GROUP).sqe(1)) }
 }
 
@@ -38,7 +38,7 @@ fn zero() -> File {
 fn fill(buffers: &mut BufferRing, first: u16) -> u16 {
     let byte: &'static mut [u8] = Box::leak(vec![0].into());
     let mut count = 0;
-    // SAFETY: leaked memory that nobody looks at. No id is in the ring: the test counts on.
+    // SAFETY: leaked memory that nothing reads. No id is in the ring: the test counts on.
     while unsafe { buffers.add(byte.as_mut_ptr(), 1, first + count) } == Ok(()) {
         count += 1;
     }

@@ -25,7 +25,7 @@ const INC: BufRingFlags = BufRingFlags::INC;
 
 /// Reads once from a pipe into a buffer of group 1.
 fn read_once(ring: &mut IoUring, reader: &File) -> Cqe {
-    // SAFETY: the pipe stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the pipe stays until `complete` returns, and the memory of a group forever.
     unsafe { complete(ring, Read::provided(reader, 0, 1).sqe(1)) }
 }
 
@@ -111,7 +111,7 @@ fn several_multishot_receives_share_a_ring() {
     let mut pairs: Vec<_> = (0..8).map(|_| unix_pair()).collect();
     for round in 0..3_u8 {
         for (id, (_, theirs)) in (0..).zip(&pairs) {
-            // SAFETY: the memory of a group stays for ever.
+            // SAFETY: the memory of a group stays forever.
             unsafe { start(&mut ring, Recv::provided(theirs, 1).multishot().sqe(id)) };
         }
         for turn in 0..2_u8 {
@@ -135,7 +135,7 @@ fn several_multishot_receives_share_a_ring() {
         assert_eq!(buffers.ring.publish(), 16);
         // The data that found no buffer is still in the sockets.
         for (bid, (id, (_, theirs))) in (0..).zip((0..).zip(&pairs)) {
-            // SAFETY: the socket stays until `complete` returns, the memory for ever.
+            // SAFETY: the socket stays until `complete` returns, the memory forever.
             let cqe = unsafe { complete(&mut ring, Recv::provided(theirs, 1).sqe(id)) };
             assert_eq!((cqe.result(), buffers.reclaim(&cqe)), (Ok(4), Some(bid)));
             assert_eq!(buffers.bytes(bid, 4), b"late");
@@ -167,7 +167,7 @@ fn a_multishot_receive_is_resumed_where_it_ended() {
     let stream: Vec<u8> = (0..=u8::MAX).cycle().take(8_000).collect();
     let (mut sent, mut received, mut ends) = (0, Vec::new(), 0);
     let recv = Recv::provided(&theirs, 1).multishot().sqe(1);
-    // SAFETY: the memory of a group stays for ever.
+    // SAFETY: the memory of a group stays forever.
     unsafe { start(&mut ring, recv) };
     while received.len() < stream.len() {
         let batch = (sent + 100).min(stream.len());
@@ -205,7 +205,7 @@ fn a_multishot_read_continues_until_the_buffers_or_the_file_end() {
     let mut buffers = Buffers::new(&ring, 1, 2, 8, OWN);
     let read = ReadMultishot::new(&reader, 1).sqe(1);
     for word in [b"one", b"two"] {
-        // SAFETY: the memory of a group stays for ever.
+        // SAFETY: the memory of a group stays forever.
         unsafe { start(&mut ring, read) };
         assert_quiet(&mut ring);
         for bid in 0..2 {
@@ -254,7 +254,7 @@ fn an_invalid_multishot_read_is_refused() {
         (without_buffers, Errno::INVAL),
     ];
     for (entry, errno) in table {
-        // SAFETY: the files stay until `complete` returns, and the memory for ever.
+        // SAFETY: the files stay until `complete` returns, and the memory forever.
         let cqe = unsafe { complete(&mut ring, entry) };
         assert_eq!((cqe.result(), cqe.has_more()), (Err(errno), false), "{entry:?}");
     }
@@ -296,7 +296,7 @@ fn an_incremental_buffer_is_never_written_beyond_its_end() {
     let read = |len| Read::provided(&reader, len, 1).sqe(1);
     let table = [(7, 7, 0, 0, true), (7, 3, 0, 7, false), (1, 1, 1, 0, true), (0, 9, 1, 1, false)];
     for (asked, len, bid, from, more) in table {
-        // SAFETY: the pipe stays until `complete` returns, and the memory for ever.
+        // SAFETY: the pipe stays until `complete` returns, and the memory forever.
         let cqe = unsafe { complete(&mut ring, read(asked)) };
         assert_eq!((cqe.result(), cqe.buffer_id()), (Ok(len), Some(bid)));
         assert_eq!(cqe.has_more_of_buffer(), more, "{cqe:?} at {from}");
@@ -319,7 +319,7 @@ fn a_file_is_read_piece_by_piece_into_an_incremental_buffer() {
     let mut from = 0;
     for len in [1, 255, 1000, 2840] {
         let read = Read::provided(&file, len, 1).offset(u64::from(from)).sqe(1);
-        // SAFETY: the file stays until `complete` returns, and the memory for ever.
+        // SAFETY: the file stays until `complete` returns, and the memory forever.
         let cqe = unsafe { complete(&mut ring, read) };
         assert_eq!((cqe.result(), cqe.buffer_id()), (Ok(len), Some(0)));
         from += len;
@@ -349,7 +349,7 @@ fn a_short_read_from_a_file_uses_up_all_the_bytes_it_asked_for() {
     ];
     for (asked, offset, got, bid, from, more) in table {
         let read = Read::provided(&file, asked, 1).offset(offset).sqe(1);
-        // SAFETY: the file stays until `complete` returns, and the memory for ever.
+        // SAFETY: the file stays until `complete` returns, and the memory forever.
         let cqe = unsafe { complete(&mut ring, read) };
         assert_eq!((cqe.result(), cqe.buffer_id()), (Ok(got), Some(bid)));
         assert_eq!(cqe.has_more_of_buffer(), more, "{cqe:?}");
@@ -368,7 +368,7 @@ fn a_multishot_receive_packs_incremental_buffers() {
     let mut ring = ring();
     let mut buffers = Buffers::new(&ring, 1, 2, 1000, INC);
     let recv = Recv::provided(&theirs, 1).multishot().sqe(1);
-    // SAFETY: the memory of a group stays for ever.
+    // SAFETY: the memory of a group stays forever.
     unsafe { start(&mut ring, recv) };
     let (mut received, mut sent, mut from) = (Vec::new(), Vec::new(), 0);
     for round in 0..400_u32 {

@@ -154,8 +154,8 @@ fn an_operation_in_flight_keeps_its_file_when_the_descriptor_is_closed() {
                     Recv::new(&far, received.as_mut_ptr(), 4).flags(RecvFlags::WAITALL).sqe(2),
                     Accept::new(&listener).sqe(3),
                 ];
-                // SAFETY: the bytes are leaked. The descriptors stay until the entries are taken,
-                // and what has their numbers afterwards is this test's own.
+                // SAFETY: the bytes are leaked. The descriptors stay until the entries are
+                // submitted, and what has their numbers afterwards is this test's own.
                 unsafe { start_all(&mut ring, &entries) };
                 while polled && !ring.submission().is_empty() {
                     std::thread::yield_now();

@@ -154,7 +154,7 @@ fn a_ring_resized_between_bursts_loses_nothing() {
                 }
                 let entry = Sqe::from(Nop::new().sqe(ledger.open()));
                 let entry = if numbers.below(16) == 0 { entry.force_async() } else { entry };
-                // SAFETY: the entry names nothing.
+                // SAFETY: the entry refers to nothing.
                 unsafe { ring.submission().push(entry) }.expect("room");
             }
             let some = numbers.below(48);

@@ -58,7 +58,7 @@ fn operations_in_flight_write_to_the_parents_memory_after_a_fork() {
             let mut ring = builder.build_local(16).expect("a ring");
             let (memory, (reader, mut writer)) = (pages(READS * PART), pipe());
             let registered = [IoVec::new(memory, READS / 2 * PART)];
-            // SAFETY: the memory is mapped for ever.
+            // SAFETY: the memory is mapped forever.
             unsafe { ring.registrar().register_buffers(&registered) }.expect("a buffer");
             for round in 0..10_u8 {
                 let entry = |place| {
@@ -71,14 +71,14 @@ fn operations_in_flight_write_to_the_parents_memory_after_a_fork() {
                     }
                 };
                 let reads: Vec<Sqe> = (0..READS).map(entry).collect();
-                // SAFETY: the memory is mapped for ever; the pipe stays until all is read.
+                // SAFETY: the memory is mapped forever; the pipe stays until all is read.
                 unsafe { ring.submission().push_all(&reads) }.expect("room");
                 ring.submit().expect("submitted");
                 let (mut gate, key) = pipe();
                 let copy = Copy::run(|| {
                     // The child closes its own writing end first, otherwise the pipe would never
                     // end.
-                    // SAFETY: this copy's own descriptor, which nobody uses any more.
+                    // SAFETY: this copy's own descriptor, which nothing uses any more.
                     unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&key)) };
                     i32::try_from(gate.read(&mut [0]).expect("an end")).expect("0") + 7
                 });
@@ -120,7 +120,7 @@ fn a_process_may_fork_between_any_two_steps() {
                 for by_worker in [false, true, false, true] {
                     let entry = Sqe::from(Nop::new().sqe(ledger.open()));
                     let entry = if by_worker { entry.force_async() } else { entry };
-                    // SAFETY: the entry names nothing.
+                    // SAFETY: the entry refers to nothing.
                     unsafe { ring.submission().push(entry) }.expect("room");
                 }
                 assert_eq!(Copy::run(|| 7).exit_code(), 7);
@@ -217,7 +217,7 @@ fn uses_buffer(ring: &mut IoUring, memory: *mut u8) {
     // SAFETY: mapped memory that no operation uses.
     unsafe { memory.cast::<[u8; 4]>().write(*b"abcd") };
     let write = WriteFixed::new(&writer, memory, 4, 0).sqe(1);
-    // SAFETY: the memory is mapped for ever, and the pipe stays until this has returned.
+    // SAFETY: the memory is mapped forever, and the pipe stays until this has returned.
     assert_eq!(unsafe { complete(ring, write) }.result(), Ok(4));
     let mut bytes = [0; 4];
     reader.read_exact(&mut bytes).expect("four bytes");
@@ -243,7 +243,7 @@ fn tables_refused_for_lack_of_lockable_memory_lock_nothing() {
                 IoVec::new(memory.wrapping_add(2 * LIMIT), LIMIT / 2),
             ];
             for refused in [&table[..], &[IoVec::new(memory, too_much)]] {
-                // SAFETY: the memory is mapped for ever.
+                // SAFETY: the memory is mapped forever.
                 let registered = unsafe { ring.registrar().register_buffers(refused) };
                 assert_eq!(registered, Err(Errno::NOMEM), "in round {round}");
                 assert_eq!(complete_safe(&mut ring, Nop::new().sqe(7)).result(), Ok(0));
@@ -270,7 +270,7 @@ fn updates_refused_for_lack_of_lockable_memory_lock_nothing() {
         let mut ring = IoUring::new(4).expect("a ring");
         ring.registrar().register_buffers_sparse(3).expect("a table");
         let update = |ring: &IoUring, first, buffers: &[IoVec]| {
-            // SAFETY: the memory is mapped for ever.
+            // SAFETY: the memory is mapped forever.
             unsafe { ring.registrar().update_buffers(first, buffers) }
         };
         let small = IoVec::new(memory, 1 << 14);

@@ -220,7 +220,7 @@ fn no_entry_is_submitted_twice_because_a_wait_was_interrupted() {
             // In flight from the call before, and new.
             let nop = |_| Sqe::from(Nop::new().sqe(work.ledger.open())).force_async();
             let entries: Vec<_> = (0..BATCH / 2).map(nop).collect();
-            // SAFETY: the entries name nothing.
+            // SAFETY: the entries refer to nothing.
             unsafe { work.ring.submission().push_all(&entries) }.expect("room");
             let read = Read::new(&work.pipe.0, &raw mut work.bytes[0], 4);
             let id = work.ledger.open();

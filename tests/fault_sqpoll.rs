@@ -191,7 +191,7 @@ fn a_starved_thread_consumes_whole_chains_while_waits_time_out() {
         let mut left = CHAINS;
         while ledger.left() > 0 {
             deadline.check("completions");
-            // SAFETY: the entries name nothing.
+            // SAFETY: the entries refer to nothing.
             if left > 0 && unsafe { ring.submission().push_all(&queued) }.is_ok() {
                 left -= 1;
                 queued = chain();

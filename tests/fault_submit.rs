@@ -169,7 +169,7 @@ impl Program {
             let queued: usize = self.queued.iter().map(|(ids, _)| ids.len()).sum();
             let fits = queued + push.count <= ENTRIES as usize;
             let ids: Vec<u64> = (self.ledger.opened() as u64..).take(push.count).collect();
-            // SAFETY: the entries name nothing.
+            // SAFETY: the entries refer to nothing.
             match unsafe { push_together(&mut submission, &push.entries(&ids), push.reserved) } {
                 Ok(()) => assert!(fits),
                 Err(PushError::Full(())) => {

@@ -207,7 +207,7 @@ fn other_operations_complete_with_16_bytes() {
         assert_eq!((narrow.user_data(), narrow.result()), (round, Ok(4)));
         assert_is(complete_safe(&mut ring, nop(1)), 1);
 
-        // SAFETY: the other ring stays; no memory is named.
+        // SAFETY: the other ring stays; no memory is used.
         let sent = unsafe { complete(&mut from, MsgRing::new(&ring, 0, 3).sqe(1)) };
         assert_eq!(sent.result(), Ok(0));
         assert_is(reap(&mut ring, 1).remove(0), 3);
@@ -220,7 +220,7 @@ fn a_message_can_be_a_wide_completion() {
     let (mut ring, mut from) = (mixed(4), ring());
     for id in 0..20 {
         let message = MsgRing::new(&ring, 5, id).cqe_flags(CqeFlags::F_32).sqe(1);
-        // SAFETY: the other ring stays; no memory is named.
+        // SAFETY: the other ring stays; no memory is used.
         assert_eq!(unsafe { complete(&mut from, message) }.result(), Ok(0));
         let cqe = reap(&mut ring, 1).remove(0);
         let CqeMixed::Wide(wide) = cqe else { panic!("{cqe:?}") };

@@ -33,7 +33,7 @@ fn read<S: SqEntry, C: CqEntry, T>(
 ) -> (Result<u32, Errno>, Option<u16>) {
     let (reader, mut writer) = pipe();
     writer.write_all(bytes).expect("room in the pipe");
-    // SAFETY: the pipe stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the pipe stays until `complete` returns, and the memory of a group forever.
     let cqe = unsafe { complete(ring, S::from(Read::provided(&reader, 0, group).sqe(1))) };
     (cqe.as_cqe().result(), cqe.as_cqe().buffer_id())
 }
@@ -47,7 +47,7 @@ fn read_into(
     let (reader, mut writer) = pipe();
     writer.write_all(bytes).expect("room in the pipe");
     let group = buffers.ring.group();
-    // SAFETY: the pipe stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the pipe stays until `complete` returns, and the memory of a group forever.
     let cqe = unsafe { complete(ring, Read::provided(&reader, 0, group).sqe(1)) };
     (cqe.result(), buffers.reclaim(&cqe))
 }
@@ -130,7 +130,7 @@ fn a_ring_works_in_the_callers_memory() {
     let memory = Pages::new(page_size());
     let mut ring = ring();
     for group in [0, 0xffff] {
-        // SAFETY: nobody else uses the pages, which stay until the group is gone.
+        // SAFETY: nothing else uses the pages, which stay until the group is gone.
         let buffers =
             unsafe { ring.registrar().register_buffer_ring_in(memory.bytes(64), group, 4, OWN) };
         exercise(&mut ring, buffers.expect("a ring"));
@@ -143,11 +143,11 @@ fn a_ring_in_the_callers_memory_has_its_buffers_in_it() {
     let memory = Pages::new(page_size());
     let mut ring = ring();
     // The flag, which requests the kernel's memory, is ignored.
-    // SAFETY: nobody else uses the pages, which stay until the group is gone.
+    // SAFETY: nothing else uses the pages, which stay until the group is gone.
     let buffers = unsafe { ring.registrar().register_buffer_ring_in(memory.bytes(64), 3, 4, MMAP) };
     let mut buffers = Buffers::over(buffers.expect("a ring"), 8);
     buffers.give(3);
-    // SAFETY: the entry was filled in on the lines above, and nobody writes it now.
+    // SAFETY: the entry was filled in on the lines above, and nothing writes it now.
     let entry = unsafe { memory.start.cast::<[u16; 8]>().read() };
     assert_eq!((entry[6], entry[7]), (3, 1), "the id, followed by the tail: {entry:?}");
     assert_eq!(read(&mut ring, 3, b"abc"), (Ok(3), Some(3)));
@@ -173,7 +173,7 @@ fn memory_that_is_misaligned_or_too_short_is_refused() {
         (at(16, page_size()), 4, "aligned for an entry, not to a page"),
     ];
     for (memory, entries, what) in table {
-        // SAFETY: nobody else uses the pages, which stay until the end.
+        // SAFETY: nothing else uses the pages, which stay until the end.
         let refused = unsafe { ring.registrar().register_buffer_ring_in(memory, 1, entries, OWN) };
         assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::INVAL), "{what}");
     }
@@ -359,7 +359,7 @@ fn reads_from_files_use_provided_buffers_too() {
     let text = std::fs::read("Cargo.toml").expect("the package's own");
     for (bid, from) in [(0, 0), (1, 16), (2, 32), (3, 3)] {
         let read = Read::provided(&file, 0, 1).offset(from).sqe(1);
-        // SAFETY: the file stays until `complete` returns, and the memory for ever.
+        // SAFETY: the file stays until `complete` returns, and the memory forever.
         let cqe = unsafe { complete(&mut ring, read) };
         assert_eq!((cqe.result(), cqe.buffer_id()), (Ok(16), Some(bid)));
         let from = usize::try_from(from).expect("a small number");

@@ -25,12 +25,12 @@ const CANCELED: Result<u32, Errno> = Err(Errno::CANCELED);
 /// Starts a read that waits until something is written to the pipe.
 fn start_read(ring: &mut IoUring, pipe: &(File, File), id: u64) {
     let read = Read::new(&pipe.0, leaked::<8>().as_mut_ptr(), 8).sqe(id);
-    // SAFETY: the buffer stays for ever, and is not touched.
+    // SAFETY: the buffer stays forever, and is not touched.
     unsafe { start(ring, read) };
 }
 
 fn start_poll(ring: &mut IoUring, pipe: &(File, File), id: u64) {
-    // SAFETY: no memory is named; the caller's pipe outlives what is in flight.
+    // SAFETY: no memory is used; the caller's pipe outlives what is in flight.
     unsafe { start(ring, PollAdd::new(&pipe.0, EventFlags::IN).sqe(id)) };
 }
 
@@ -106,7 +106,7 @@ fn cancelling_by_slot_ends_only_operations_on_that_slot() {
     ring.registrar().register_files(&slots).expect("three slots");
     for slot in 0..2 {
         let read = Read::new(Fixed(slot), leaked::<8>().as_mut_ptr(), 8).sqe(u64::from(slot));
-        // SAFETY: the buffer stays for ever, and is not touched.
+        // SAFETY: the buffer stays forever, and is not touched.
         unsafe { start(&mut ring, read) };
     }
     let what = CancelWhat::fixed(Fixed(0));
@@ -164,7 +164,7 @@ fn any_cancels_all_operations_and_counts_them() {
     let timespec: &Timespec = Box::leak(Box::new(Timespec::new(1000, 0)));
     start_read(&mut ring, &one, 1);
     start_poll(&mut ring, &two, 2);
-    // SAFETY: the timespec stays for ever.
+    // SAFETY: the timespec stays forever.
     unsafe { start(&mut ring, Timeout::new(timespec).sqe(3)) };
     let all = (1..=3).map(|id| (id, CANCELED)).collect();
     assert_eq!(cancel(&mut ring, CancelWhat::any()), (Ok(3), all));
@@ -184,7 +184,7 @@ fn flags_that_the_kernel_does_not_know_are_einval() {
 
 /// Starts an operation in which a worker thread blocks.
 fn start_splice(ring: &mut IoUring, from: &(File, File), to: &(File, File), id: u64) {
-    // SAFETY: no memory is named; the caller's pipes outlive what is in flight.
+    // SAFETY: no memory is used; the caller's pipes outlive what is in flight.
     unsafe { start(ring, Splice::new(&from.0, &to.1, 8).sqe(id)) };
     // The test cannot see whether the worker blocks on the pipe yet.
     std::thread::sleep(Duration::from_millis(20));

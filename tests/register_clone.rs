@@ -37,7 +37,7 @@ impl Source {
     fn new(number: usize) -> Self {
         let buffers: Vec<_> = (0..number).map(|_| IoVec::from(&leaked::<8>()[..])).collect();
         let (ring, dir) = (ring(), TempDir::new());
-        // SAFETY: the memory stays for ever.
+        // SAFETY: the memory stays forever.
         unsafe { ring.registrar().register_buffers(&buffers) }.expect("some memory");
         let file = File::open(dir.file("data", b"d")).expect("it was just made");
         Self { ring, buffers, file, _dir: dir }
@@ -224,7 +224,7 @@ fn a_tag_is_posted_when_its_own_ring_releases_the_buffer() {
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (mut first, mut second) = (ring(), ring());
     let buffer = IoVec::from(&leaked::<8>()[..]);
-    // SAFETY: the memory stays for ever.
+    // SAFETY: the memory stays forever.
     let tagged = unsafe { first.registrar().register_buffers_tagged(&[buffer], &[7]) };
     assert_eq!(tagged, Ok(()));
     assert_eq!(clone(&second, &first, ALL, PLAIN), Ok(()));

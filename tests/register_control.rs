@@ -198,7 +198,7 @@ impl Blocked {
     fn start(ring: &mut IoUring, id: u64) -> Self {
         let (input, output) = (pipe(), pipe());
         let splice = Splice::new(&input.0, &output.1, 8).sqe(id);
-        // SAFETY: no memory is named; each caller in this file keeps the pipes until then.
+        // SAFETY: no memory is used; each caller in this file keeps the pipes until then.
         unsafe { start(ring, splice) };
         Self { input, _output: output }
     }
@@ -400,7 +400,7 @@ fn a_wait_uses_the_clock_that_was_set() {
         let waiter = std::thread::spawn(move || {
             let mut ring = ring();
             ring.registrar().set_clock(clock).expect("a clock");
-            // SAFETY: no memory is named, and the pipe stays until the completion is there.
+            // SAFETY: no memory is used, and the pipe stays until the completion is there.
             unsafe { start(&mut ring, PollAdd::new(&reader, EventFlags::IN).sqe(1)) };
             ring.completion().wait_timeout(1, Timespec::from(wait)).expect("a completion");
         });

@@ -50,7 +50,7 @@ fn nops(ring: &mut IoUring, number: u32) {
 /// Starts a poll that waits, ends it by writing a byte, and pops its completion.
 fn poll(ring: &mut IoUring) {
     let (reader, mut writer) = pipe();
-    // SAFETY: no memory is named, and the pipe stays until the completion is there.
+    // SAFETY: no memory is used, and the pipe stays until the completion is there.
     unsafe { start(ring, PollAdd::new(&reader, EventFlags::IN).sqe(2)) };
     assert_quiet(ring);
     writer.write_all(b"x").expect("room in the pipe");
@@ -190,7 +190,7 @@ fn an_eventfd_is_signalled_when_deferred_work_is_pending() {
     let event = event();
     ring.registrar().register_eventfd(&event).expect("an eventfd");
     let (reader, mut writer) = pipe();
-    // SAFETY: no memory is named, and the pipe stays until the completion is there.
+    // SAFETY: no memory is used, and the pipe stays until the completion is there.
     unsafe { start(&mut ring, PollAdd::new(&reader, EventFlags::IN).sqe(2)) };
     assert_eq!(count(&event), 0);
     writer.write_all(b"x").expect("room in the pipe");

@@ -65,7 +65,7 @@ fn the_files_stay_open_when_their_descriptors_are_closed() {
     ring.registrar().register_files(&[FileSlot::from(&reader)]).expect("a slot");
     drop(reader);
     let buf = leaked::<8>();
-    // SAFETY: the buffer stays for ever, and is not touched until the completion is there.
+    // SAFETY: the buffer stays forever, and is not touched until the completion is there.
     unsafe { start(&mut ring, Read::new(Fixed(0), buf.as_mut_ptr(), 8).sqe(1)) };
     assert_quiet(&mut ring);
     (&writer).write_all(b"abc").expect("somebody can still read it");
@@ -196,7 +196,7 @@ fn an_entry_in_flight_keeps_the_file_that_it_started_with() {
     let mut ring = ring();
     ring.registrar().register_files(&[FileSlot::from(&reader)]).expect("a slot");
     let buf = leaked::<8>();
-    // SAFETY: the buffer stays for ever, and is not touched until the completion is there.
+    // SAFETY: the buffer stays forever, and is not touched until the completion is there.
     unsafe { start(&mut ring, Read::new(Fixed(0), buf.as_mut_ptr(), 8).sqe(1)) };
     assert_quiet(&mut ring);
     assert_eq!(ring.registrar().update_files(0, &[FileSlot::from(&other)]), Ok(1));

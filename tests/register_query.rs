@@ -124,7 +124,7 @@ fn the_query_reports_the_accepted_entry_flags() {
     let mut ring = ring();
     for bit in (0..u8::BITS).filter(|bit| taken & (1 << bit) == 0) {
         let nop: Sqe = Nop::new().sqe(1).into();
-        // SAFETY: the entry names no memory.
+        // SAFETY: the entry refers to no memory.
         let cqe =
             unsafe { complete(&mut ring, nop.with_flags(SqeFlags::from_bits_retain(1 << bit))) };
         assert_eq!(cqe.result(), Err(Errno::INVAL), "bit {bit}");

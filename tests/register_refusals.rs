@@ -106,7 +106,7 @@ fn an_invalid_filter_is_einval() {
     };
     assert_eq!(filter(BpfCmd::from_raw(0)), Err(Errno::INVAL));
     assert_eq!(filter(BpfCmd::FILTER), Err(Errno::INVAL));
-    // SAFETY: the entry names no memory.
+    // SAFETY: the entry refers to no memory.
     let cqe = unsafe { complete(&mut ring, Nop::new().sqe(1)) };
     assert_eq!(cqe.result(), Ok(0));
 }
@@ -126,7 +126,7 @@ fn a_filter_denies_entries_or_the_kernel_is_too_old() {
         io_uring_bpf { cmd_type: BpfCmd::FILTER, arg: bpf_arg { filter }, ..io_uring_bpf::ZEROED };
     // SAFETY: one instruction, which stays valid until the call returns.
     let result = unsafe { ring.registrar().register_bpf_filter(&filter) };
-    // SAFETY: the entry names no memory.
+    // SAFETY: the entry refers to no memory.
     let cqe = unsafe { complete(&mut ring, Nop::new().sqe(1)) };
     if lacks_register(RegisterOp::REGISTER_BPF_FILTER).is_some() {
         assert_eq!(result, Err(Errno::INVAL));

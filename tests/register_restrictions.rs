@@ -26,7 +26,7 @@ fn restricted(restrictions: &[Restriction]) -> IoUring {
 
 /// Submits an entry that refers to no memory, and returns its result.
 fn run(ring: &mut IoUring, sqe: impl Into<Sqe>) -> Result<u32, Errno> {
-    // SAFETY: the entries of this file name no memory, or memory that stays for ever.
+    // SAFETY: the entries of this file name no memory, or memory that stays forever.
     unsafe { complete(ring, sqe.into()) }.result()
 }
 
@@ -72,7 +72,7 @@ fn flags_that_are_not_allowed_are_eacces() {
         assert_eq!(run(&mut ring, sqe), result, "{sqe:?}");
     }
     let linked = [plain.link().into(), plain.into()];
-    // SAFETY: the entries name no memory.
+    // SAFETY: the entries refer to no memory.
     unsafe { ring.submission().push_all(&linked) }.expect("room");
     ring.submit().expect("the kernel takes the entries");
     assert_eq!(reap_told(&mut ring, 1), [(1, Err(Errno::ACCESS))]);
@@ -174,7 +174,7 @@ fn without_submit_all_a_forbidden_entry_stops_the_submission() {
     assert_eq!(disabled.registrar().register_restrictions(&[NOPS]), Ok(()));
     let mut ring = disabled.enable().expect("a ring for any thread");
     let nop = Nop::new().sqe(1).into();
-    // SAFETY: the timespec stays for ever.
+    // SAFETY: the timespec stays forever.
     unsafe { ring.submission().push_all(&[nop, timeout(), nop]) }.expect("room");
     assert_eq!(ring.submit(), Ok(2));
     assert_eq!(reap_told(&mut ring, 2), [(1, Ok(0)), (2, Err(Errno::ACCESS))]);
@@ -190,7 +190,7 @@ fn a_restricted_ring_can_be_bound_to_one_thread() {
     assert_eq!(disabled.registrar().register_restrictions(&[NOPS]), Ok(()));
     std::thread::spawn(move || {
         let mut ring = disabled.enable_local().expect("a ring for this thread");
-        // SAFETY: the timespec stays for ever.
+        // SAFETY: the timespec stays forever.
         let cqe = unsafe { complete(&mut ring, timeout()) };
         assert_eq!(cqe.result(), Err(Errno::ACCESS));
     })

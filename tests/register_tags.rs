@@ -66,7 +66,7 @@ fn a_tag_waits_for_the_operation_that_uses_its_file() {
     let mut pipe = pipe();
     let mut ring = tagged(&pipe);
     let buf = leaked::<8>();
-    // SAFETY: the buffer stays for ever, and is not touched until the completion is there.
+    // SAFETY: the buffer stays forever, and is not touched until the completion is there.
     unsafe { start(&mut ring, Read::new(Fixed(0), buf.as_mut_ptr(), 8).sqe(1)) };
     assert_quiet(&mut ring);
     assert_eq!(ring.registrar().update_files(0, &[FileSlot::EMPTY]), Ok(1));
@@ -146,7 +146,7 @@ fn with_buffers() -> (IoUring, [&'static mut [u8; 8]; 2]) {
     let buffers = [leaked::<8>(), leaked::<8>()];
     let [one, two] = buffers.each_ref().map(|buf| IoVec::from(&buf[..]));
     let registrar = ring.registrar();
-    // SAFETY: the memory stays for ever.
+    // SAFETY: the memory stays forever.
     let result =
         unsafe { registrar.register_buffers_tagged(&[one, IoVec::EMPTY, two], &[10, 0, 20]) };
     assert_eq!(result, Ok(()));
@@ -189,7 +189,7 @@ fn a_buffer_that_replaces_another_has_its_own_tag() {
     let (mut ring, _) = with_buffers();
     let new = [IoVec::from(&leaked::<8>()[..])];
     let update = |ring: &IoUring, tags: &[u64]| {
-        // SAFETY: the memory stays for ever.
+        // SAFETY: the memory stays forever.
         unsafe { ring.registrar().update_buffers_tagged(0, &new, tags) }
     };
     assert_eq!(update(&ring, &[]), Err(Errno::INVAL));
@@ -225,7 +225,7 @@ fn a_slot_without_a_buffer_has_no_tag() {
     let mut ring = ring();
     let here = IoVec::from(&leaked::<8>()[..]);
     let register = |tags: &[u64]| {
-        // SAFETY: the memory stays for ever.
+        // SAFETY: the memory stays forever.
         unsafe { ring.registrar().register_buffers_tagged(&[here, IoVec::EMPTY], tags) }
     };
     assert_eq!(register(&[1, 2]), Err(Errno::INVAL));
@@ -261,7 +261,7 @@ impl Slots {
     }
 
     fn close(&mut self, slot: u32) {
-        // SAFETY: the entry names no memory, and no descriptor.
+        // SAFETY: the entry refers to no memory, and no descriptor.
         let cqe = unsafe { complete(&mut self.ring, Close::fixed(Fixed(slot)).sqe(1)) };
         assert_eq!(cqe.result(), Ok(0));
     }

@@ -280,7 +280,7 @@ fn an_operation_in_flight_completes_in_the_resized_ring() {
     let (reader, mut writer) = pipe();
     let mut ring = ring();
     let buf = leaked::<8>();
-    // SAFETY: the buffer stays for ever, and is not touched until the completion is there.
+    // SAFETY: the buffer stays forever, and is not touched until the completion is there.
     unsafe { start(&mut ring, Read::new(&reader, buf.as_mut_ptr(), 8).sqe(1)) };
     for entries in [64, 2, 16] {
         ring.resize(entries, None).expect("other sizes");
@@ -349,7 +349,7 @@ fn resizing_in_the_callers_memory_fails_and_the_ring_still_works() {
     require_resize!();
     require!(setup: SetupFlags::NO_MMAP);
     let memory = Provided::for_ring(&new(), 8);
-    // SAFETY: one ring, which goes before the memory.
+    // SAFETY: one ring, which is dropped before the memory.
     let mut ring = unsafe { memory.give(new()) }.build_local(8).expect("a ring");
     push(&mut ring, 0..3);
     assert_eq!(ring.resize(16, None), Err(ResizeError::ProvidedMemory));

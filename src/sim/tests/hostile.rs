@@ -14,7 +14,7 @@ use crate::{BuildError, Cqe, IoUring, Sqe};
 fn work<T>(kernel: &Kernel, ring: &mut IoUring<Sqe, Cqe, T>) {
     for id in 0..12 {
         // The queue may look full.
-        // SAFETY: the entry names no memory.
+        // SAFETY: the entry refers to no memory.
         let _ = unsafe { ring.submission().push(nop(id)) };
         let _ = ring.submit();
         let _ = ring.submit_and_wait(2);

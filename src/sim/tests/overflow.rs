@@ -34,7 +34,7 @@ fn overflown_completions_are_kept_in_order() {
     for id in 2..7 {
         push(&mut ring, &[nop(id)]);
         ring.submission().flush();
-        // SAFETY: no argument; the entries name no memory.
+        // SAFETY: no argument; the entries refer to no memory.
         let entered = unsafe { sim::enter(kernel.number(), 1, 0, EnterFlags::empty(), none, 0) };
         assert_eq!(entered, Ok(1));
     }

@@ -61,7 +61,7 @@ fn with_defer_taskrun_completions_appear_only_after_getevents() {
     push(&mut ring, &[nop(4)]);
     ring.submission().flush();
     let none = core::ptr::null();
-    // SAFETY: no argument; the entry names no memory.
+    // SAFETY: no argument; the entry refers to no memory.
     let entered = unsafe { sim::enter(kernel.number(), 1, 0, EnterFlags::empty(), none, 0) };
     assert_eq!(entered, Ok(1));
     assert_eq!(reap(&mut ring), [(4, 0)]);

@@ -130,7 +130,7 @@ fn with_single_issuer_submitting_from_another_thread_fails() {
     let number = kernel.number();
     let entered = std::thread::spawn(move || {
         let none = core::ptr::null();
-        // SAFETY: no argument; the entry names no memory.
+        // SAFETY: no argument; the entry refers to no memory.
         unsafe { sim::enter(number, 1, 0, EnterFlags::empty(), none, 0) }
     });
     assert_eq!(entered.join().unwrap(), Err(Errno::EXIST.raw_os_error()));

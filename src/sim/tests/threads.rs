@@ -42,7 +42,7 @@ fn changed_positions_cause_no_data_race() {
             scope.spawn(|| meddle(&kernel));
             scope.spawn(move || {
                 for id in 0..ROUNDS {
-                    // SAFETY: the entry names no memory.
+                    // SAFETY: the entry refers to no memory.
                     let _ = unsafe { submission.push(nop(id)) };
                     let _ = submission.submit();
                 }
@@ -64,7 +64,7 @@ fn changes_by_other_threads_to_a_local_ring_cause_no_data_race() {
     thread::scope(|scope| {
         scope.spawn(|| meddle(&kernel));
         for id in 0..ROUNDS {
-            // SAFETY: the entry names no memory.
+            // SAFETY: the entry refers to no memory.
             let _ = unsafe { ring.submission().push(nop(id)) };
             let _ = ring.submit();
             let _ = ring.completion().pop();
