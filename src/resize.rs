@@ -73,8 +73,8 @@ impl fmt::Display for ResizeError {
             Self::Sizes(error) => error.fmt_sizes(f),
             Self::TooSmall { queued, ready } => write!(
                 f,
-                "{queued} entries are queued and {ready} completions are ready, more than the new \
-                 sizes have room for: submit and reap first"
+                "{queued} entries and {ready} completions are queued, more than the new sizes have \
+                 room for: submit and reap first"
             ),
             Self::OpenChain => {
                 f.write_str("a chain is open in the submission queue: close it or take it back")

@@ -1,4 +1,4 @@
-//! Chains that fail at submission, that tell of nothing, or that are held back.
+//! Chains that fail at submission, that skip completions, or that a drain delays.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -24,16 +24,16 @@ fn nop(id: u64) -> Sqe {
     Nop::new().sqe(id).into()
 }
 
-/// An entry that the kernel refuses when it is handed over.
+/// An entry that the kernel refuses when it is submitted.
 fn refused(id: u64) -> Sqe {
     RawOp::new(Opcode::from_raw(255)).sqe(id)
 }
 
-/// Ways to tie an entry to the next.
+/// The ways to link an entry to the next.
 const TIES: [fn(Sqe) -> Sqe; 2] = [|sqe| sqe.link(), |sqe| sqe.hard_link()];
 
-/// Goal: a chain with a refused entry completes whole, once, and none of it is carried out.
-/// Method: each place in chains of each length, with entries before and behind.
+/// Goal: every entry of a chain with a refused entry completes, once, and none is executed.
+/// Method: each place in chains of each length, with entries before and after.
 ///
 /// liburing: submit-link-fail, drop-submit.
 #[test]
@@ -52,10 +52,10 @@ fn a_chain_with_a_refused_entry_completes_as_a_whole_and_is_counted() {
                 entries.push(if place + 1 < length { tie(entry) } else { entry });
             }
             entries.push(nop(101));
-            // SAFETY: the entries name nothing.
+            // SAFETY: the entries refer to nothing.
             unsafe { ring.submission().push_all(&entries) }.expect("room");
             let total = u32::try_from(length + 2).expect("a few");
-            // Where the chain ends with the one refused, nothing is looked at behind it.
+            // If the refused entry is the last of the chain, the kernel reads no entry after it.
             let stops = !submit_all && bad + 1 == length;
             let taken = total - u32::from(stops);
             assert_eq!(ring.submit(), Ok(taken), "{bad} of {length}, {submit_all}");
@@ -78,7 +78,7 @@ fn a_refused_chain_after_a_drain_still_completes() {
     let mut ring = ring();
     for tie in TIES {
         let entries = [nop(0), tie(nop(1).drain()), tie(refused(2)), nop(3)];
-        // SAFETY: the entries name nothing.
+        // SAFETY: the entries refer to nothing.
         unsafe { ring.submission().push_all(&entries) }.expect("room");
         assert_eq!(ring.submit(), Ok(4));
         let told = reap_sorted(&mut ring, 4);
@@ -87,7 +87,7 @@ fn a_refused_chain_after_a_drain_still_completes() {
     }
 }
 
-/// Submits a read of a pipe with a timeout of its own behind it; checks what is told of them.
+/// Submits a read of a pipe with a linked timeout; checks their completions.
 fn skipping(read_skips: bool, timeout_skips: bool, data: bool, expected: &[Told]) {
     let mut ring = ring();
     let (reader, mut writer) = pipe();
@@ -98,7 +98,7 @@ fn skipping(read_skips: bool, timeout_skips: bool, data: bool, expected: &[Told]
     let skip = |sqe: Sqe, skips: bool| if skips { sqe.skip_success() } else { sqe };
     let read = Read::new(&reader, leaked::<3>().as_mut_ptr(), 3).sqe(1).link();
     let chain = [skip(read, read_skips), skip(LinkTimeout::new(&span).sqe(2), timeout_skips)];
-    // SAFETY: the buffer stays for ever, the timespec until the entries are taken, and the pipe
+    // SAFETY: the buffer stays forever, the timespec until the entries are submitted, and the pipe
     // until they have completed or longer.
     unsafe { start_all(&mut ring, &chain) };
     let told = reap_sorted(&mut ring, expected.len());
@@ -115,7 +115,7 @@ fn skip_success_applies_separately_to_an_entry_and_its_timeout() {
         let late = [(1, CANCELED), (2, Err(Errno::TIME))];
         let in_time = [(1, Ok(3)), (2, CANCELED)];
         skipping(false, false, false, &late);
-        // A timeout that skips is not told of whatever comes of it.
+        // A timeout that skips its completion posts none, whatever its result is.
         skipping(false, true, false, &late[..1]);
         skipping(false, false, true, &in_time);
         skipping(false, true, true, &in_time[..1]);
@@ -129,17 +129,17 @@ fn skip_success_applies_separately_to_an_entry_and_its_timeout() {
 fn drains_are_refused_on_a_ring_that_uses_skip_success() {
     require!(feature: Features::CQE_SKIP);
     let mut ring = ring();
-    // SAFETY: the entry names nothing.
+    // SAFETY: the entry refers to nothing.
     unsafe { start(&mut ring, nop(1).skip_success()) };
-    // SAFETY: the entry names nothing.
+    // SAFETY: the entry refers to nothing.
     unsafe { start(&mut ring, nop(2).drain()) };
     assert_eq!(reap_told(&mut ring, 1), [(2, Err(Errno::OPNOTSUPP))]);
-    // SAFETY: the entry names nothing.
+    // SAFETY: the entry refers to nothing.
     assert_eq!(unsafe { complete(&mut ring, nop(3)) }.result(), Ok(0));
 }
 
-/// Goal: of a chain, exactly those are told that do not skip, and the one that fails.
-/// Method: each set of entries that skip, with each place that fails, or none.
+/// Goal: exactly those entries of a chain complete that do not skip, and the one that fails.
+/// Method: each set of entries that skip, with each place that fails, or without a failure.
 ///
 /// liburing: skip-cqe.
 #[test]
@@ -157,7 +157,7 @@ fn entries_of_a_chain_complete_unless_they_skip_and_succeed() {
             }
             chain.push(if place < 3 { entry.link() } else { entry });
         }
-        // SAFETY: the entries name nothing.
+        // SAFETY: the entries refer to nothing.
         unsafe { start_all(&mut ring, &chain) };
         let mut expected: Vec<Told> = Vec::new();
         for place in 0..4 {
@@ -166,7 +166,8 @@ fn entries_of_a_chain_complete_unless_they_skip_and_succeed() {
             } else if place < fails && !skipped(place) {
                 expected.push((place, Ok(0)));
             } else if place > fails && !skipped(fails) {
-                // What is cancelled has failed; behind one that skips, nothing is told.
+                // A cancelled entry has failed; after a failing entry that skips, the cancelled
+                // ones post nothing.
                 expected.push((place, CANCELED));
             }
         }
@@ -192,11 +193,11 @@ fn chains_and_drains_keep_their_order_while_completions_overflow() {
                     let head = if drains { nop(first).drain() } else { nop(first) };
                     let chain =
                         [head, nop(first + 1).link(), nop(first + 2).link(), nop(first + 3)];
-                    // SAFETY: the entries name nothing.
+                    // SAFETY: the entries refer to nothing.
                     unsafe { start_all(&mut ring, &chain) };
                     expected.extend((first..first + 4).map(|id| (id, Ok(0))));
                 }
-                // A drain waits until those before it have come into the queue.
+                // A drain waits until the earlier completions are in the queue.
                 let status = ring.submission().status();
                 assert!(drains || status.contains(SqStatus::CQ_OVERFLOW), "{status:?}");
                 assert_eq!(reap_told(&mut ring, expected.len()), expected);
@@ -228,7 +229,7 @@ fn entries_delayed_by_a_drain_can_still_be_refused_or_time_out() {
         let told = reap_told(&mut ring, 3);
         let readable = Ok(EventFlags::IN.bits());
         assert_eq!(told, [(1, readable), (2, Ok(0)), (3, Err(Errno::TIME))]);
-        // SAFETY: the entry names nothing.
+        // SAFETY: the entry refers to nothing.
         assert_eq!(unsafe { complete(&mut ring, nop(5)) }.result(), Ok(0));
     });
 }

@@ -1,7 +1,7 @@
-//! Rings that poll devices: they can be made and entered, and say what they cannot do.
+//! Rings that poll devices: they can be made and entered, and report what they cannot do.
 //!
-//! Few machines for tests have a device that can be polled. What a ring does without one is the
-//! same everywhere, and shows that it is entered the way such rings have to be.
+//! Few test machines have a device that can be polled. The behaviour of a ring without such a
+//! device is the same everywhere, and shows that it is entered in the way that such rings require.
 
 mod common;
 mod op_common;
@@ -19,7 +19,7 @@ use rustix::io::Errno;
 const IOPOLL: SetupFlags = SetupFlags::IOPOLL;
 const HYBRID: SetupFlags = IOPOLL.union(SetupFlags::HYBRID_IOPOLL);
 
-/// Rings that poll, each in its way.
+/// Rings of each kind of polling.
 fn on_each_kind(test: fn(&mut IoUring<Sqe, Cqe, ringbolt::OneThread>)) {
     let defer = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN;
     let sqpoll = SetupFlags::SQPOLL;
@@ -62,15 +62,15 @@ fn operations_that_cannot_be_polled_are_refused() {
         let file = File::open(dir.file("digits", b"0123456789")).expect("it was just made");
         let (reader, _writer) = pipe();
         let buf = leaked::<4>().as_mut_ptr();
-        // Neither a file whose pages are cached nor a pipe is read by polling, and syncing a
-        // file is nothing to be polled for.
+        // Neither a file whose pages are cached nor a pipe can be read by polling, and syncing a
+        // file cannot be polled.
         let table = [
             (Read::new(&file, buf, 4).offset(0).sqe(1), Errno::OPNOTSUPP),
             (Read::new(&reader, buf, 4).sqe(2), Errno::OPNOTSUPP),
             (Fsync::new(&file).sqe(3), Errno::INVAL),
         ];
         for (entry, errno) in table {
-            // SAFETY: the buffer stays for ever, and the files until `complete` returns.
+            // SAFETY: the buffer stays forever, and the files until `complete` returns.
             let cqe = unsafe { complete(ring, entry) };
             assert_eq!(cqe.result(), Err(errno), "{entry:?}");
         }
@@ -78,7 +78,7 @@ fn operations_that_cannot_be_polled_are_refused() {
     });
 }
 
-/// Waiting on such a ring is polling: with nothing in flight it is over at once.
+/// Waiting on such a ring means polling: with nothing in flight it ends immediately.
 ///
 /// liburing: iopoll.
 #[test]

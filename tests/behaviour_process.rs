@@ -1,6 +1,6 @@
-//! Rings and processes: those that fork, those that end, and those that become another program.
+//! Rings in processes that fork, that end, or that execute another program.
 //!
-//! Each test runs in a process of its own, in which nothing else is done: it may fork.
+//! Each test runs in a separate process, in which nothing else runs, so that it may fork.
 
 mod common;
 mod op_common;
@@ -33,11 +33,11 @@ fn works<T>(ring: &mut IoUring<Sqe, Cqe, T>, user_data: u64) {
     assert_eq!(reap_told(ring, 1), [(user_data, Ok(0))]);
 }
 
-/// A child of this process, and what it runs.
+/// A child of this process.
 struct Child(Copy);
 
 impl Child {
-    /// Runs `body` in a copy of this process, which ends when that returns, at once.
+    /// Runs `body` in a child of this process, which ends immediately when `body` returns.
     fn fork(body: impl FnOnce()) -> Self {
         Self(Copy::run(|| {
             body();
@@ -65,7 +65,7 @@ fn a_child_that_drops_its_copy_leaves_the_parents_ring_alone() {
             let buf = leaked::<4>();
             let read = Read::new(&reader, buf.as_mut_ptr(), 4).sqe(1);
             let parents = ring.as_mut().expect("it is there");
-            // SAFETY: the buffer stays for ever, and the pipe until the completion is there.
+            // SAFETY: the buffer stays forever, and the pipe until the completion is there.
             unsafe { parents.submission().push(read) }.expect("room");
             assert_eq!(parents.submit(), Ok(1));
             Child::fork(|| drop(ring.take())).succeeds();
@@ -102,7 +102,7 @@ fn a_ring_refuses_a_child_and_still_works_in_the_parent() {
     });
 }
 
-/// Writes until nobody is left to read.
+/// Writes until the pipe has no reader.
 fn await_end_of(writer: &mut File) {
     let end = Instant::now() + PATIENCE;
     while writer.write_all(b"x").is_ok() {
@@ -112,7 +112,7 @@ fn await_end_of(writer: &mut File) {
 }
 
 /// Goal: a process that ends or is killed leaves nothing in flight.
-/// Method: reads, polls and accepts that wait, with workers and without, and the other ends.
+/// Method: reads, polls and accepts that wait, with and without workers; check their other ends.
 ///
 /// liburing: accept, poll, teardowns.
 #[test]
@@ -143,13 +143,13 @@ fn operations_in_flight_end_with_their_process() {
                 drop((reader, listener));
                 ready.read_exact(&mut [0]).expect("a byte of the child's");
                 if killed {
-                    // SAFETY: a child of ours, which has not been waited for.
+                    // SAFETY: a child of this process, which has not been waited for.
                     assert_eq!(unsafe { libc::kill(child.0.id(), libc::SIGKILL) }, 0);
                 }
                 assert_eq!(child.status(), if killed { libc::SIGKILL } else { 0 });
                 await_end_of(&mut writer);
                 let end = Instant::now() + PATIENCE;
-                // The port is free when nobody listens any more.
+                // The port is free when no process listens any more.
                 while let Err(error) = TcpListener::bind(address) {
                     assert_eq!(error.kind(), ErrorKind::AddrInUse);
                     assert!(Instant::now() < end, "somebody still listens");
@@ -179,10 +179,10 @@ fn operations_in_flight_end_when_their_process_becomes_another_program() {
                 panic!("{}", Command::new("sleep").arg("100").exec());
             });
             drop((reader, is_there));
-            // The copy of this end is closed by becoming another program.
+            // Executing another program closes the copy of this end.
             assert_eq!(gone.read(&mut [0]).ok(), Some(0));
             await_end_of(&mut writer);
-            // SAFETY: a child of ours, which has not been waited for.
+            // SAFETY: a child of this process, which has not been waited for.
             assert_eq!(unsafe { libc::kill(child.0.id(), libc::SIGKILL) }, 0);
             assert_eq!(child.status(), libc::SIGKILL, "it was still there");
         }
@@ -206,7 +206,7 @@ fn many_rings_are_set_up_and_torn_down_in_many_processes() {
                             assert_eq!(reap_told(&mut ring, 1), [(7, Ok(0))]);
                         }
                         if round % 5 == 0 {
-                            // Left to the end of the process.
+                            // The ring is closed only at the end of the process.
                             core::mem::forget(ring);
                         }
                     }
@@ -217,8 +217,8 @@ fn many_rings_are_set_up_and_torn_down_in_many_processes() {
     });
 }
 
-/// Goal: who comes after the polling thread's process has ended is told so, and does not wait.
-/// Method: a ring that a grandchild has from its parent, which ends.
+/// Goal: calls after the polling thread's process has ended report it, and do not wait.
+/// Method: a grandchild inherits a ring from its parent, which then ends.
 ///
 /// liburing: empty-eownerdead.
 #[test]
@@ -266,7 +266,7 @@ fn a_polling_thread_continues_for_an_attached_ring() {
         let mut second = new().sqpoll(10).attach_wq(&first).build(4).expect("a ring");
         first.close();
         (0..20).for_each(|user_data| works(&mut second, user_data));
-        // The second descriptor is of a ring all the same, and one more may attach to it.
+        // The second descriptor also refers to the ring, and another ring can attach to it.
         let mut third = new().sqpoll(10).attach_wq(&again).build(4).expect("a ring");
         drop((second, again));
         (0..20).for_each(|user_data| works(&mut third, user_data));

@@ -1,4 +1,4 @@
-//! The queues against the kernel: full, overflown, wrapped round, and counted.
+//! The queues with the kernel: full, overflown, wrapped, and counted.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -35,7 +35,7 @@ fn fill<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>, first: u64) -> u
     next
 }
 
-/// What is there, in order, without a system call.
+/// The completions that are ready, in order, without a system call.
 fn there<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>) -> Vec<u64> {
     ring.completion().drain().map(|cqe| cqe.as_cqe().user_data()).collect()
 }
@@ -44,7 +44,7 @@ fn has_overflown<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>) -> bool
     ring.submission().status().contains(SqStatus::CQ_OVERFLOW)
 }
 
-/// Ways to bring in what has overflown.
+/// Ways to get overflown completions into the queue.
 const WAYS: u32 = 5;
 
 fn bring_in<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>, way: u32) {
@@ -57,8 +57,8 @@ fn bring_in<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>, way: u32) {
     }
 }
 
-/// Goal: no completion is lost or out of order, however many there are too many.
-/// Method: more and more of them, brought in by each way in turn.
+/// Goal: no completion is lost or out of order, however many overflow.
+/// Method: increasing numbers of them, fetched by each way in turn.
 fn overflow<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>) {
     let capacity = usize::try_from(ring.completion().capacity()).expect("a small number");
     let (mut next, mut seen) = (0, 0);
@@ -73,7 +73,7 @@ fn overflow<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>) {
             assert_eq!(batch, (seen..until).collect::<Vec<_>>());
             assert_eq!(batch.len(), left.min(capacity), "a full queue each time");
             (seen, left) = (until, left - batch.len());
-            // Looking again brings nothing in: that takes a call.
+            // Popping again returns nothing: more completions need a system call.
             assert_eq!((there(ring), ring.completion().peek().is_none()), (vec![], true));
             if left > 0 {
                 assert!(has_overflown(ring));
@@ -106,8 +106,8 @@ fn wide_and_deferring_rings_keep_overflown_completions() {
     bounded(move || overflow(&mut new().flags(flags).cqe32().build_local(4).expect("a ring")));
 }
 
-/// Goal: what completes later, by task work, is kept as well.
-/// Method: polls that all end at once, more of them than completions fit.
+/// Goal: later completions, from task work, are kept as well.
+/// Method: polls that all end together, more of them than completions fit.
 fn polls_overflow<T>(ring: &mut IoUring<Sqe, Cqe, T>) {
     let mut pipes: Vec<_> = (0..32).map(|_| pipe()).collect();
     for (id, (reader, _)) in (0..).zip(&pipes) {
@@ -148,7 +148,8 @@ fn a_batch_pops_all_that_fit_in_order_across_the_wrap() {
     let mut out = [MaybeUninit::<Cqe>::uninit(); 8];
     assert_eq!(ring.completion().pop_into(&mut out), 0);
     let (mut next, mut seen) = (0, 0);
-    // Three more in the queue than are taken, so that it stands at each slot, full and not.
+    // Three more entries are queued than are popped, so that the queue is at each position, full
+    // and not full.
     for (pushed, places) in [(4, 4), (4, 3), (3, 8), (4, 0), (1, 2), (4, 1)].repeat(20) {
         (next..next + pushed).for_each(|user_data| push(&mut ring, user_data));
         next += pushed;
@@ -157,7 +158,7 @@ fn a_batch_pops_all_that_fit_in_order_across_the_wrap() {
         let fits = usize::try_from(next - seen).expect("a small number").min(places);
         assert_eq!(ring.completion().pop_into(&mut out[..places]), fits);
         for cqe in &out[..fits] {
-            // SAFETY: as many places as were told are initialised.
+            // SAFETY: the returned number of places is initialised.
             let cqe = unsafe { cqe.assume_init() };
             assert_eq!(cqe.user_data(), seen);
             seen += 1;
@@ -170,8 +171,8 @@ fn a_batch_pops_all_that_fit_in_order_across_the_wrap() {
     assert!(!has_overflown(&mut ring));
 }
 
-/// Goal: taking completions counts at once here, and at the kernel when it is told.
-/// Method: submit through a half, which tells nothing of completions, and see what overflows.
+/// Goal: popping counts immediately on this side, and for the kernel when the head is published.
+/// Method: submit through a half, which does not publish the head, and check what overflows.
 ///
 /// liburing: cq-ready.
 #[test]
@@ -180,12 +181,12 @@ fn popped_completions_free_their_slots_when_the_head_is_published() {
         let mut ring = new().cq_entries(4).build(4).expect("a ring");
         assert_eq!((fill(&mut ring, 0), ring.completion().len()), (4, 4));
         for left in (1..4).rev() {
-            // An iteration that is left early keeps the slots.
+            // An iteration that ends early keeps the slots.
             assert!(ring.completion().drain().next().is_some());
             assert_eq!(ring.completion().len(), left);
         }
         assert_eq!(ring.completion().peek().map(|cqe| cqe.user_data()), Some(3));
-        assert_eq!(ring.completion().len(), 1, "looking takes nothing");
+        assert_eq!(ring.completion().len(), 1, "peeking consumes nothing");
         if told {
             ring.completion().sync();
         }
@@ -210,7 +211,7 @@ fn queued_and_free_slots_add_up_to_the_capacity() {
             assert_eq!((submission.len(), submission.room()), (queued, 8 - queued));
             assert_eq!((submission.is_empty(), submission.is_full()), (queued == 0, false));
             push(&mut ring, u64::from(queued));
-            // Showing entries to the kernel is not handing them over.
+            // Publishing entries does not submit them.
             if queued == before {
                 ring.submission().flush();
             }
@@ -222,7 +223,7 @@ fn queued_and_free_slots_add_up_to_the_capacity() {
         let submission = ring.submission();
         assert_eq!((submission.len(), submission.room()), (0, 8));
         assert_eq!(there(&mut ring), (0..8).collect::<Vec<_>>());
-        // One slot further each time.
+        // One slot later each time.
         push(&mut ring, 0);
         assert_eq!((ring.submission().len(), ring.submission().room()), (1, 7));
         assert_eq!(ring.submit_and_wait(1), Ok(1));
@@ -230,8 +231,10 @@ fn queued_and_free_slots_add_up_to_the_capacity() {
     }
 }
 
-/// Goal: when submit returns, the kernel needs the slot no more, though the entry waits.
-/// Method: a ring of one slot, which many waiting reads go through, each to a place of its own.
+/// Goal: after submit has returned, the kernel no longer needs the slot, even if the operation
+/// waits.
+/// Method: a ring of one slot, through which many waiting reads are submitted, each with its own
+/// memory.
 ///
 /// liburing: accept-reuse.
 #[test]
@@ -242,11 +245,11 @@ fn the_slot_of_an_entry_can_be_reused_right_after_submit() {
     let mut reads: Vec<_> = (0..READS).map(|_| (pipe(), leaked::<8>())).collect();
     for (id, ((reader, _), buf)) in (0..).zip(&mut reads) {
         let read = Read::new(&*reader, buf.as_mut_ptr(), 8).sqe(id);
-        // SAFETY: the buffer stays for ever, and the pipe until all completions have come.
+        // SAFETY: the buffer stays forever, and the pipe until all completions have come.
         unsafe { ring.submission().push(read) }.expect("the slot is free again");
         assert_eq!(ring.submit(), Ok(1));
     }
-    // What is in the slot now is something else, of which nothing is to be seen.
+    // The slot now contains another entry, which must have no effect.
     push(&mut ring, 1000);
     assert_eq!(ring.submit(), Ok(1));
     assert_eq!(reap_told(&mut ring, 1), [(1000, Ok(0))]);
@@ -261,8 +264,8 @@ fn the_slot_of_an_entry_can_be_reused_right_after_submit() {
     }
 }
 
-/// Each entry comes back with its own number, and one that drains behind the two before it and
-/// before the one behind.
+/// Each entry completes with its own number, and an entry that drains completes after the two
+/// before it and before the one after it.
 fn nops<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>) {
     for user_data in [0, 1, u64::MAX, 0x8000_0000_0000_0001] {
         let nop = Sqe::from(Nop::new().sqe(user_data));

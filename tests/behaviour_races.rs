@@ -1,4 +1,5 @@
-//! Many at once: cancelled while they complete, started again while more come, and counted.
+//! Many operations at once: cancelled while they complete, restarted while more data arrives, and
+//! counted.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -22,8 +23,9 @@ use ringbolt::rustix::io::Errno;
 use ringbolt::sys::{CancelFlags, Features};
 use ringbolt::{Builder, Cqe, IoUring};
 
-/// Goal: an operation that is cancelled while it completes does one of the two, and says which.
-/// Method: the other end of a pipe is written to about when the cancellation is submitted.
+/// Goal: an operation that is cancelled while it completes does exactly one of the two, and reports
+/// which.
+/// Method: write to the other end of a pipe at about the time when the cancellation is submitted.
 ///
 /// liburing: cancel-race, io-cancel.
 #[test]
@@ -36,7 +38,7 @@ fn an_operation_cancelled_while_it_completes_has_one_outcome() {
             let buf = leaked::<4>();
             let entry = Read::new(&reader, buf.as_mut_ptr(), 4).sqe(1);
             let entry = if round % 2 == 0 { entry } else { entry.force_async() };
-            // SAFETY: the buffer stays for ever, and the pipe until the completions are there.
+            // SAFETY: the buffer stays forever, and the pipe until the completions are there.
             unsafe { start(&mut ring, entry) };
             let told = std::thread::scope(|scope| {
                 scope.spawn(|| {
@@ -49,7 +51,7 @@ fn an_operation_cancelled_while_it_completes_has_one_outcome() {
                 reap_sorted(&mut ring, 2)
             });
             match (told[0].1, told[1].1) {
-                // It was found in time, or it was too late for that.
+                // The operation was found in time, or it was too late.
                 (Err(Errno::CANCELED | Errno::INTR), Ok(0) | Err(Errno::ALREADY)) => cancelled += 1,
                 (Ok(4), Err(Errno::NOENT | Errno::ALREADY)) => {
                     assert_eq!(&*buf, b"abcd");
@@ -64,8 +66,8 @@ fn an_operation_cancelled_while_it_completes_has_one_outcome() {
     });
 }
 
-/// Goal: a multishot accept that ends is started again, and no connection is lost meanwhile.
-/// Method: clients that come and go on other threads, and a completion queue that is too small.
+/// Goal: a multishot accept that ends is restarted, and no connection is lost in between.
+/// Method: clients connect and disconnect on other threads, and the completion queue is too small.
 ///
 /// liburing: accept-mshot-stress, accept.
 #[test]
@@ -78,7 +80,7 @@ fn a_multishot_accept_loses_no_connection() {
         let mut ring = IoUring::builder().cq_entries(2).build(2).expect("a ring");
         let (listener, address) = listener();
         let accept = Accept::new(&listener).multishot().sqe(1);
-        // SAFETY: no memory is named, and the listener stays until the accept is cancelled.
+        // SAFETY: no memory is used, and the listener stays until the accept is cancelled.
         unsafe { start(&mut ring, accept) };
         let (mut accepted, mut started) = (0, 1);
         std::thread::scope(|scope| {
@@ -93,7 +95,7 @@ fn a_multishot_accept_loses_no_connection() {
                 let cqe: Cqe = reap(&mut ring, 1)[0];
                 let fd = cqe.result().expect("a connection");
                 let fd = i32::try_from(fd).expect("a descriptor");
-                // SAFETY: the kernel has just made it, and told nobody else.
+                // SAFETY: the kernel has just made it, and nothing else uses it.
                 drop(unsafe { OwnedFd::from_raw_fd(fd) });
                 accepted += 1;
                 if !cqe.has_more() {
@@ -114,7 +116,7 @@ fn a_multishot_accept_loses_no_connection() {
 }
 
 /// Goal: each of a thousand polls ends once, with its own number.
-/// Method: rounds in which some end by an event, some are removed, and some go on.
+/// Method: rounds in which some end by an event, some are removed, and some continue.
 ///
 /// liburing: poll-many, poll.
 #[test]
@@ -126,7 +128,7 @@ fn each_of_many_polls_ends_once() {
         let mut pipes: Vec<_> = (0..POLLS).map(|_| pipe()).collect();
         for round in 0..3 {
             for (id, (reader, _)) in (0..).zip(&pipes) {
-                // SAFETY: no memory is named, and the pipes stay to the end.
+                // SAFETY: no memory is used, and the pipes stay to the end.
                 unsafe { start(&mut ring, PollAdd::new(reader, EventFlags::IN).sqe(id)) };
             }
             assert_quiet(&mut ring);
@@ -157,8 +159,8 @@ fn each_of_many_polls_ends_once() {
     });
 }
 
-/// Goal: a multishot poll tells the last of its completions as such, though they overflow.
-/// Method: more events than the queue holds, and no look at it meanwhile.
+/// Goal: a multishot poll marks the last of its completions, even if they overflow.
+/// Method: more events than the queue holds, without popping in between.
 ///
 /// liburing: poll-mshot-overflow.
 #[test]
@@ -175,7 +177,7 @@ fn overflowing_poll(builder: &Builder) {
     let mut ring = builder.clone().cq_entries(2).build_local(2).expect("a ring");
     let (mut near, far) = unix_pair();
     let poll = |id| PollAdd::new(&far, EventFlags::IN).multishot().sqe(id);
-    // SAFETY: no memory is named, and the socket stays to the end.
+    // SAFETY: no memory is used, and the socket stays to the end.
     unsafe { start(&mut ring, poll(0)) };
     let mut last = 0;
     for _ in 0..10 {
@@ -184,7 +186,7 @@ fn overflowing_poll(builder: &Builder) {
     }
     let end = std::time::Instant::now() + PATIENCE;
     let mut seen = Vec::new();
-    // Until it has ended, or nothing more comes.
+    // Until it has ended, or no more completions arrive.
     while std::time::Instant::now() < end {
         let there: Vec<_> = ring.completion().drain().collect();
         if there.is_empty() {
@@ -196,14 +198,14 @@ fn overflowing_poll(builder: &Builder) {
     assert!(!seen.is_empty());
     for (place, cqe) in seen.iter().enumerate() {
         assert_eq!((cqe.user_data(), cqe.result()), (0, Ok(EventFlags::IN.bits())));
-        // Only the last of them may be without the flag: it says that there will be no more.
+        // Only the last of them may lack the flag, which means that no more will follow.
         assert!(cqe.has_more() || place + 1 == seen.len(), "{seen:?}");
     }
     if seen.last().is_some_and(|cqe| !cqe.has_more()) {
         last = 1;
         // SAFETY: as above.
         unsafe { start_all(&mut ring, &[poll(last)]) };
-        // The socket is readable still.
+        // The socket is still readable.
         assert_eq!(reap(&mut ring, 1)[0].user_data(), last);
     }
     ring.submission().push_safe(PollRemove::new(last).sqe(9)).expect("room");

@@ -1,4 +1,4 @@
-//! The three system calls, given what they have to refuse.
+//! The three system calls, with arguments that they must refuse.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -28,14 +28,14 @@ use rustix::param::page_size;
 type F = SetupFlags;
 type E = EnterFlags;
 
-/// A number that no descriptor has: the kernel's own limit is lower.
+/// A number that no descriptor has, because the kernel's own limit is lower.
 const CLOSED: i32 = i32::MAX;
 
-/// What set-up says to `params`, which name no memory that is there.
+/// The result of set-up with `params`, which refer to no mapped memory.
 fn try_setup(entries: u32, params: &mut io_uring_params) -> Result<OwnedFd, Errno> {
     // SAFETY: `params` is valid for reads and writes, and the memory that it names is not there.
     let made = unsafe { sys::io_uring_setup(entries, params) };
-    // SAFETY: just made; nobody else knows it. The callers ask for no registered index.
+    // SAFETY: just made; nothing else uses it. The callers ask for no registered index.
     made.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).map_err(Errno::from_raw_os_error)
 }
 
@@ -84,7 +84,7 @@ fn set_up_returns_sizes_offsets_and_features() {
         io_uring_params { flags: F::CQSIZE, cq_entries: 33, ..io_uring_params::ZEROED };
     let ring = try_setup(5, &mut params).expect("a ring");
     assert_eq!((params.sq_entries, params.cq_entries), (8, 64));
-    assert_eq!(params.flags, F::CQSIZE, "as it was asked for");
+    assert_eq!(params.flags, F::CQSIZE, "as requested");
     assert!(params.features.contains(Features::SINGLE_MMAP | Features::NODROP));
     assert!(params.cq_off.cqes > 0 && params.sq_off.array > 0);
     drop(ring);
@@ -104,14 +104,20 @@ fn the_descriptor_of_a_ring_cannot_be_read_written_or_seeked() {
     let there = rustix::fs::SeekFrom::Start(0);
     assert_eq!(rustix::fs::seek(&ring, there), Err(Errno::SPIPE));
     assert!(rustix::fs::ftruncate(&ring, 0).is_err());
+<<<<<<< HEAD
     // A ring reads no ring, itself or another, by way of its descriptor or as a file of its own.
     assert_eq!(
         ring.registrar().register_files(&[FileSlot::from(&ring)]).map_err(Errno::from),
         Err(Errno::BADF)
     );
+=======
+    // A ring cannot read a ring, neither itself nor another, through its descriptor or a registered
+    // file.
+    assert_eq!(ring.registrar().register_files(&[FileSlot::from(&ring)]), Err(Errno::BADF));
+>>>>>>> words10
 }
 
-/// What set-up says to memory for the rings and for the entries at these addresses.
+/// The result of set-up with memory for the rings and for the entries at these addresses.
 fn try_memory(rings: SharedPtr, sqes: SharedPtr) -> Option<Errno> {
     let mut params = io_uring_params { flags: F::NO_MMAP, ..io_uring_params::ZEROED };
     params.cq_off.user_addr = rings;
@@ -126,7 +132,7 @@ fn set_up_refuses_unmapped_memory() {
     let pages = [Pages::new(page_size()), Pages::new(page_size())];
     let [rings, sqes] = pages.each_ref().map(|pages| SharedPtr::from_mut(pages.start.as_ptr()));
     let at = |address| SharedPtr::without_provenance(address);
-    // Behind the one page is another that nobody may touch.
+    // The page is followed by another that must not be accessed.
     let [after_rings, after_sqes] = pages.each_ref().map(|pages| {
         at(u64::try_from(pages.start.addr().get() + page_size()).expect("an address"))
     });
@@ -137,10 +143,10 @@ fn set_up_refuses_unmapped_memory() {
     }
     assert_eq!(try_memory(after_rings, sqes), Some(Errno::FAULT));
     assert_eq!(try_memory(rings, after_sqes), Some(Errno::FAULT));
-    assert_eq!(try_memory(rings, sqes), None, "and this is there");
+    assert_eq!(try_memory(rings, sqes), None, "and this memory is mapped");
 }
 
-/// What entering says; nothing that the callers queue names memory.
+/// The result of entering. The entries of the callers refer to no memory.
 fn try_enter(fd: i32, count: u32, flags: E, arg: *const c_void, size: usize) -> Result<u32, Errno> {
     // SAFETY: the callers pass an argument that is null, valid, or not there at all.
     let entered = unsafe { sys::io_uring_enter(fd, count, 0, flags, arg, size) };
@@ -161,15 +167,15 @@ fn entering_refuses_other_files_and_unknown_flags() {
         let flag = E::from_bits_retain(1 << bit);
         assert_eq!(enter(fd, flag), Err(Errno::INVAL), "{flag:?}");
     }
-    // An index that this thread has not registered, and one that there cannot be.
+    // An index that this thread has not registered, and an invalid one.
     assert_eq!(enter(15, E::REGISTERED_RING), Err(Errno::BADF));
     assert_eq!(enter(16, E::REGISTERED_RING), Err(Errno::INVAL));
-    // More than is queued is not taken, and nothing is wrong with that.
+    // To request more entries than are queued is not an error.
     assert_eq!(try_enter(fd, u32::MAX, E::empty(), null(), 0), Ok(0));
     assert_eq!(enter(fd, E::GETEVENTS), Ok(0));
 }
 
-/// What a wait for one completion, which is not there, says to its argument.
+/// The error of a wait with this argument, for a completion that is not there.
 fn try_wait(ring: &IoUring, flags: E, arg: *const c_void, size: usize) -> Errno {
     let flags = E::GETEVENTS | flags;
     // SAFETY: nothing is queued, and the argument is null, valid, or not there at all.
@@ -185,7 +191,7 @@ fn a_wait_refuses_invalid_arguments() {
         let ring = IoUring::new(4).expect("a ring");
         let mask = [0_u64; 16];
         let mask: *const c_void = mask.as_ptr().cast();
-        // The kernel's signal sets have 8 bytes, and a set of the C library's is none.
+        // The kernel's signal sets have 8 bytes, unlike those of the C library.
         for size in [0, 4, 16, 128] {
             assert_eq!(try_wait(&ring, E::empty(), mask, size), Errno::INVAL, "{size}");
         }
@@ -212,15 +218,16 @@ fn a_wait_refuses_invalid_arguments() {
         assert_eq!(pass(io_uring_getevents_arg { ts: nowhere, ..wait }), Errno::FAULT);
         let no_mask = io_uring_getevents_arg { sigmask: nowhere, ..with_mask };
         assert_eq!(pass(no_mask), Errno::FAULT);
-        // There is no region in which an argument could be.
+        // No region for arguments is registered.
         let size = size_of::<sys::io_uring_reg_wait>();
         let refused = try_wait(&ring, E::EXT_ARG | E::EXT_ARG_REG, null(), size);
         assert!(matches!(refused, Errno::FAULT | Errno::INVAL), "{refused}");
     });
 }
 
-/// Goal: an index that leads nowhere is dropped and counted, and the next entry is taken.
-/// Method: a ring mapped by hand, as the queues here fill the array in once, and rightly.
+/// Goal: an invalid index is dropped and counted, and the next entry is submitted.
+/// Method: a ring mapped by hand, because the queues of this crate fill in the array once, with
+/// valid indexes.
 ///
 /// liburing: io_uring_enter, ignore-single-mmap.
 #[test]
@@ -232,18 +239,18 @@ fn an_invalid_index_is_dropped_and_counted() {
         // SAFETY: the kernel chooses the address; a ring of one entry takes less than a page.
         unsafe { mmap(null_mut(), len, access, flags, &fd, offset) }.expect("a region")
     };
-    // The two queues by themselves, whatever the kernel says of one region for both.
+    // The two queues are mapped separately, even if the kernel has one region for both.
     let [sq, cq, sqes] =
         [sys::IORING_OFF_SQ_RING, sys::IORING_OFF_CQ_RING, sys::IORING_OFF_SQES].map(map);
     let word = |region: *mut c_void, offset: u32| -> *mut u32 {
-        // SAFETY: the kernel says where its words are: inside the region.
+        // SAFETY: the kernel returned the offsets of its words, which are inside the region.
         unsafe { region.byte_add(offset as usize) }.cast()
     };
     let set = |word: *mut u32, value| {
         // SAFETY: a word of the mapping, which the kernel looks at only when it is entered.
         unsafe { word.write_volatile(value) }
     };
-    // SAFETY: a word of the mapping, written by nobody meanwhile.
+    // SAFETY: a word of the mapping, which nothing writes during the test.
     let get = |word: *mut u32| unsafe { word.read_volatile() };
     let (tail, array) = (word(sq, params.sq_off.tail), word(sq, params.sq_off.array));
     let dropped = word(sq, params.sq_off.dropped);
@@ -265,7 +272,7 @@ fn an_invalid_index_is_dropped_and_counted() {
     }
 }
 
-/// What a raw registration says to arguments that are refused, or that name nothing.
+/// The result of a raw registration with arguments that are refused, or that refer to nothing.
 fn try_register(fd: i32, op: RegisterOp, arg: *mut c_void, count: u32) -> Result<u32, Errno> {
     // SAFETY: the callers pass what the kernel refuses, or what names memory that stays.
     unsafe { register(fd, op, arg, count) }
@@ -284,7 +291,7 @@ fn registering_refuses_other_files_and_unknown_operations() {
         let refused = try_register(fd, RegisterOp::from_raw(raw), null_mut(), 0);
         assert_eq!(refused, Err(Errno::INVAL), "{raw}");
     }
-    // Those that take no argument take none.
+    // Operations without an argument refuse one.
     let takes_none = [
         RegisterOp::UNREGISTER_BUFFERS,
         RegisterOp::UNREGISTER_FILES,
@@ -297,7 +304,7 @@ fn registering_refuses_other_files_and_unknown_operations() {
         assert_eq!(try_register(fd, op, arg, 0), Err(Errno::INVAL), "{op:?}");
         assert_eq!(try_register(fd, op, null_mut(), 1), Err(Errno::INVAL), "{op:?}");
     }
-    // A ring that is not disabled is enabled in vain.
+    // Enabling a ring that is not disabled fails.
     let enable = RegisterOp::REGISTER_ENABLE_RINGS;
     assert_eq!(try_register(fd, enable, null_mut(), 0), Err(Errno::BADFD));
 }
@@ -309,7 +316,7 @@ fn invalid_buffers_are_refused() {
     let registrar = ring.registrar();
     let page = leaked::<4096>().as_mut_ptr();
     let register = |buffers: &[IoVec]| {
-        // SAFETY: memory that is leaked, and that nobody uses; or none.
+        // SAFETY: memory that is leaked and that nothing uses, or no memory.
         unsafe { registrar.register_buffers(buffers) }
     };
     assert_eq!(register(&[]).map_err(Errno::from), Err(Errno::INVAL));
@@ -332,8 +339,13 @@ fn invalid_buffers_are_refused() {
     let op = RegisterOp::REGISTER_BUFFERS;
     let nowhere = without_provenance_mut(8);
     assert_eq!(try_register(ring.as_raw_fd(), op, nowhere, 1), Err(Errno::FAULT));
+<<<<<<< HEAD
     // None of that left a table behind.
     assert_eq!(registrar.unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
+=======
+    // None of these calls left a table behind.
+    assert_eq!(registrar.unregister_buffers(), Err(Errno::NXIO));
+>>>>>>> words10
     assert_eq!(register(&[IoVec::new(page, 4096)]), Ok(()));
 }
 
@@ -343,16 +355,16 @@ fn buffers_beyond_the_limit_of_locked_memory_are_refused() {
     in_child("buffers_beyond_the_limit_of_locked_memory_are_refused", || {
         const LEN: usize = 1 << 20;
         limit(libc::RLIMIT_MEMLOCK, 1 << 18);
-        // Root may lock all that it likes: be somebody else.
+        // Root may lock any amount of memory, so this changes the user.
         // SAFETY: numbers only.
         let changed = unsafe { libc::setresuid(65_534, 65_534, 65_534) };
         // SAFETY: the call has no precondition.
         assert!(changed == 0 || unsafe { libc::geteuid() } != 0);
-        // What may be locked is looked at when a ring is made.
+        // The limit is read when a ring is made.
         let ring = IoUring::new(4).expect("a ring");
         let memory: &'static mut [u8] = Box::leak(vec![0; LEN].into());
         let mut register = |len| {
-            // SAFETY: the memory is leaked, and nobody uses it.
+            // SAFETY: the memory is leaked, and nothing uses it.
             unsafe { ring.registrar().register_buffers(&[IoVec::new(memory.as_mut_ptr(), len)]) }
         };
         assert_eq!(register(LEN).map_err(Errno::from), Err(Errno::NOMEM));
@@ -382,8 +394,8 @@ fn tables_beyond_the_limit_of_open_files_are_refused() {
     });
 }
 
-/// Goal: an index stands for a descriptor in each call, and only where that is said.
-/// Method: a ring that is registered by hand, and its index, which is a number like another.
+/// Goal: an index replaces a descriptor in each call, but only with the flag.
+/// Method: a ring that is registered by hand, and its index, which is an ordinary number.
 ///
 /// liburing: reg-reg-ring.
 #[test]
@@ -408,10 +420,10 @@ fn a_registered_index_refers_to_a_ring_only_with_its_flag() {
         let mut files = [0_i32];
         let answers = by_index(RegisterOp::REGISTER_FILES, files.as_mut_ptr().cast(), 1);
         assert_eq!(answers, [Ok(()), none, no_such]);
-        // It is the table of the ring behind the descriptor.
+        // It is the table of the ring that the descriptor refers to.
         assert_eq!(ring.registrar().unregister_files(), Ok(()));
         assert_eq!(try_enter(7, 0, E::REGISTERED_RING, null(), 0), Ok(0));
-        // Registering and freeing indices goes by an index, too.
+        // Registering and freeing indexes also works with an index.
         update.data = SharedPtr::NULL;
         let arg = (&raw mut update).cast();
         assert_eq!(by_index(RegisterOp::UNREGISTER_RING_FDS, arg, 1)[0], Ok(()));
@@ -431,7 +443,7 @@ fn a_refused_wait_submits_no_entry() {
     let unknown = E::from_bits_retain(1 << 20);
     assert_eq!(try_enter(ring.as_raw_fd(), 3, unknown, null(), 0), Err(Errno::INVAL));
     assert_eq!((ring.submission().len(), ring.completion().len()), (3, 0));
-    // By as many as are said, and not by as many as there are.
+    // The requested number of entries is submitted, not all that are queued.
     assert_eq!(try_enter(ring.as_raw_fd(), 2, E::empty(), null(), 0), Ok(2));
     assert_eq!(ring.submission().len(), 1);
     assert_eq!(ring.submit_and_wait_timeout(3, Timespec::from(PATIENCE)), Ok(1));

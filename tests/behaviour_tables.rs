@@ -1,4 +1,4 @@
-//! Tables of files and buffers: they fill up and empty, and keep what is in use.
+//! Tables of files and buffers: they fill and empty, and keep entries that are in use.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -32,7 +32,7 @@ fn letters<const N: usize>() -> (TempDir, [File; N]) {
     (dir, files)
 }
 
-/// What is read by way of a slot.
+/// The byte that is read through a slot.
 fn at(ring: &mut IoUring, slot: u32) -> Result<u8, Errno> {
     let mut byte = [b'-'];
     let read = Read::new(Fixed(slot), byte.as_mut_ptr(), 1).offset(0).sqe(1);
@@ -72,7 +72,7 @@ fn a_table_fills_up_and_empties_from_either_end() {
         assert_eq!(ring.registrar().update_files(last, &[FileSlot::EMPTY]), Ok(1));
         assert_eq!(table(&mut ring, 6), shrunk);
     }
-    // All at once, those that are empty, those that are not, and those that stay.
+    // All together: slots that are empty, slots that are not, and slots that stay unchanged.
     let all = [slots[5], slots[4], FileSlot::SKIP, FileSlot::EMPTY, FileSlot::EMPTY, slots[0]];
     assert_eq!(ring.registrar().update_files(0, &all), Ok(6));
     assert_eq!(table(&mut ring, 6), "fec..a");
@@ -90,7 +90,7 @@ fn the_descriptor_0_can_be_registered() {
     in_child("the_descriptor_0_can_be_registered", || {
         let (_dir, [file]) = letters();
         let stdin = std::io::stdin();
-        // SAFETY: both are open; nobody reads this process's input by other means.
+        // SAFETY: both are open; nothing else reads this process's input.
         assert_eq!(unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&file), 0) }, 0);
         let mut ring = ring();
         let slots = [FileSlot::EMPTY, FileSlot::from(&stdin)];
@@ -107,7 +107,7 @@ fn the_descriptor_0_can_be_registered() {
 fn the_first_and_the_last_slot_of_a_huge_table_work() {
     require!(op: AS_OF_5_19);
     let (_dir, [first, last]) = letters();
-    // Of the kernel's own limit and of this process's, the one that is lower.
+    // The lower of the kernel's own limit and that of this process.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let slots = u32::try_from(limit.unwrap_or(u64::MAX).min(1 << 15)).expect("32 bits");
     let mut ring = ring();
@@ -124,7 +124,7 @@ fn the_first_and_the_last_slot_of_a_huge_table_work() {
 }
 
 /// Goal: a slot is filled, used and emptied in one submission.
-/// Method: a chain that opens, reads and closes, again and again in the same slot.
+/// Method: a chain that opens, reads and closes, repeatedly in the same slot.
 ///
 /// liburing: open-direct-link.
 #[test]
@@ -155,8 +155,9 @@ fn a_chain_opens_reads_and_closes_a_slot() {
     }
 }
 
-/// Goal: a registered buffer is kept for a zero-copy send until its notification has come.
-/// Method: the table is dropped while the data waits in the socket; its tag tells when.
+/// Goal: a registered buffer is kept for a zero-copy send until its notification is posted.
+/// Method: the table is dropped while the data waits in the socket; its tag shows when it is
+/// released.
 ///
 /// liburing: sendzc-bug.
 #[test]

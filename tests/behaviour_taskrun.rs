@@ -1,4 +1,5 @@
-//! Rings whose thread runs deferred work: who may enter them, and when completions come in.
+//! Rings whose thread runs deferred work: which threads may enter them, and when completions are
+//! posted.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -32,15 +33,15 @@ fn deferring(flags: SetupFlags) -> LocalIoUring {
 /// A poll that waits, and how to end it.
 fn waiting_poll(ring: &mut LocalIoUring, id: u64) -> (File, File) {
     let (reader, writer) = pipe();
-    // SAFETY: no memory is named, and the kernel holds on to the pipe.
+    // SAFETY: no memory is used, and the kernel holds on to the pipe.
     unsafe { start(ring, PollAdd::new(&reader, EventFlags::IN).sqe(id)) };
     (reader, writer)
 }
 
 const READABLE: Result<u32, Errno> = Ok(EventFlags::IN.bits());
 
-/// Goal: deferred work is run by its own thread, in the kernel, and by nothing else.
-/// Method: make some due, and look for its completion after everything that might bring it.
+/// Goal: only its own thread runs deferred work, and only in the kernel.
+/// Method: make some pending, and check for its completion after every call that might run it.
 ///
 /// liburing: defer-taskrun.
 #[test]
@@ -90,14 +91,14 @@ fn an_eventfd_is_signalled_once_until_deferred_work_has_run() {
     });
 }
 
-/// How much was added to an eventfd since it was last asked.
+/// How much was added to an eventfd since it was last read.
 fn told(event: &OwnedFd) -> Result<u64, Errno> {
     let mut count = [0; 8];
     rustix::io::read(event, &mut count).map(|_| u64::from_ne_bytes(count))
 }
 
-/// Goal: nobody waits for ever for what a thread left undone.
-/// Method: threads that end with deferred work due and operations in flight.
+/// Goal: no thread waits forever for work that another thread left pending.
+/// Method: threads that end with deferred work pending and operations in flight.
 ///
 /// liburing: defer-taskrun.
 #[test]
@@ -109,11 +110,11 @@ fn a_thread_may_end_with_deferred_work_pending() {
             let (_, mut due) = waiting_poll(&mut ring, 1);
             let (_, writer) = waiting_poll(&mut ring, 2);
             due.write_all(b"x").expect("room in the pipe");
-            // A descriptor outlives the thread, and with it the ring.
+            // A descriptor outlives the thread, and keeps the ring open.
             let fd = rustix::io::dup(&ring).expect("a descriptor");
             (writer, keeps_ring.then_some(fd))
         });
-        // The pipe is let go of when the ring is: then nobody is left to read.
+        // The pipe is released with the ring: then it has no reader.
         if let Some(ring) = ring {
             let refused = raw_enter(ring.as_raw_fd(), EnterFlags::GETEVENTS);
             assert_eq!(refused, Err(Errno::EXIST), "it was another thread's");
@@ -142,7 +143,7 @@ fn drains_and_links_keep_their_order_with_deferred_work() {
                 nop(3).drain(),
                 nop(4),
             ];
-            // SAFETY: no memory is named, and the pipe stays until the completions are there.
+            // SAFETY: no memory is used, and the pipe stays until the completions are there.
             unsafe { start_all(&mut ring, &entries) };
             assert_quiet(&mut ring);
             writer.write_all(b"x").expect("room in the pipe");
@@ -153,8 +154,8 @@ fn drains_and_links_keep_their_order_with_deferred_work() {
     });
 }
 
-/// Goal: a timed wait takes what is due along, and does not sleep on it.
-/// Method: work that is due before the wait begins, more than is asked for and less.
+/// Goal: a timed wait runs pending work, and does not sleep while work is pending.
+/// Method: work that is pending before the wait begins, more than requested and less.
 ///
 /// liburing: defer-tw-timeout.
 #[test]
@@ -169,7 +170,7 @@ fn a_timed_wait_runs_pending_deferred_work() {
             for (_, writer) in &mut pipes {
                 writer.write_all(b"x").expect("room in the pipe");
             }
-            // Where enough is due, the time is nothing to be waited for.
+            // If enough work is pending, the wait ends before its timeout.
             let enough = u64::from(want) <= due;
             let time = if enough { Timespec::new(3600, 0) } else { Timespec::from(span) };
             let start = Instant::now();
@@ -179,9 +180,9 @@ fn a_timed_wait_runs_pending_deferred_work() {
             assert!(enough || elapsed >= span, "{elapsed:?}");
             reap_told(&mut ring, pipes.len());
         }
-        // A timeout is deferred work, too, when it is due.
+        // A timeout that is due is also deferred work.
         let soon = Timespec::from(span / 5);
-        // SAFETY: the timespec stays until the entry is taken, on the next line but one.
+        // SAFETY: the timespec stays until the entry is submitted, two lines below.
         unsafe { ring.submission().push(Timeout::new(&soon).sqe(9)) }.expect("room");
         let start = Instant::now();
         assert_eq!(ring.submit_and_wait_timeout(1, Timespec::new(3600, 0)), Ok(1));
@@ -190,15 +191,15 @@ fn a_timed_wait_runs_pending_deferred_work() {
     });
 }
 
-/// Enters the ring behind `fd` to submit nothing.
+/// Enters the ring of `fd` without submitting anything.
 fn raw_enter(fd: i32, flags: EnterFlags) -> Result<u32, Errno> {
-    // SAFETY: nothing that is published is to be taken, and there is no argument.
+    // SAFETY: no published entry is to be submitted, and there is no argument.
     let entered = unsafe { sys::io_uring_enter(fd, 1, 0, flags, core::ptr::null(), 0) };
     entered.map_err(Errno::from_raw_os_error)
 }
 
-/// Goal: the one who submits is a task, not a process and not the owner of a descriptor.
-/// Method: by hand, as the types let nobody else near.
+/// Goal: the single submitter is a task, not a process and not the owner of a descriptor.
+/// Method: with raw calls, because the types prevent other threads from submitting.
 ///
 /// liburing: single-issuer.
 #[test]

@@ -1,4 +1,4 @@
-//! Waits that follow one another, that share a ring, and that end by this clock or that.
+//! Waits that follow each other, that share a ring, and that use either clock.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -22,18 +22,18 @@ use ringbolt::{Cqe, EnterArg, IoUring, Sqe, Timespec, WaitArg};
 use rustix::fd::AsRawFd;
 use rustix::io::Errno;
 
-/// Some time, long enough to be measured.
+/// A duration that is long enough to be measured.
 const SPAN: Duration = Duration::from_millis(50);
 
-/// A time that no test waits for.
+/// A duration that no test waits for.
 const HOUR: Timespec = Timespec::new(3600, 0);
 
 fn push_nop<T>(ring: &mut IoUring<Sqe, Cqe, T>, user_data: u64) {
     ring.submission().push_safe(Nop::new().sqe(user_data)).expect("room");
 }
 
-/// Goal: a wait whose time is up leaves nothing behind that the next one could trip over.
-/// Method: waits of all kinds in turn, some of them in vain.
+/// Goal: a wait that times out does not affect the next one.
+/// Method: waits of all kinds in turn, some of which time out.
 ///
 /// liburing: 7ad0e4b2f83c, submit-and-wait.
 #[test]
@@ -106,8 +106,8 @@ fn start_polls<T>(ring: &mut IoUring<Sqe, Cqe, T>, pipes: &[(File, File)]) {
     assert_eq!(ring.submit().map(usize::try_from), Ok(Ok(pipes.len())));
 }
 
-/// What came of waiting for 8 completions, or for one after `least`; how long it took, and how
-/// many were there. So many pipes become readable after `spans`.
+/// Waits for 8 completions, or for one after `least`. Returns the elapsed time, the result, and the
+/// number of completions. One pipe becomes readable after each of `spans`.
 fn gathered<T, const N: usize>(
     ring: &mut IoUring<Sqe, Cqe, T>,
     spans: [Duration; N],
@@ -140,27 +140,27 @@ fn a_minimum_wait_collects_completions_and_then_returns_after_one() {
     require!(feature: Features::MIN_TIMEOUT);
     on_each_kind(|builder| {
         let mut ring = builder.build_local(16).expect("a ring");
-        // What is there before, and what comes meanwhile.
+        // One completion is ready before, and one arrives during the minimum wait.
         let (elapsed, waited, there) =
             gathered(&mut ring, [Duration::ZERO, SPAN / 2], 6 * SPAN, HOUR);
         assert_eq!((waited, there), (Ok(()), 2));
         assert_about(elapsed, 6 * SPAN);
-        // Nothing meanwhile: the first that comes is enough.
+        // No completion arrives during the minimum wait: the first one after it is enough.
         let (elapsed, waited, there) = gathered(&mut ring, [2 * SPAN, 8 * SPAN], SPAN, HOUR);
         assert_eq!((waited, there), (Ok(()), 1));
         assert_about(elapsed, 2 * SPAN);
-        // Nothing at all, until the time is up.
+        // No completion arrives until the timeout.
         let (elapsed, waited, there) = gathered(&mut ring, [], SPAN, Timespec::from(2 * SPAN));
         assert_eq!((waited, there), (Err(Errno::TIME), 0));
         assert_about(elapsed, 2 * SPAN);
-        // All at once: no time needs to go by.
+        // All completions are ready: the wait ends immediately.
         let (elapsed, waited, there) = gathered(&mut ring, [Duration::ZERO; 8], PATIENCE, HOUR);
         assert_eq!((waited, there), (Ok(()), 8));
         assert!(elapsed < PATIENCE / 2, "{elapsed:?}");
     });
 }
 
-/// A wait for one completion by `span`, on the ring behind `fd`, from any thread.
+/// Waits for one completion for `span`, on the ring of `fd`, from any thread.
 fn raw_wait(fd: i32, span: Duration) -> Result<u32, Errno> {
     let span = Timespec::from(span);
     let wait = io_uring_getevents_arg {
@@ -197,7 +197,7 @@ fn each_of_many_threads_waits_for_its_own_time() {
             assert_about(elapsed, SPAN);
             threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
         });
-        // No time was kept by way of an entry: nothing was submitted, and nothing completes.
+        // The timeouts used no entries: nothing was submitted, and nothing completes.
         assert_quiet(&mut ring);
     });
 }
@@ -223,7 +223,7 @@ fn a_completion_ends_the_waits_of_all_threads() {
     });
 }
 
-/// The time of a clock now, and `span` from then on.
+/// The point in time `span` from now, by a clock.
 fn instant(clock: Clock, span: Duration) -> Timespec {
     let id = match clock {
         Clock::Monotonic => libc::CLOCK_MONOTONIC,
@@ -266,7 +266,8 @@ fn waits_use_the_set_clock_for_durations_and_points_in_time() {
                 }
             }
         }
-        // An instant that has passed ends the wait at once, what is there is found all the same.
+        // A point in time in the past ends the wait immediately, and ready completions are still
+        // found.
         let past = instant(Clock::Monotonic, Duration::ZERO);
         let arg = EnterArg::Wait(WaitArg { timeout: Some(&past), ..WaitArg::default() });
         push_nop(&mut ring, 1);

@@ -30,14 +30,15 @@ fn data(buffers: &Buffers, parts: &[(u16, u32)]) -> Vec<u8> {
     parts.iter().flat_map(|(bid, len)| buffers.bytes(*bid, *len)).collect()
 }
 
-/// Receives a bundle, the next completion that comes.
+/// Receives a bundle, which is the next completion.
 fn receive(ring: &mut IoUring, socket: impl AsFd) -> Cqe {
-    // SAFETY: the socket stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the socket stays until `complete` returns, and the memory of a group forever.
     unsafe { complete(ring, Recv::provided(&socket, 1).bundle().sqe(1)) }
 }
 
-/// Receives `len` bytes that wait in the socket: the buffers, and how many of them the first bundle
-/// had. What fills only a part of a buffer may be left for another bundle.
+/// Receives `len` bytes that are ready in the socket. Returns the buffers, and how many of them the
+/// first bundle had. The kernel may leave data that fills only a part of a buffer to another
+/// bundle.
 fn receive_all(
     ring: &mut IoUring,
     buffers: &mut Buffers,
@@ -95,14 +96,14 @@ fn a_bundle_has_its_own_ids_and_lengths() {
     }
 }
 
-/// Goal: the stream comes out of the buffers as it went into the socket.
-/// Method: pieces of many sizes, a multishot receive, more buffers used than positions go, and all
-/// of them used up now and then.
+/// Goal: the buffers contain the stream exactly as it was sent.
+/// Method: pieces of many sizes, a multishot receive, more uses of buffers than there are
+/// positions; sometimes all buffers are used up.
 fn exercise(mut ours: impl std::io::Write, theirs: impl AsFd, size: u32, total: usize) {
     let mut ring = ring();
     let mut buffers = Buffers::new(&ring, 1, 16, size, OWN);
     let recv = Recv::provided(&theirs, 1).bundle().multishot().sqe(1);
-    // SAFETY: the memory of a group stays for ever.
+    // SAFETY: the memory of a group stays forever.
     unsafe { start(&mut ring, recv) };
     let (mut sent, mut received, mut held) = (Vec::new(), Vec::new(), Vec::new());
     let (mut largest, mut ends) = (0, 0);
@@ -120,7 +121,7 @@ fn exercise(mut ours: impl std::io::Write, theirs: impl AsFd, size: u32, total: 
                 received.extend(data(&buffers, &found));
                 held.extend(found);
             }
-            // It may end with the last buffer that there is, not only for want of one.
+            // It may end with the last buffer, and not only when there is none.
             if !cqe.has_more() {
                 assert!(matches!(cqe.result(), Ok(_) | Err(Errno::NOBUFS)), "{cqe:?}");
                 ends += 1;
@@ -163,7 +164,7 @@ fn bundles_are_found_past_the_wrap_of_positions() {
     });
 }
 
-/// Goal: a receive that was limited leaves the buffers as long as they are.
+/// Goal: a receive with a limit does not change the lengths of buffers.
 /// Method: one that waits and is cancelled, and one that ends inside a buffer.
 ///
 /// liburing: recv-bundle-buf-len.
@@ -175,7 +176,7 @@ fn a_limit_applies_to_one_receive_only() {
     let mut buffers = Buffers::new(&ring, 1, 4, 16, OWN);
     let mut limited = Recv::provided(&theirs, 1).bundle().sqe(1);
     limited.set_len(5);
-    // SAFETY: the socket stays until both have completed, and the memory of a group for ever.
+    // SAFETY: the socket stays until both have completed, and the memory of a group forever.
     unsafe { start(&mut ring, limited) };
     assert_quiet(&mut ring);
     cancel(&mut ring, 1, 2);
@@ -205,12 +206,12 @@ fn a_bundle_contains_only_published_buffers() {
     // The first alone, and the others later.
     assert_eq!(buffers.ring.bundle(0, 12).next(), Some((0, 4)));
     assert_eq!(buffers.ring.bundle(1, 8).collect::<Vec<_>>(), [(1, 4), (2, 4)]);
-    // What was told of is not there any more.
+    // Buffers that were reported are no longer found.
     assert_eq!(buffers.ring.bundle(1, 4).next(), None);
     buffers.add(1);
     assert_eq!(buffers.ring.bundle(1, 4).next(), None, "not published");
     buffers.ring.publish();
-    // More than there is: it ends where the buffers do, and does not begin again.
+    // With more bytes than the buffers have, it ends at the last buffer and does not wrap around.
     let mut all = buffers.ring.bundle(3, u32::MAX);
     assert_eq!(
         [all.next(), all.next(), all.next(), all.next()],
@@ -220,12 +221,12 @@ fn a_bundle_contains_only_published_buffers() {
 
 /// Receives up to 4 bytes into one buffer, and reports that.
 fn receive_plain(ring: &mut IoUring, buffers: &mut Buffers, socket: impl AsFd) -> u16 {
-    // SAFETY: the socket stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the socket stays until `complete` returns, and the memory of a group forever.
     let cqe = unsafe { complete(ring, Recv::provided(&socket, 1).sqe(1)) };
     buffers.reclaim(&cqe).expect("a buffer was picked")
 }
 
-/// Goal: a bundle names the buffers that the kernel filled, whatever came before it.
+/// Goal: a bundle contains the buffers that the kernel filled, whatever completed before it.
 /// Method: more plain completions than the ring has buffers, each reported, then a bundle.
 #[test]
 fn a_bundle_is_found_after_plain_completions() {
@@ -244,9 +245,9 @@ fn a_bundle_is_found_after_plain_completions() {
     assert_eq!(data(&buffers, &found), b"0123456789");
 }
 
-/// Goal: a bundle names no buffer that the program holds.
-/// Method: some buffers are held back, so that the ids no longer follow each other: the entry of a
-/// held one is still in the ring, between where its neighbours were.
+/// Goal: a bundle contains no buffer that the program holds.
+/// Method: the program holds some buffers, so that the ids are no longer consecutive: the old entry
+/// of such a buffer is still in the ring, between the old entries of its neighbours.
 #[test]
 fn a_bundle_skips_buffers_returned_by_plain_completions() {
     require!(feature: Features::RECVSEND_BUNDLE);
@@ -258,7 +259,7 @@ fn a_bundle_skips_buffers_returned_by_plain_completions() {
     buffers.ring.publish();
     ours.write_all(b"one").expect("room in the socket");
     assert_eq!(receive_plain(&mut ring, &mut buffers, &theirs), 0);
-    // Buffer 0 is in the ring twice: where it was, and behind the others.
+    // Buffer 0 is in the ring twice: at its old position, and after the others.
     buffers.give(0);
     for held in 1..4 {
         ours.write_all(b"two").expect("room in the socket");
@@ -285,7 +286,7 @@ fn a_sent_bundle_contains_the_data_of_the_buffers() {
         buffers.add_part(bid, u32::try_from(bytes.len()).expect("a short word"));
     }
     buffers.ring.publish();
-    // SAFETY: the socket stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the socket stays until `complete` returns, and the memory of a group forever.
     let cqe = unsafe { complete(&mut ring, Send::bundle(&ours, 0, 1).sqe(1)) };
     assert_eq!((cqe.result(), cqe.buffer_id(), cqe.has_more()), (Ok(14), Some(5), false));
     assert_eq!(parts(&mut buffers, cqe), [(5, 5), (1, 2), (7, 6), (0, 1)]);
@@ -299,7 +300,7 @@ fn a_sent_bundle_contains_the_data_of_the_buffers() {
     assert_eq!((cqe.result(), cqe.has_more()), (Err(Errno::NOBUFS), false));
 }
 
-/// The buffers that the completions of a bundle tell of, each with those of its own.
+/// The buffers of each completion of a bundle.
 fn sent_parts(ring: &mut IoUring, buffers: &mut Buffers) -> Vec<Vec<(u16, u32)>> {
     let mut told = Vec::new();
     loop {
@@ -311,8 +312,8 @@ fn sent_parts(ring: &mut IoUring, buffers: &mut Buffers) -> Vec<Vec<(u16, u32)>>
     }
 }
 
-/// Goal: however many buffers there are, all are sent, in order, and told of.
-/// Method: more than the kernel takes at once.
+/// Goal: any number of buffers is sent, in order, and reported.
+/// Method: more buffers than the kernel sends at once.
 ///
 /// liburing: recvsend_bundle.
 #[test]
@@ -328,7 +329,7 @@ fn a_long_bundle_is_sent_in_several_parts() {
         buffers.add(bid);
     }
     assert_eq!(buffers.ring.publish(), COUNT);
-    // SAFETY: the memory of a group stays for ever.
+    // SAFETY: the memory of a group stays forever.
     unsafe { start(&mut ring, Send::bundle(&ours, 0, 1).sqe(1)) };
     let told = sent_parts(&mut ring, &mut buffers);
     assert!(told.len() > 1, "{told:?}");
@@ -339,8 +340,8 @@ fn a_long_bundle_is_sent_in_several_parts() {
     assert_quiet(&mut ring);
 }
 
-/// Goal: a limit cuts the first part short, at the end of a buffer or inside its first.
-/// Method: what was sent, told and received, for limits of both kinds.
+/// Goal: a limit shortens the first part, at the end of a buffer or inside the first buffer.
+/// Method: compare the data sent, reported and received, for limits of both kinds.
 #[test]
 fn a_limit_applies_to_the_first_part_of_a_sent_bundle() {
     require!(feature: Features::RECVSEND_BUNDLE);
@@ -349,7 +350,7 @@ fn a_limit_applies_to_the_first_part_of_a_sent_bundle() {
         let mut ring = ring();
         let mut buffers = Buffers::new(&ring, 1, 4, 8, OWN);
         (0..4).for_each(|bid| buffers.fill(bid, &[b'0' + bid.to_le_bytes()[0]; 8]));
-        // SAFETY: the memory of a group stays for ever.
+        // SAFETY: the memory of a group stays forever.
         unsafe { start(&mut ring, Send::bundle(&ours, limit, 1).sqe(1)) };
         let told = sent_parts(&mut ring, &mut buffers);
         assert_eq!(told.first().map(Vec::as_slice), Some(first), "{limit}");

@@ -1,4 +1,4 @@
-//! Who owns a group of provided buffers, and how many buffers its ring takes.
+//! The ownership of a group of provided buffers, and how many buffers its ring accepts.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -25,7 +25,7 @@ const GROUP: u16 = 1;
 
 /// Reads from a file that always has data into a buffer of the group.
 fn read(ring: &mut IoUring, file: &File) -> Cqe {
-    // SAFETY: the file stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the file stays until `complete` returns, and the memory of a group forever.
     unsafe { complete(ring, Read::provided(file, 0, GROUP).sqe(1)) }
 }
 
@@ -34,18 +34,18 @@ fn zero() -> File {
 }
 
 /// Adds buffers of one byte each, with ids from `first` on, until the ring refuses one. Returns how
-/// many it took.
+/// many it accepted.
 fn fill(buffers: &mut BufferRing, first: u16) -> u16 {
     let byte: &'static mut [u8] = Box::leak(vec![0].into());
     let mut count = 0;
-    // SAFETY: leaked memory that nobody looks at. No id is in the ring: the test counts on.
+    // SAFETY: leaked memory that nothing reads. No id is in the ring: the test counts on.
     while unsafe { buffers.add(byte.as_mut_ptr(), 1, first + count) } == Ok(()) {
         count += 1;
     }
     count
 }
 
-/// Goal: no buffer is handed out twice, however many a program tries to add.
+/// Goal: no buffer is used twice, however many a program tries to add.
 /// Method: before anything is published, after it is, and after some completions were reported.
 #[test]
 fn a_full_ring_refuses_buffers_and_provides_each_once() {
@@ -60,11 +60,11 @@ fn a_full_ring_refuses_buffers_and_provides_each_once() {
         next += capacity;
         assert_eq!((buffers.publish(), fill(&mut buffers, next)), (capacity, 0));
         for round in 0..8 {
-            // A completion that was not reported leaves no room.
+            // A completion that was not reported frees no room.
             let cqe = read(&mut ring, &file);
             assert_eq!((cqe.result(), fill(&mut buffers, next)), (Ok(1), 0));
             let id = buffers.reclaim(&cqe).expect("a buffer was picked");
-            assert!(seen.insert(id), "{id} was handed out twice, round {round}");
+            assert!(seen.insert(id), "{id} was used twice, round {round}");
             assert_eq!(buffers.len(), capacity - 1);
             assert_eq!((fill(&mut buffers, next), buffers.publish()), (1, 1));
             next += 1;
@@ -72,7 +72,7 @@ fn a_full_ring_refuses_buffers_and_provides_each_once() {
         // What is left, and no more than that.
         for _ in 0..capacity {
             let id = buffers.reclaim(&read(&mut ring, &file)).expect("a buffer was picked");
-            assert!(seen.insert(id), "{id} was handed out twice");
+            assert!(seen.insert(id), "{id} was used twice");
         }
         assert_eq!(read(&mut ring, &file).result(), Err(Errno::NOBUFS));
         assert!(seen.into_iter().eq(0..next) && buffers.is_empty());
@@ -99,7 +99,7 @@ fn the_group_of_a_dropped_value_stays_registered_until_it_is_freed() {
                 Err(Errno::EXIST)
             );
         }
-        // The kernel goes on to use what was published.
+        // The kernel continues to use the published buffers.
         assert_eq!(read(&mut ring, &file).buffer_id(), Some(0));
         // SAFETY: the value was dropped above.
         let freed = unsafe { ring.registrar().unregister_buffer_group(GROUP) };
@@ -115,14 +115,14 @@ fn the_group_of_a_dropped_value_stays_registered_until_it_is_freed() {
 fn unregistering_another_rings_buffer_ring_fails_and_returns_it() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let (mut one, mut two, file) = (ring(), ring(), zero());
-    // Both have the group.
+    // Both rings have the group.
     let mine = Buffers::new(&one, GROUP, 2, 8, OWN);
     let mut other = Buffers::new(&two, GROUP, 2, 8, MMAP);
     let error = one.registrar().unregister_buffer_ring(other.ring).expect_err("it is another's");
     assert_eq!((error.errno, error.buffers.group()), (Errno::INVAL, GROUP));
     assert!(error.to_string().contains("group 1"), "{error}");
     other.ring = error.buffers;
-    // Nothing has changed for either.
+    // Both are unchanged.
     assert_eq!(read(&mut one, &file).buffer_id(), Some(0));
     let cqe = read(&mut two, &file);
     assert_eq!(other.reclaim(&cqe), Some(0));
@@ -143,10 +143,11 @@ fn unregistering_a_group_freed_elsewhere_fails_and_returns_it() {
     assert_eq!((error.errno, error.buffers.len()), (Errno::NOENT, 0));
 }
 
-/// A buffer that is used on is not the program's: it takes up its place until it is used up.
+/// A buffer that the kernel continues to use does not belong to the program: it counts as added
+/// until it is used up.
 #[test]
 fn an_incremental_buffer_counts_as_added_until_it_is_used_up() {
-    // The flag came with Linux 6.12; the newer call is what can be asked for.
+    // The flag came with Linux 6.12; only the newer call can be probed for.
     require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let (reader, mut writer) = pipe();
     let mut ring = ring();
@@ -174,13 +175,13 @@ mod contest {
     use ringbolt::rustix::io::Errno;
     use ringbolt::sys::{BufRingFlags, RegisterOp};
 
-    /// Registers the group, publishes buffers of its own, and ends the registration, if the group
-    /// was free. Returns the error if it was not.
+    /// If the group is free, registers it, publishes buffers, and unregisters it. Otherwise returns
+    /// the error.
     fn contend(registrar: &Registrar<'_>, size: u16, flags: BufRingFlags) -> Result<(), Errno> {
         let mut buffers = Buffers::over(registrar.register_buffer_ring(GROUP, size, flags)?, 1);
-        // A second owner would have another tail, or would have freed the group by now.
+        // A second owner would have another tail, or would have freed the group already.
         for bid in 0..size {
-            assert_eq!(registrar.buffer_ring_head(GROUP), Ok(0), "the group of somebody else");
+            assert_eq!(registrar.buffer_ring_head(GROUP), Ok(0), "the group of another owner");
             buffers.give(bid);
         }
         registrar.unregister_buffer_ring(buffers.ring).expect("one owner ends it");
@@ -212,17 +213,22 @@ mod contest {
                 let other = scope.spawn(move || contest(&theirs.registrar(), 4, OWN));
                 (contest(&submission.registrar(), 8, MMAP), other.join().expect("no panic"))
             });
-            assert!(first + second >= ROUNDS, "somebody owns it in each round: {first} {second}");
+            assert!(first + second >= ROUNDS, "it has an owner in each round: {first} {second}");
             assert!(first > 0 && second > 0, "{first} {second}");
+<<<<<<< HEAD
             // Nobody owns it now.
             assert_eq!(
                 submission.registrar().buffer_ring_head(GROUP).map_err(Errno::from),
                 Err(Errno::NOENT)
             );
+=======
+            // The group has no owner now.
+            assert_eq!(submission.registrar().buffer_ring_head(GROUP), Err(Errno::NOENT));
+>>>>>>> words10
         });
     }
 
-    /// Each of the two holds on to what it got while the other looks.
+    /// Each thread keeps its group while the other tries.
     #[test]
     fn if_two_threads_register_a_group_one_of_them_gets_eexist() {
         require!(register: RegisterOp::REGISTER_PBUF_STATUS);

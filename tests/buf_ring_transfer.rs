@@ -1,4 +1,4 @@
-//! Data in rings of provided buffers: picked in order, used up, given back.
+//! Data in rings of provided buffers: picked in order, used up, and reclaimed.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -23,14 +23,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 const OWN: BufRingFlags = BufRingFlags::empty();
 const INC: BufRingFlags = BufRingFlags::INC;
 
-/// Reads from a pipe into a buffer of group 1, one time.
+/// Reads once from a pipe into a buffer of group 1.
 fn read_once(ring: &mut IoUring, reader: &File) -> Cqe {
-    // SAFETY: the pipe stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the pipe stays until `complete` returns, and the memory of a group forever.
     unsafe { complete(ring, Read::provided(reader, 0, 1).sqe(1)) }
 }
 
 /// Goal: positions wrap at 16 bits, and nothing else does.
-/// Method: more uses than 65,536, in two sizes of ring, each buffer given back at once.
+/// Method: more than 65,536 uses, with two sizes of rings; each buffer is added again immediately.
 #[test]
 fn buffers_are_recycled_past_the_wrap_of_their_positions() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
@@ -53,8 +53,9 @@ fn buffers_are_recycled_past_the_wrap_of_their_positions() {
     }
 }
 
-/// Goal: the kernel takes what there is, in order, and says when there is none.
-/// Method: against a queue of ids, with as many reads and gifts in turn as some pattern says.
+/// Goal: the kernel uses the buffers in order, and reports when there are none.
+/// Method: compare with a queue of ids; a pattern determines how many reads and additions
+/// alternate.
 ///
 /// liburing: buf-ring-stress.
 #[test]
@@ -83,7 +84,7 @@ fn a_ring_is_drained_and_refilled() {
             ours.push(bid);
         }
         for _ in 0..(round * 11 % 33).min(u32::try_from(ours.len()).expect("a small number")) {
-            // Now from the one end, now from the other.
+            // Alternately from one end and the other.
             let bid = if round % 2 == 0 { ours.remove(0) } else { ours.pop().expect("one") };
             buffers.add(bid);
             given.push_back(bid);
@@ -92,13 +93,14 @@ fn a_ring_is_drained_and_refilled() {
     }
 }
 
-/// A completion of a multishot receive: for whom, how much, where, and whether there will be more.
+/// A completion of a multishot receive: its operation, its length, its buffer, and whether there
+/// will be more.
 fn told(cqe: Cqe) -> (u64, Result<u32, Errno>, Option<u16>, bool) {
     (cqe.user_data(), cqe.result(), cqe.buffer_id(), cqe.has_more())
 }
 
 /// Goal: multishot receives share one ring, and each gets its own data.
-/// Method: eight sockets; until the buffers are used up, and once more when they are back.
+/// Method: eight sockets, until the buffers are used up, and again after they were added again.
 ///
 /// liburing: buf-ring-mshot.
 #[test]
@@ -109,7 +111,7 @@ fn several_multishot_receives_share_a_ring() {
     let mut pairs: Vec<_> = (0..8).map(|_| unix_pair()).collect();
     for round in 0..3_u8 {
         for (id, (_, theirs)) in (0..).zip(&pairs) {
-            // SAFETY: the memory of a group stays for ever.
+            // SAFETY: the memory of a group stays forever.
             unsafe { start(&mut ring, Recv::provided(theirs, 1).multishot().sqe(id)) };
         }
         for turn in 0..2_u8 {
@@ -122,7 +124,7 @@ fn several_multishot_receives_share_a_ring() {
                 assert_eq!(buffers.bytes(bid, 3), [b'a' + id, turn, round]);
             }
         }
-        // Each of them finds out when there is data for it, and ends.
+        // Each of them ends when there is data for it.
         for (id, (ours, _)) in (0..).zip(&mut pairs) {
             ours.write_all(b"late").expect("room in the socket");
             let cqe = reap(&mut ring, 1)[0];
@@ -131,16 +133,17 @@ fn several_multishot_receives_share_a_ring() {
         assert_quiet(&mut ring);
         (0..16).for_each(|bid| buffers.add(bid));
         assert_eq!(buffers.ring.publish(), 16);
-        // What came in vain is there for others.
+        // The data that found no buffer is still in the sockets.
         for (bid, (id, (_, theirs))) in (0..).zip((0..).zip(&pairs)) {
-            // SAFETY: the socket stays until `complete` returns, the memory for ever.
+            // SAFETY: the socket stays until `complete` returns, the memory forever.
             let cqe = unsafe { complete(&mut ring, Recv::provided(theirs, 1).sqe(id)) };
             assert_eq!((cqe.result(), buffers.reclaim(&cqe)), (Ok(4), Some(bid)));
             assert_eq!(buffers.bytes(bid, 4), b"late");
         }
         (0..8).for_each(|bid| buffers.add(bid));
         assert_eq!(buffers.ring.publish(), 8);
-        // The ring now begins with the other half: take those, and it begins with the first.
+        // The ring now begins with the other half. After those are used, it begins with the first
+        // half again.
         for bid in 8..16 {
             pairs[0].0.write_all(b"turn").expect("room in the socket");
             // SAFETY: as above.
@@ -151,8 +154,8 @@ fn several_multishot_receives_share_a_ring() {
     }
 }
 
-/// Goal: a multishot receive goes through exhaustion with nothing lost and nothing twice.
-/// Method: a numbered stream, more of it than there are buffers, which come back one by one.
+/// Goal: when a multishot receive runs out of buffers, no data is lost or repeated.
+/// Method: a numbered stream, longer than the buffers, which are added again one by one.
 ///
 /// liburing: recv-mshot-drain, recv-multishot.
 #[test]
@@ -164,7 +167,7 @@ fn a_multishot_receive_is_resumed_where_it_ended() {
     let stream: Vec<u8> = (0..=u8::MAX).cycle().take(8_000).collect();
     let (mut sent, mut received, mut ends) = (0, Vec::new(), 0);
     let recv = Recv::provided(&theirs, 1).multishot().sqe(1);
-    // SAFETY: the memory of a group stays for ever.
+    // SAFETY: the memory of a group stays forever.
     unsafe { start(&mut ring, recv) };
     while received.len() < stream.len() {
         let batch = (sent + 100).min(stream.len());
@@ -179,7 +182,7 @@ fn a_multishot_receive_is_resumed_where_it_ended() {
                 continue;
             }
             assert_eq!((cqe.result(), cqe.buffer_id()), (Err(Errno::NOBUFS), None));
-            assert!(buffers.ring.publish() > 0, "used up with none used");
+            assert!(buffers.ring.publish() > 0, "it ended although no buffer was used");
             // SAFETY: as above.
             unsafe { start(&mut ring, recv) };
             ends += 1;
@@ -202,7 +205,7 @@ fn a_multishot_read_continues_until_the_buffers_or_the_file_end() {
     let mut buffers = Buffers::new(&ring, 1, 2, 8, OWN);
     let read = ReadMultishot::new(&reader, 1).sqe(1);
     for word in [b"one", b"two"] {
-        // SAFETY: the memory of a group stays for ever.
+        // SAFETY: the memory of a group stays forever.
         unsafe { start(&mut ring, read) };
         assert_quiet(&mut ring);
         for bid in 0..2 {
@@ -216,12 +219,12 @@ fn a_multishot_read_continues_until_the_buffers_or_the_file_end() {
         assert_eq!(told(reap(&mut ring, 1)[0]), (1, Err(Errno::NOBUFS), None, false));
         (0..2).for_each(|bid| buffers.add(bid));
         assert_eq!(buffers.ring.publish(), 2);
-        // What came in vain is there for the next.
+        // The data that found no buffer is there for the next read.
         let cqe = read_once(&mut ring, &reader);
         assert_eq!(told(cqe), (1, Ok(4), Some(0), false));
         assert_eq!(buffers.reclaim(&cqe), Some(0));
         buffers.give(0);
-        // And the first is first again.
+        // The first buffer is the next again.
         writer.write_all(b"turn").expect("room in the pipe");
         let cqe = read_once(&mut ring, &reader);
         assert_eq!(buffers.reclaim(&cqe), Some(1));
@@ -251,7 +254,7 @@ fn an_invalid_multishot_read_is_refused() {
         (without_buffers, Errno::INVAL),
     ];
     for (entry, errno) in table {
-        // SAFETY: the files stay until `complete` returns, and the memory for ever.
+        // SAFETY: the files stay until `complete` returns, and the memory forever.
         let cqe = unsafe { complete(&mut ring, entry) };
         assert_eq!((cqe.result(), cqe.has_more()), (Err(errno), false), "{entry:?}");
     }
@@ -260,7 +263,7 @@ fn an_invalid_multishot_read_is_refused() {
 /// liburing: read-inc-buf-more.
 #[test]
 fn an_incremental_buffer_is_used_up_piece_by_piece() {
-    // The flag came with Linux 6.12; the newer call is what can be asked for.
+    // The flag came with Linux 6.12; only the newer call can be probed for.
     require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let (reader, mut writer) = pipe();
     let mut ring = ring();
@@ -289,11 +292,11 @@ fn an_incremental_buffer_is_never_written_beyond_its_end() {
     let mut ring = ring();
     let buffers = Buffers::new(&ring, 1, 2, 10, INC);
     writer.write_all(b"0123456789abcdefghij--").expect("room in the pipe");
-    // The rest of a buffer is what is read, though there would be more.
+    // A read stops at the end of a buffer, even if there is more data.
     let read = |len| Read::provided(&reader, len, 1).sqe(1);
     let table = [(7, 7, 0, 0, true), (7, 3, 0, 7, false), (1, 1, 1, 0, true), (0, 9, 1, 1, false)];
     for (asked, len, bid, from, more) in table {
-        // SAFETY: the pipe stays until `complete` returns, and the memory for ever.
+        // SAFETY: the pipe stays until `complete` returns, and the memory forever.
         let cqe = unsafe { complete(&mut ring, read(asked)) };
         assert_eq!((cqe.result(), cqe.buffer_id()), (Ok(len), Some(bid)));
         assert_eq!(cqe.has_more_of_buffer(), more, "{cqe:?} at {from}");
@@ -316,7 +319,7 @@ fn a_file_is_read_piece_by_piece_into_an_incremental_buffer() {
     let mut from = 0;
     for len in [1, 255, 1000, 2840] {
         let read = Read::provided(&file, len, 1).offset(u64::from(from)).sqe(1);
-        // SAFETY: the file stays until `complete` returns, and the memory for ever.
+        // SAFETY: the file stays until `complete` returns, and the memory forever.
         let cqe = unsafe { complete(&mut ring, read) };
         assert_eq!((cqe.result(), cqe.buffer_id()), (Ok(len), Some(0)));
         from += len;
@@ -325,7 +328,7 @@ fn a_file_is_read_piece_by_piece_into_an_incremental_buffer() {
     assert_eq!(buffers.bytes(0, 4096), text);
 }
 
-/// A regular file cannot be waited for: the kernel takes a piece of the buffer before it reads.
+/// A regular file cannot be polled: the kernel picks a part of the buffer before it reads.
 ///
 /// liburing: read-inc-file.
 #[test]
@@ -336,7 +339,8 @@ fn a_short_read_from_a_file_uses_up_all_the_bytes_it_asked_for() {
     let mut ring = ring();
     let buffers = Buffers::new(&ring, 1, 2, 40, INC);
     let table = [
-        // Asked for, offset, got, buffer, where in it, whether there is more of it.
+        // Requested length, offset, result, buffer, position in the buffer, whether the buffer is
+        // used further.
         (8, 6, 4, 0, 0, true),
         (8, 10, 0, 0, 8, true),
         (4, 3, 4, 0, 16, true),
@@ -345,7 +349,7 @@ fn a_short_read_from_a_file_uses_up_all_the_bytes_it_asked_for() {
     ];
     for (asked, offset, got, bid, from, more) in table {
         let read = Read::provided(&file, asked, 1).offset(offset).sqe(1);
-        // SAFETY: the file stays until `complete` returns, and the memory for ever.
+        // SAFETY: the file stays until `complete` returns, and the memory forever.
         let cqe = unsafe { complete(&mut ring, read) };
         assert_eq!((cqe.result(), cqe.buffer_id()), (Ok(got), Some(bid)));
         assert_eq!(cqe.has_more_of_buffer(), more, "{cqe:?}");
@@ -355,7 +359,7 @@ fn a_short_read_from_a_file_uses_up_all_the_bytes_it_asked_for() {
     }
 }
 
-/// Goal: what several completions put into one buffer lies there without gap or overlap.
+/// Goal: the data that several completions store in one buffer has no gaps and no overlaps.
 /// Method: a stream in pieces of many sizes, by multishot receives, through two large buffers.
 #[test]
 fn a_multishot_receive_packs_incremental_buffers() {
@@ -364,7 +368,7 @@ fn a_multishot_receive_packs_incremental_buffers() {
     let mut ring = ring();
     let mut buffers = Buffers::new(&ring, 1, 2, 1000, INC);
     let recv = Recv::provided(&theirs, 1).multishot().sqe(1);
-    // SAFETY: the memory of a group stays for ever.
+    // SAFETY: the memory of a group stays forever.
     unsafe { start(&mut ring, recv) };
     let (mut received, mut sent, mut from) = (Vec::new(), Vec::new(), 0);
     for round in 0..400_u32 {
@@ -383,7 +387,7 @@ fn a_multishot_receive_packs_incremental_buffers() {
             received.extend(buffers.range(bid, from, len));
             from += len;
             if let Some(bid) = buffers.reclaim(&cqe) {
-                assert_eq!(from, 1000, "a buffer that is let go is used up");
+                assert_eq!(from, 1000, "a buffer that is released is used up");
                 from = 0;
                 buffers.give(bid);
             }
@@ -392,7 +396,7 @@ fn a_multishot_receive_packs_incremental_buffers() {
     assert_eq!(received, sent);
 }
 
-/// Whether the descriptor of the ring says that completions wait.
+/// Whether the descriptor of the ring is readable, which means that completions are ready.
 fn is_readable(ring: &IoUring) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(ring.as_fd(), PollFlags::IN)];
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -408,13 +412,13 @@ fn publish_with_returns_buffers_and_completion_slots() {
     for with_buffer in [true, false] {
         ring.submission().push_safe(Nop::new().sqe(1)).expect("room");
         assert_eq!(ring.submit(), Ok(1));
-        // An iteration that is left early has not given its slots back.
+        // An iteration that ends early has not returned its slots.
         assert!(ring.completion().drain().next().is_some() && is_readable(&ring));
         if with_buffer {
             buffers.add(3);
         }
         buffers.ring.publish_with(&mut ring.completion());
-        // The kernel has been told of both, and was not entered.
+        // Both were published, and the kernel was not entered.
         assert!(!is_readable(&ring));
     }
     let (reader, mut writer) = pipe();

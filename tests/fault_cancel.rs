@@ -1,4 +1,4 @@
-//! Everything in flight cancelled at once: each of hundreds of operations completes, once.
+//! Cancelling everything in flight: each of hundreds of operations completes once.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -21,10 +21,10 @@ use ringbolt::sys::{Features, RegisterOp};
 use ringbolt::{Builder, Cqe, LocalIoUring, Sqe, Timespec};
 use rustix::io::Errno;
 
-/// Operations in flight of each kind but those that take a worker each.
+/// The number of operations in flight of each kind, except those that block a worker each.
 const EACH: usize = 64;
 
-/// What operations wait for, and the memory that they use, which is leaked.
+/// The files that operations wait for, and the memory that they use, which is leaked.
 struct Waits {
     pipe: (File, File),
     sockets: (UnixStream, UnixStream),
@@ -45,7 +45,7 @@ impl Waits {
         }
     }
 
-    /// Entries that wait for what never comes: one, or two that are linked.
+    /// Entries that wait forever: one, or two that are linked.
     fn entries(&self, kind: usize, ledger: &mut Ledger) -> Vec<Sqe> {
         let reader = &self.pipe.0;
         let mut id = || ledger.open();
@@ -69,7 +69,7 @@ impl Waits {
     }
 }
 
-/// A ring with hundreds of operations in flight, all of which wait; some of them in workers.
+/// A ring with hundreds of operations in flight that all wait; some of them in workers.
 fn waiting(builder: &Builder, waits: &Waits) -> (LocalIoUring, Ledger) {
     let mut ring = builder.build_local(64).expect("a ring");
     let mut ledger = Ledger::new(0);
@@ -94,7 +94,7 @@ fn waiting(builder: &Builder, waits: &Waits) -> (LocalIoUring, Ledger) {
     (ring, ledger)
 }
 
-/// Waits until the kernel has taken every entry.
+/// Waits until the kernel has consumed every entry.
 fn settle(ring: &mut LocalIoUring) {
     let deadline = Deadline::new();
     while !ring.submission().is_empty() {
@@ -104,13 +104,13 @@ fn settle(ring: &mut LocalIoUring) {
     }
 }
 
-/// What may come of an operation that never had what it waits for.
+/// Checks the result of an operation that waited forever.
 fn is_cancelled(cqe: &Cqe) {
     let ended = matches!(cqe.result(), Err(Errno::CANCELED | Errno::INTR));
     assert!(ended && !cqe.has_more(), "{cqe:?}");
 }
 
-/// Crosses off all but the completion of `cancel`, and tells whether that was among them.
+/// Crosses off all completions except that of `cancel`, and returns whether that was among them.
 fn cross_off(ring: &mut LocalIoUring, ledger: &mut Ledger, cancel: u64) -> Option<Cqe> {
     let mut told = None;
     while let Some(cqe) = ring.completion().pop() {
@@ -124,7 +124,7 @@ fn cross_off(ring: &mut LocalIoUring, ledger: &mut Ledger, cancel: u64) -> Optio
     told
 }
 
-/// Brings in what has completed, waiting for some of it.
+/// Gets completions, and waits for some of them.
 fn bring_in(ring: &mut LocalIoUring) {
     match ring.completion().wait_timeout(1, Timespec::new(0, 10_000_000)) {
         Ok(()) | Err(Errno::TIME | Errno::INTR) => {}
@@ -132,7 +132,7 @@ fn bring_in(ring: &mut LocalIoUring) {
     }
 }
 
-/// Goal: an entry that cancels everything ends each operation once, and says how many.
+/// Goal: an entry that cancels everything ends each operation once, and reports how many.
 /// Method: hundreds of waits of nine kinds, linked and not, and a queue that is too small.
 #[test]
 fn an_entry_that_cancels_everything_ends_each_operation_once() {
@@ -144,7 +144,7 @@ fn an_entry_that_cancels_everything_ends_each_operation_once() {
         let (mut ring, mut ledger) = waiting(&builder.cq_entries(64), &waits);
         let deadline = Deadline::new();
         let mut calls = 0;
-        // What was about to move from one place of the kernel's to another may be missed.
+        // An operation that just moves between two lists of the kernel may be missed.
         while ledger.left() > 0 {
             calls += 1;
             ring.submission().push_safe(AsyncCancel::any().all().sqe(CANCEL)).expect("room");
@@ -155,7 +155,8 @@ fn an_entry_that_cancels_everything_ends_each_operation_once() {
                 bring_in(&mut ring);
                 told = cross_off(&mut ring, &mut ledger, CANCEL);
             }
-            // All that was found has completed, or will; what a worker does comes later.
+            // All operations that were found have completed or will complete; those on workers
+            // complete later.
             for _ in 0..1000 {
                 if ledger.left() == 0 {
                     break;
@@ -199,7 +200,7 @@ fn a_call_that_cancels_everything_ends_each_operation_once() {
     });
 }
 
-/// Reads of a byte each, some of them by workers, and where those bytes go.
+/// Reads of one byte each, some of them by workers, and the memory for the bytes.
 ///
 /// # Safety
 ///
@@ -233,10 +234,10 @@ fn cancel_the_rest(ring: &mut LocalIoUring, ledger: &mut Ledger) -> Vec<Cqe> {
     told
 }
 
-/// Goal: what is cancelled while its data comes does one of the two: no byte is lost, or read
-/// twice.
-/// Method: hundreds of reads, and a thread that writes while they are cancelled. The bytes that
-/// the completions tell of and those that are left in the pipe are those that were written.
+/// Goal: a read that is cancelled while its data arrives either reads it or not: no byte is lost or
+/// read twice.
+/// Method: hundreds of reads, and a thread that writes while they are cancelled. The bytes that the
+/// completions report and those that are left in the pipe must be those that were written.
 #[test]
 fn no_byte_is_lost_if_all_reads_are_cancelled_while_data_arrives() {
     const READS: usize = 200;
@@ -249,7 +250,7 @@ fn no_byte_is_lost_if_all_reads_are_cancelled_while_data_arrives() {
             // SAFETY: the pipe stays until all has completed.
             let places = unsafe { start_reads(&mut ring, &reader, READS) };
             let mut ledger = Ledger::new(READS + 1);
-            // Numbers other than 0, each of them about once.
+            // Numbers other than 0, each about once.
             let written: Vec<u8> = (1..=250_u8).cycle().take(READS / 2 + round).collect();
             let mut told = std::thread::scope(|scope| {
                 scope.spawn(|| {
@@ -258,7 +259,7 @@ fn no_byte_is_lost_if_all_reads_are_cancelled_while_data_arrives() {
                     }
                 });
                 let cancel = AsyncCancel::any().all().sqe(READS as u64);
-                // Some of the bytes come first, more of them each time.
+                // Some of the bytes are written before, more of them each time.
                 (0..round * 500).for_each(|_| core::hint::spin_loop());
                 ring.submission().push_safe(cancel).expect("room");
                 ring.submit().expect("submitted");

@@ -1,7 +1,6 @@
-//! Descriptors that are closed while operations name them: before the kernel has taken the entry,
-//! and after.
+//! Descriptors that are closed while operations use them: before the entry is submitted, and after.
 //!
-//! Each test runs in a process of its own: numbers of closed descriptors are used again.
+//! Each test runs in a separate process, because the numbers of closed descriptors are reused.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -36,7 +35,7 @@ fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("a list of descriptors").count()
 }
 
-/// Pushes entries, and does not show them to the kernel.
+/// Pushes entries without publishing them.
 ///
 /// # Safety
 ///
@@ -46,8 +45,9 @@ unsafe fn queue(ring: &mut LocalIoUring, entries: &[Sqe]) {
     unsafe { ring.submission().push_all(entries) }.expect("room");
 }
 
-/// Goal: what names a descriptor that was closed before the submit fails, and nothing else does.
-/// Method: single entries and chains, closed while they are queued; all else completes.
+/// Goal: an entry whose descriptor was closed before the submit fails, and no other entry does.
+/// Method: single entries and chains; descriptors are closed while they are queued; all others
+/// succeed.
 #[test]
 fn an_entry_whose_descriptor_is_closed_while_it_is_queued_is_ebadf() {
     in_child("an_entry_whose_descriptor_is_closed_while_it_is_queued_is_ebadf", || {
@@ -90,8 +90,8 @@ fn an_entry_whose_descriptor_is_closed_while_it_is_queued_is_ebadf() {
     });
 }
 
-/// Goal: an entry acts on what has its descriptor's number when the kernel takes it.
-/// Method: close, and open another file, which gets the lowest number that is free.
+/// Goal: an entry uses the file that has its descriptor's number when the entry is submitted.
+/// Method: close the file, and open another, which gets the lowest free number.
 #[test]
 fn an_entry_uses_the_file_that_has_the_number_when_it_is_submitted() {
     in_child("an_entry_uses_the_file_that_has_the_number_when_it_is_submitted", || {
@@ -117,7 +117,7 @@ fn an_entry_uses_the_file_that_has_the_number_when_it_is_submitted() {
     });
 }
 
-/// Ends of files whose other ends are here, and a listener.
+/// Ends of pipes and sockets whose other ends are held here, and a listener.
 struct Ends {
     reader: File,
     writer: File,
@@ -135,9 +135,9 @@ impl Ends {
     }
 }
 
-/// Goal: an operation in flight keeps its file, though the descriptor is closed and its number
-/// is another file's.
-/// Method: waits of each kind; close what they wait on, take its numbers, make them complete.
+/// Goal: an operation in flight keeps its file, even if the descriptor is closed and another file
+/// gets its number.
+/// Method: waits of each kind; close their descriptors, reuse the numbers, then make them complete.
 #[test]
 fn an_operation_in_flight_keeps_its_file_when_the_descriptor_is_closed() {
     in_child("an_operation_in_flight_keeps_its_file_when_the_descriptor_is_closed", || {
@@ -154,8 +154,8 @@ fn an_operation_in_flight_keeps_its_file_when_the_descriptor_is_closed() {
                     Recv::new(&far, received.as_mut_ptr(), 4).flags(RecvFlags::WAITALL).sqe(2),
                     Accept::new(&listener).sqe(3),
                 ];
-                // SAFETY: the bytes are leaked. The descriptors stay until the entries are taken,
-                // and what has their numbers afterwards is this test's own.
+                // SAFETY: the bytes are leaked. The descriptors stay until the entries are
+                // submitted, and what has their numbers afterwards is this test's own.
                 unsafe { start_all(&mut ring, &entries) };
                 while polled && !ring.submission().is_empty() {
                     std::thread::yield_now();
@@ -178,7 +178,7 @@ fn an_operation_in_flight_keeps_its_file_when_the_descriptor_is_closed() {
                 assert_eq!((&read[..], &received[..]), (&b"abcd"[..], &b"efgh"[..]));
                 assert_quiet(&mut ring);
                 drop((client, accepted));
-                // With the operations the files are gone, when the kernel comes to it.
+                // The files are released some time after the operations have ended.
                 let deadline = Deadline::new();
                 while writer.write_all(b"x").is_ok() {
                     deadline.check("the end of a pipe that nobody reads");
@@ -190,7 +190,7 @@ fn an_operation_in_flight_keeps_its_file_when_the_descriptor_is_closed() {
     });
 }
 
-/// Goal: closing both ends ends what waits between them, once.
+/// Goal: closing both ends of a pipe ends each operation that waits on it, once.
 /// Method: reads and polls of a pipe, first without its descriptor, then without a writer.
 #[test]
 fn operations_in_flight_end_after_both_ends_are_closed() {
@@ -216,7 +216,7 @@ fn operations_in_flight_end_after_both_ends_are_closed() {
                 let told = reap_sorted(&mut ring, 4);
                 let hang_up = Ok(EventFlags::HUP.bits());
                 assert_eq!(told[..3], [(0, Ok(0)), (1, Ok(0)), (2, hang_up)]);
-                // A worker looks the descriptor up when it comes to it, before or after.
+                // A worker looks up the descriptor before or after it is closed.
                 assert!(matches!(told[3], (3, Ok(0) | BAD)), "{told:?}");
                 assert_quiet(&mut ring);
             }

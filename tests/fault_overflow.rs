@@ -1,4 +1,4 @@
-//! Far more completions than there is room for, and rings that change their sizes under way.
+//! Far more completions than there is room for, and rings that are resized in between.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -15,17 +15,17 @@ use ringbolt::sys::{Features, RegisterOp, SetupFlags, SqStatus};
 use ringbolt::{Advice, LocalIoUring, PushError, ResizeError, Sqe};
 use rustix::io::Errno;
 
-/// Completions that overflow.
+/// The number of completions that overflow.
 const COUNT: u64 = 100_000;
 
-/// Slots of the completion queue that they overflow.
+/// The number of slots of the completion queue.
 const TINY: u32 = 4;
 
 fn has_overflown(ring: &mut LocalIoUring) -> bool {
     ring.submission().status().contains(SqStatus::CQ_OVERFLOW)
 }
 
-/// Takes completions that have to come in the order of their entries.
+/// Pops completions, which must be in the order of their entries.
 fn take_in_order(ring: &mut LocalIoUring, next: &mut u64, at_most: usize) {
     for _ in 0..at_most {
         let Some(cqe) = ring.completion().pop() else { return };
@@ -34,10 +34,10 @@ fn take_in_order(ring: &mut LocalIoUring, next: &mut u64, at_most: usize) {
     }
 }
 
-/// Pushes an entry, and has the kernel take what is before it where there is no room.
+/// Pushes an entry. If there is no room, submits the earlier ones first.
 ///
-/// A kernel that will not put off more completions says so, and takes nothing: then some are
-/// taken.
+/// A kernel that cannot keep more overflown completions reports it and submits nothing: then some
+/// completions are popped.
 fn push(ring: &mut LocalIoUring, id: u64, next: &mut u64, busy: &mut u32) {
     let deadline = Deadline::new();
     let mut entry = Nop::new().sqe(id);
@@ -56,9 +56,10 @@ fn push(ring: &mut LocalIoUring, id: u64, next: &mut u64, busy: &mut u32) {
     }
 }
 
-/// Goal: a hundred thousand completions beyond a queue of four all come, once and in order.
-/// Method: submit them all without a look at the queue; then take what there is, again and again,
-/// and watch the flag that says that there is more.
+/// Goal: a hundred thousand completions that overflow a queue of four all arrive, once and in
+/// order.
+/// Method: submit all entries without popping; then pop repeatedly, and check the flag that shows
+/// that there are more.
 #[test]
 fn a_hundred_thousand_completions_overflow_a_tiny_queue_without_a_loss() {
     require!(feature: Features::NODROP);
@@ -74,7 +75,7 @@ fn a_hundred_thousand_completions_overflow_a_tiny_queue_without_a_loss() {
             ring.submit().expect("submitted");
             std::thread::yield_now();
         }
-        // What is pushed has completed, so the flag says the truth.
+        // All entries have completed, so the flag is exact.
         assert!(has_overflown(&mut ring));
         assert_eq!(ring.completion().len(), TINY);
         let mut calls = 0;
@@ -94,8 +95,8 @@ fn a_hundred_thousand_completions_overflow_a_tiny_queue_without_a_loss() {
     });
 }
 
-/// Goal: submitting goes on while completions overflow: nothing is lost, nor out of order.
-/// Method: take fewer completions than are submitted, at a changing rate.
+/// Goal: submitting continues while completions overflow: nothing is lost or out of order.
+/// Method: pop fewer completions than are submitted, at a changing rate.
 #[test]
 fn entries_submitted_while_completions_overflow_run_once() {
     require!(feature: Features::NODROP);
@@ -104,7 +105,7 @@ fn entries_submitted_while_completions_overflow_run_once() {
         let (mut next, mut busy) = (0, 0);
         for id in 0..COUNT {
             push(&mut ring, id, &mut next, &mut busy);
-            // Mostly too few, and now and then all there are.
+            // Mostly too few, and sometimes all.
             let at_most = if id % 1000 == 999 { usize::MAX } else { usize::from(id % 3 == 0) };
             take_in_order(&mut ring, &mut next, at_most);
         }
@@ -121,7 +122,7 @@ fn entries_submitted_while_completions_overflow_run_once() {
     });
 }
 
-/// Numbers that look like chance, and are the same each time.
+/// Pseudo-random numbers, which are the same each time.
 struct Numbers(u64);
 
 impl Numbers {
@@ -133,9 +134,9 @@ impl Numbers {
     }
 }
 
-/// Goal: a ring that gets other sizes again and again, whatever waits in it, loses nothing.
-/// Method: bursts with entries left queued, completions left to be taken, some of them
-/// overflown, and some of workers' still to come; sizes that fit, and some that do not.
+/// Goal: a ring that is resized repeatedly, whatever its contents are, loses nothing.
+/// Method: bursts that leave entries queued and completions in the queue, some of them overflown,
+/// and some from workers still missing; sizes that fit, and some that do not.
 #[test]
 fn a_ring_resized_between_bursts_loses_nothing() {
     const DEFERRED: SetupFlags = SetupFlags::SINGLE_ISSUER.union(SetupFlags::DEFER_TASKRUN);
@@ -153,7 +154,7 @@ fn a_ring_resized_between_bursts_loses_nothing() {
                 }
                 let entry = Sqe::from(Nop::new().sqe(ledger.open()));
                 let entry = if numbers.below(16) == 0 { entry.force_async() } else { entry };
-                // SAFETY: the entry names nothing.
+                // SAFETY: the entry refers to nothing.
                 unsafe { ring.submission().push(entry) }.expect("room");
             }
             let some = numbers.below(48);

@@ -1,4 +1,4 @@
-//! Halves of a ring behind locks of a program's own: many threads that submit, and some that reap.
+//! Halves of a ring that the program protects with locks: many threads submit, and some reap.
 #![cfg(feature = "owned")]
 
 mod common;
@@ -17,13 +17,13 @@ use ringbolt::{
 };
 use rustix::io::Errno;
 
-/// Operations of each test.
+/// The number of operations of each test.
 const COUNT: u64 = if cfg!(debug_assertions) { 200_000 } else { 1_000_000 };
 
-/// Threads that submit.
+/// The number of threads that submit.
 const PRODUCERS: u64 = 4;
 
-/// Pushes an entry, handing over what is before it where there is no room.
+/// Pushes an entry. If there is no room, submits the earlier ones first.
 fn push(half: &mut OwnedSubmissionQueue, entry: Sqe) {
     let (deadline, mut entry) = (Deadline::new(), entry);
     // SAFETY: the entries of these tests name nothing.
@@ -37,9 +37,9 @@ fn push(half: &mut OwnedSubmissionQueue, entry: Sqe) {
     }
 }
 
-/// Pushes and submits the entries of one thread: those with numbers from `first` on, in steps.
+/// Pushes and submits the entries of one thread: numbers from `first` on, in steps.
 ///
-/// How many go in together, and by whom they are submitted, changes.
+/// The number of entries in a batch, and the thread that submits them, varies.
 fn produce(half: &Mutex<OwnedSubmissionQueue>, first: u64) {
     let mut next = first;
     while next < COUNT {
@@ -49,11 +49,11 @@ fn produce(half: &Mutex<OwnedSubmissionQueue>, first: u64) {
                 break;
             }
             let entry = Sqe::from(Nop::new().sqe(next));
-            // Now and then one that completes on a thread of the kernel's.
+            // Sometimes an entry that completes on a worker thread.
             push(&mut half, if next % 64 == 0 { entry.force_async() } else { entry });
             next += PRODUCERS;
         }
-        // What stays goes in with the next who submits.
+        // The next thread that submits also submits the remaining entries.
         if next % 3 != 0 || next >= COUNT {
             half.queue().submit().expect("submitted");
         }
@@ -61,13 +61,13 @@ fn produce(half: &Mutex<OwnedSubmissionQueue>, first: u64) {
     half.lock().expect("no thread has failed").queue().submit().expect("submitted");
 }
 
-/// What the threads that reap share.
+/// The state that the reaping threads share.
 struct Reaped {
     half: OwnedCompletionQueue,
     ledger: Ledger,
 }
 
-/// Reaps until there is nothing left to come.
+/// Reaps until all operations have completed.
 fn consume(reaped: &Mutex<Reaped>, taken: &AtomicU64) {
     let (mut deadline, mut left) = (Deadline::new(), usize::MAX);
     loop {
@@ -76,7 +76,7 @@ fn consume(reaped: &Mutex<Reaped>, taken: &AtomicU64) {
         if ledger.left() < left {
             (deadline, left) = (Deadline::new(), ledger.left());
         }
-        // Some of them, so that the next who gets the lock goes on where this one stops.
+        // Only some of them, so that the next thread that gets the lock continues.
         let mut queue = half.queue();
         for cqe in queue.drain().take(100) {
             assert_eq!(cqe.result(), Ok(0), "{cqe:?}");
@@ -96,7 +96,7 @@ fn consume(reaped: &Mutex<Reaped>, taken: &AtomicU64) {
     }
 }
 
-/// Sends so many operations through a ring whose halves are behind locks.
+/// Runs the operations through a ring whose halves are protected by locks.
 fn through(builder: &Builder, entries: u32, reapers: usize) {
     let (submission, half) = builder.build(entries).expect("a ring").into_halves();
     let submission = Arc::new(Mutex::new(submission));
@@ -131,21 +131,21 @@ fn through(builder: &Builder, entries: u32, reapers: usize) {
     assert_eq!(submission.queue().dropped(), 0);
 }
 
-/// Goal: however many threads submit through one half, each entry completes once.
-/// Method: four threads that push in turn and submit for each other, and one that reaps.
+/// Goal: if many threads submit through one half, each entry completes once.
+/// Method: four threads push in turns and submit for each other, and one reaps.
 #[test]
 fn entries_pushed_by_many_threads_under_a_lock_complete_once() {
     bounded(|| through(&IoUring::builder(), 64, 1));
 }
 
-/// Goal: the same where several reap, with a tiny ring whose completions overflow.
+/// Goal: the same with several threads that reap, and a tiny ring whose completions overflow.
 /// Method: as above, with two that reap.
 #[test]
 fn entries_of_many_threads_go_through_a_tiny_ring_to_many_threads() {
     bounded(|| through(&IoUring::builder().cq_entries(4), 4, 2));
 }
 
-/// Goal: the same where a thread of the kernel's takes the entries.
+/// Goal: the same with a polling thread.
 /// Method: as above.
 #[test]
 fn entries_of_many_threads_go_through_a_polled_ring() {
@@ -154,8 +154,8 @@ fn entries_of_many_threads_go_through_a_polled_ring() {
     bounded(|| through(&IoUring::builder().sqpoll(1), 64, 2));
 }
 
-/// Goal: a half that its thread drops takes nothing with it: what is submitted still completes.
-/// Method: short lives: submit, drop the half, and reap on the other thread.
+/// Goal: dropping a half does not affect submitted entries: they still complete.
+/// Method: repeatedly submit, drop the half, and reap on the other thread.
 #[test]
 fn entries_submitted_by_a_dropped_half_complete_on_the_other() {
     bounded(|| {
@@ -180,7 +180,7 @@ fn entries_submitted_by_a_dropped_half_complete_on_the_other() {
                 push(&mut submission, if id % 2 == 0 { entry.force_async() } else { entry });
             }
             submission.queue().submit().expect("submitted");
-            // Pushed, and never submitted: it goes with the half.
+            // Pushed, and never submitted: it is dropped with the half.
             push(&mut submission, Nop::new().sqe(1000).into());
             drop(submission);
             reaper.join().expect("the reaper ends");

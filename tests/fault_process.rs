@@ -1,6 +1,6 @@
-//! Processes that are copied, that end, and that may lock little memory, in the middle of things.
+//! Processes that fork, that end, and that may lock little memory, while operations are in flight.
 //!
-//! Each test runs in a process of its own, in which nothing else is done: it may fork.
+//! Each test runs in a separate process, in which nothing else runs, so that it may fork.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -34,7 +34,7 @@ fn builders() -> [Builder<'static>; 3] {
     [new(), new().flags(DEFERRED), new().sqpoll(1)]
 }
 
-/// Memory of its own for `len` bytes, for ever: never in huge pages, which count as a whole.
+/// Maps `len` bytes of memory forever: never in huge pages, which would be counted as a whole.
 fn pages(len: usize) -> *mut u8 {
     let (access, null) = (ProtFlags::READ | ProtFlags::WRITE, core::ptr::null_mut());
     // SAFETY: the kernel chooses the address.
@@ -45,9 +45,9 @@ fn pages(len: usize) -> *mut u8 {
     start.cast()
 }
 
-/// Goal: what is in flight when the process is copied reaches the parent's memory, and it alone.
-/// Method: reads into registered memory and into other, a copy that stays until they have
-/// completed, and writes to the same pages in between, which make copies of them.
+/// Goal: operations in flight during a fork write to the parent's memory, and only there.
+/// Method: reads into registered and other memory, a child that exists until they have completed,
+/// and writes to the same pages in between, which make the kernel copy them.
 #[test]
 fn operations_in_flight_write_to_the_parents_memory_after_a_fork() {
     const READS: usize = 8;
@@ -58,7 +58,7 @@ fn operations_in_flight_write_to_the_parents_memory_after_a_fork() {
             let mut ring = builder.build_local(16).expect("a ring");
             let (memory, (reader, mut writer)) = (pages(READS * PART), pipe());
             let registered = [IoVec::new(memory, READS / 2 * PART)];
-            // SAFETY: the memory is mapped for ever.
+            // SAFETY: the memory is mapped forever.
             unsafe { ring.registrar().register_buffers(&registered) }.expect("a buffer");
             for round in 0..10_u8 {
                 let entry = |place| {
@@ -71,13 +71,14 @@ fn operations_in_flight_write_to_the_parents_memory_after_a_fork() {
                     }
                 };
                 let reads: Vec<Sqe> = (0..READS).map(entry).collect();
-                // SAFETY: the memory is mapped for ever; the pipe stays until all is read.
+                // SAFETY: the memory is mapped forever; the pipe stays until all is read.
                 unsafe { ring.submission().push_all(&reads) }.expect("room");
                 ring.submit().expect("submitted");
                 let (mut gate, key) = pipe();
                 let copy = Copy::run(|| {
-                    // Its own end of the key goes first, or the gate would never open.
-                    // SAFETY: this copy's own descriptor, which nobody uses any more.
+                    // The child closes its own writing end first, otherwise the pipe would never
+                    // end.
+                    // SAFETY: this copy's own descriptor, which nothing uses any more.
                     unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&key)) };
                     i32::try_from(gate.read(&mut [0]).expect("an end")).expect("0") + 7
                 });
@@ -106,8 +107,8 @@ fn operations_in_flight_write_to_the_parents_memory_after_a_fork() {
     });
 }
 
-/// Goal: copies that come and go while a ring is busy lose nothing and double nothing.
-/// Method: a copy between each two steps of pushing, submitting and reaping.
+/// Goal: forking while a ring is busy neither loses nor repeats operations.
+/// Method: a fork between any two steps of pushing, submitting and reaping.
 #[test]
 fn a_process_may_fork_between_any_two_steps() {
     require!(setup: DEFERRED);
@@ -119,7 +120,7 @@ fn a_process_may_fork_between_any_two_steps() {
                 for by_worker in [false, true, false, true] {
                     let entry = Sqe::from(Nop::new().sqe(ledger.open()));
                     let entry = if by_worker { entry.force_async() } else { entry };
-                    // SAFETY: the entry names nothing.
+                    // SAFETY: the entry refers to nothing.
                     unsafe { ring.submission().push(entry) }.expect("room");
                 }
                 assert_eq!(Copy::run(|| 7).exit_code(), 7);
@@ -146,8 +147,9 @@ fn write_file(ring: &mut LocalIoUring, file: &File, parts: u8) {
     }
 }
 
-/// Goal: a process ends at once, with its own code, whatever is in flight; what completed is done.
-/// Method: waits of every kind that nothing will end, behind a file that was written.
+/// Goal: a process ends immediately, with its own exit code, whatever is in flight; completed
+/// operations have taken effect.
+/// Method: waits of every kind that nothing ends, after writing a file.
 #[test]
 fn a_process_ends_immediately_whatever_is_in_flight() {
     require!(op: Opcode::FUTEX_WAIT);
@@ -195,13 +197,13 @@ fn a_process_ends_immediately_whatever_is_in_flight() {
     });
 }
 
-/// How much memory may be locked.
+/// How many bytes of memory may be locked.
 const LIMIT: usize = 1 << 20;
 
-/// Makes this process one of somebody who may lock no more than that, and has not locked any.
+/// Changes this process to a user that may lock no more than that, and has not locked any memory.
 fn become_somebody_who_may_lock_little() {
     limit(libc::RLIMIT_MEMLOCK, LIMIT as libc::rlim_t);
-    // What is locked is counted for each user, of whom other tests make use, too.
+    // Locked memory is counted for each user, and other tests use the same user.
     let user = 100_000 + std::process::id();
     // SAFETY: numbers only.
     let changed = unsafe { libc::setresuid(user, user, user) };
@@ -215,32 +217,33 @@ fn uses_buffer(ring: &mut IoUring, memory: *mut u8) {
     // SAFETY: mapped memory that no operation uses.
     unsafe { memory.cast::<[u8; 4]>().write(*b"abcd") };
     let write = WriteFixed::new(&writer, memory, 4, 0).sqe(1);
-    // SAFETY: the memory is mapped for ever, and the pipe stays until this has returned.
+    // SAFETY: the memory is mapped forever, and the pipe stays until this has returned.
     assert_eq!(unsafe { complete(ring, write) }.result(), Ok(4));
     let mut bytes = [0; 4];
     reader.read_exact(&mut bytes).expect("four bytes");
     assert_eq!(&bytes, b"abcd");
 }
 
-/// Goal: what is refused for lack of lockable memory is refused whole, and counts for nothing.
-/// Method: a table too large, refused again and again, and each time one that fits just so.
+/// Goal: a table that is refused for lack of lockable memory is refused completely, and locks
+/// nothing.
+/// Method: repeatedly register a table that is too large, and each time one that just fits.
 #[test]
 fn tables_refused_for_lack_of_lockable_memory_lock_nothing() {
     in_child("tables_refused_for_lack_of_lockable_memory_lock_nothing", || {
         become_somebody_who_may_lock_little();
         let memory = pages(4 * LIMIT);
         let mut ring = IoUring::new(4).expect("a ring");
-        // Older kernels count the ring itself, which is of a few pages.
+        // Older kernels also count the ring itself, which has a few pages.
         let (fits, too_much) = (LIMIT / 8 * 7, LIMIT / 4 * 5);
         for round in 0..100 {
-            // All but the last buffer would fit.
+            // All buffers except the last would fit.
             let table = [
                 IoVec::new(memory, LIMIT / 2),
                 IoVec::new(memory.wrapping_add(LIMIT), LIMIT / 4),
                 IoVec::new(memory.wrapping_add(2 * LIMIT), LIMIT / 2),
             ];
             for refused in [&table[..], &[IoVec::new(memory, too_much)]] {
-                // SAFETY: the memory is mapped for ever.
+                // SAFETY: the memory is mapped forever.
                 let registered = unsafe { ring.registrar().register_buffers(refused) };
                 assert_eq!(registered.map_err(Errno::from), Err(Errno::NOMEM), "in round {round}");
                 assert_eq!(complete_safe(&mut ring, Nop::new().sqe(7)).result(), Ok(0));
@@ -259,9 +262,9 @@ fn tables_refused_for_lack_of_lockable_memory_lock_nothing() {
     });
 }
 
-/// Goal: an update that comes to an end for lack of lockable memory says how far it came, and
-/// takes nothing from those that follow.
-/// Method: updates of which the second buffer never fits, then one with all that is left.
+/// Goal: an update that stops for lack of lockable memory returns how many slots it replaced, and
+/// does not affect later updates.
+/// Method: updates whose second buffer never fits, then one that uses all the memory that is left.
 #[test]
 fn updates_refused_for_lack_of_lockable_memory_lock_nothing() {
     in_child("updates_refused_for_lack_of_lockable_memory_lock_nothing", || {
@@ -270,7 +273,7 @@ fn updates_refused_for_lack_of_lockable_memory_lock_nothing() {
         let mut ring = IoUring::new(4).expect("a ring");
         ring.registrar().register_buffers_sparse(3).expect("a table");
         let update = |ring: &IoUring, first, buffers: &[IoVec]| {
-            // SAFETY: the memory is mapped for ever.
+            // SAFETY: the memory is mapped forever.
             unsafe { ring.registrar().update_buffers(first, buffers) }
         };
         let small = IoVec::new(memory, 1 << 14);
@@ -296,8 +299,8 @@ fn updates_refused_for_lack_of_lockable_memory_lock_nothing() {
     });
 }
 
-/// Goal: a ring is dropped without a panic where the kernel refuses to unmap its memory, as it does
-/// at the limit of mappings when it would have to split one. Method: a filter that refuses it.
+/// Goal: dropping a ring does not panic if the kernel refuses to unmap its memory. It does so at
+/// the limit of mappings if it would have to split one. Method: a filter that refuses to unmap.
 #[test]
 fn a_ring_can_be_dropped_if_unmapping_fails() {
     in_child("a_ring_can_be_dropped_if_unmapping_fails", || {
@@ -306,7 +309,7 @@ fn a_ring_can_be_dropped_if_unmapping_fails() {
             let options = BufferRingOptions::default();
             let buffers =
                 rings[0].registrar().register_buffer_ring(1, 8, options).expect("a group");
-            // A filter is of a thread: this one, which does nothing else.
+            // A filter applies to one thread: this one, which does nothing else.
             refuse_call(libc::SYS_munmap, Errno::NOMEM);
             // SAFETY: no page is unmapped, for it is refused, and so none is used.
             assert_eq!(unsafe { libc::munmap(core::ptr::null_mut(), 4096) }, -1);

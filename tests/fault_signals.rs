@@ -1,4 +1,5 @@
-//! Signals without end while a ring waits: each is told of, and no operation is lost or doubled.
+//! Continuous signals while a ring waits: interrupted waits are reported, and no operation is lost
+//! or repeated.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -18,13 +19,13 @@ use ringbolt::sys::{Features, SetupFlags};
 use ringbolt::{Advice, Builder, Cqe, LocalIoUring, Sqe, SubmitError, Timespec};
 use rustix::io::Errno;
 
-/// Operations of each test, at the least.
+/// The minimum number of operations of each test.
 const COUNT: usize = 8_000;
 
-/// Operations in flight at once: as many as the ring has entries.
+/// The number of operations in flight at the same time: as many as the ring has entries.
 const BATCH: usize = 16;
 
-/// Nanoseconds from signal to signal: a machine that is busy still gets something done.
+/// Nanoseconds between signals: enough for progress on a busy machine.
 const PACE: libc::c_long = 50_000;
 
 static CAUGHT: AtomicU64 = AtomicU64::new(0);
@@ -33,11 +34,11 @@ extern "C" fn catch(_: libc::c_int) {
     CAUGHT.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A timer that sends signals to the thread that made it, for as long as it is there.
+/// A timer that sends signals to the thread that made it, as long as the value exists.
 struct Fire(libc::timer_t);
 
 impl Fire {
-    /// The signal that it sends: nobody else uses it.
+    /// The signal that it sends, which nothing else uses.
     fn signal() -> libc::c_int {
         libc::SIGRTMIN() + 3
     }
@@ -78,22 +79,23 @@ impl Drop for Fire {
     }
 }
 
-/// Checks what comes of a NOP that a worker has to carry out.
+/// Checks the result of a NOP that a worker has to execute.
 ///
-/// The kernel starts the first worker on the thread that submits, as `clone(2)` does, which fails
-/// while a signal is pending. It tries a few times, and then cancels what waits for a worker.
+/// The kernel creates the first worker on the submitting thread, as `clone(2)` does, and that fails
+/// while a signal is pending. It tries a few times, and then cancels the operations that wait for a
+/// worker.
 fn by_worker(cqe: &Cqe) {
     assert!(matches!(cqe.result(), Ok(0) | Err(Errno::CANCELED)), "{cqe:?}");
 }
 
-/// Operations that do not complete at once, and what they read.
+/// Operations that do not complete immediately, and what they read.
 struct Work {
     ring: LocalIoUring,
     ledger: Ledger,
     pipe: (File, File),
-    /// A byte for each read: leaked, so that those in flight may keep it.
+    /// A byte for each read; leaked, so that it stays valid for reads in flight.
     bytes: &'static mut [u8; BATCH],
-    /// How many bytes were written to the pipe, and how many were read.
+    /// How many bytes were written to the pipe, and how many were read from it.
     moved: (usize, usize),
     span: &'static Timespec,
 }
@@ -166,9 +168,9 @@ impl Work {
     }
 }
 
-/// Goal: however often a wait is interrupted, it says so, and every operation completes once.
-/// Method: a timer that fires every few microseconds, through thousands of operations that end
-/// by workers, by clocks and by data, and each way to wait for them.
+/// Goal: each interrupted wait reports it, and every operation completes once.
+/// Method: a timer that fires every few microseconds, during thousands of operations that end by
+/// workers, by clocks and by data, and with each way to wait for them.
 #[test]
 fn no_operation_is_lost_in_a_storm_of_signals() {
     require!(feature: Features::EXT_ARG);
@@ -176,7 +178,7 @@ fn no_operation_is_lost_in_a_storm_of_signals() {
         let mut work = Work::new(&builder);
         let fire = Fire::every(PACE);
         let (mut rounds, mut interrupted) = (0, 0);
-        // Whether a wait is interrupted is up to the machine: go on until enough are.
+        // Whether a wait is interrupted depends on the machine: continue until enough were.
         while rounds * BATCH < COUNT || interrupted < 20 {
             let deadline = Deadline::new();
             assert!(rounds < 100 * COUNT / BATCH, "{interrupted} waits were interrupted");
@@ -205,7 +207,7 @@ fn no_operation_is_lost_in_a_storm_of_signals() {
 }
 
 /// Goal: entries that are submitted by a call that is interrupted are submitted once.
-/// Method: each batch goes in by the waits themselves, which signals end early or not.
+/// Method: the waits themselves submit each batch, and signals may interrupt them.
 #[test]
 fn no_entry_is_submitted_twice_because_a_wait_was_interrupted() {
     on_each_kind(|builder| {
@@ -218,7 +220,7 @@ fn no_entry_is_submitted_twice_because_a_wait_was_interrupted() {
             // In flight from the call before, and new.
             let nop = |_| Sqe::from(Nop::new().sqe(work.ledger.open())).force_async();
             let entries: Vec<_> = (0..BATCH / 2).map(nop).collect();
-            // SAFETY: the entries name nothing.
+            // SAFETY: the entries refer to nothing.
             unsafe { work.ring.submission().push_all(&entries) }.expect("room");
             let read = Read::new(&work.pipe.0, &raw mut work.bytes[0], 4);
             let id = work.ledger.open();
@@ -233,7 +235,8 @@ fn no_entry_is_submitted_twice_because_a_wait_was_interrupted() {
                     Ok(taken) => assert!(polled || taken == before, "{taken} of {before}"),
                     Err(error) => {
                         assert_eq!(error.errno, Errno::INTR);
-                        // A call that took entries does not tell that its wait was interrupted.
+                        // A call that submitted entries does not report that its wait was
+                        // interrupted.
                         assert!(polled || (before, error.taken) == (0, 0), "{error:?}");
                     }
                 }

@@ -1,5 +1,5 @@
-//! A polling thread that hardly gets to run: on a CPU that busy programs have, the one that
-//! submits among them.
+//! A polling thread that rarely runs: it shares its CPU with busy threads, including the one that
+//! submits.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -17,11 +17,11 @@ use ringbolt::sys::{SetupFlags, SqStatus};
 use ringbolt::{IoUring, PushError, Sqe, Timespec};
 use rustix::io::Errno;
 
-/// The first CPU that this thread may run on.
+/// The first CPU on which this thread may run.
 fn first_cpu() -> usize {
     // SAFETY: all zeros are an empty set.
     let mut set: libc::cpu_set_t = unsafe { core::mem::zeroed() };
-    // SAFETY: a set to be written, of the size that is said.
+    // SAFETY: a set to be written, of the given size.
     let got = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
     assert_eq!(got, 0, "{}", std::io::Error::last_os_error());
     let has = |cpu: &usize| {
@@ -31,19 +31,19 @@ fn first_cpu() -> usize {
     (0..1024).find(has).expect("a CPU")
 }
 
-/// Keeps this thread, and those that it starts, on one CPU.
+/// Restricts this thread, and those that it starts, to one CPU.
 fn pin(cpu: usize) {
     // SAFETY: all zeros are an empty set.
     let mut set: libc::cpu_set_t = unsafe { core::mem::zeroed() };
     // SAFETY: a number inside the set.
     unsafe { libc::CPU_SET(cpu, &mut set) };
-    // SAFETY: a set to be read, of the size that is said.
+    // SAFETY: a set to be read, of the given size.
     let done = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
     assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Runs `test` with a ring whose polling thread shares its CPU with `test` and with a program
-/// that never rests. One test at a time.
+/// Runs `test` with a ring whose polling thread shares its CPU with `test` and with a thread that
+/// is always busy. One test runs at a time.
 fn starved(idle_ms: u32, entries: u32, test: fn(IoUring)) {
     static ONE: Mutex<()> = Mutex::new(());
     let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +61,7 @@ fn starved(idle_ms: u32, entries: u32, test: fn(IoUring)) {
             let builder = IoUring::builder().sqpoll(idle_ms).sqpoll_cpu(cpu);
             let ring = builder.build(entries).expect("an SQPOLL ring");
             let ended = std::panic::catch_unwind(move || test(ring));
-            // Or the scope would not end.
+            // Otherwise the scope would not end.
             over.store(true, Ordering::Relaxed);
             ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         });
@@ -72,7 +72,7 @@ fn sleeps(ring: &mut IoUring) -> bool {
     ring.submission().status().contains(SqStatus::NEED_WAKEUP)
 }
 
-/// Goal: a thousand entries get through, each once, however seldom the thread runs.
+/// Goal: a thousand entries are consumed, each once, however rarely the thread runs.
 /// Method: a ring of four entries, always full, and waits for room.
 #[test]
 fn a_starved_thread_consumes_every_entry_once() {
@@ -100,8 +100,9 @@ fn a_starved_thread_consumes_every_entry_once() {
     });
 }
 
-/// Goal: waiting for room needs no submit of its own, nor that the thread be awake.
-/// Method: a full queue of entries that were not even published, or shown to a thread that sleeps.
+/// Goal: waiting for room works without a submit before it, and while the thread sleeps.
+/// Method: a full queue of entries that were not published, or that were published to a sleeping
+/// thread.
 #[test]
 fn waiting_for_room_works_even_if_nothing_was_published() {
     require!(setup: SetupFlags::SQPOLL);
@@ -131,9 +132,10 @@ fn waiting_for_room_works_even_if_nothing_was_published() {
     });
 }
 
-/// Goal: R5, on one CPU: no entry is slept on, wherever the thread was interrupted.
-/// Method: entries submitted while it sleeps, while it is about to, and while it is awake; each
-/// has to complete without another call.
+/// Goal: R5, on one CPU: the thread never sleeps without seeing an entry, wherever it was
+/// interrupted.
+/// Method: entries submitted while it sleeps, while it falls asleep, and while it is awake; each
+/// must complete without another call.
 #[test]
 fn r5_a_thread_interrupted_anywhere_never_sleeps_on_an_unseen_entry() {
     require!(setup: SetupFlags::SQPOLL);
@@ -141,7 +143,7 @@ fn r5_a_thread_interrupted_anywhere_never_sleeps_on_an_unseen_entry() {
         let (mut asleep, mut awake) = (0, 0);
         for id in 0..120_u64 {
             let deadline = Deadline::new();
-            // From at once up to when the thread has fallen asleep.
+            // From immediately until the thread has fallen asleep.
             for _ in 0..id % 6 * 2 {
                 if sleeps(&mut ring) {
                     break;
@@ -165,8 +167,8 @@ fn r5_a_thread_interrupted_anywhere_never_sleeps_on_an_unseen_entry() {
     });
 }
 
-/// Goal: waits with a limit, and chains, do as they say where the thread is late.
-/// Method: chains for all the room there is, and waits of no time at all in between.
+/// Goal: timed waits and chains work correctly if the thread is late.
+/// Method: chains that fill the queue, and waits with a timeout of 0 in between.
 #[test]
 fn a_starved_thread_consumes_whole_chains_while_waits_time_out() {
     const CHAINS: usize = 100;
@@ -189,7 +191,7 @@ fn a_starved_thread_consumes_whole_chains_while_waits_time_out() {
         let mut left = CHAINS;
         while ledger.left() > 0 {
             deadline.check("completions");
-            // SAFETY: the entries name nothing.
+            // SAFETY: the entries refer to nothing.
             if left > 0 && unsafe { ring.submission().push_all(&queued) }.is_ok() {
                 left -= 1;
                 queued = chain();

@@ -1,5 +1,5 @@
-//! Submits that are refused at any point: what is queued stays, or comes back, and is never
-//! taken twice.
+//! Submits that are refused at any point: queued entries stay queued or are taken back, and are
+//! never submitted twice.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -23,10 +23,10 @@ use rustix::io::Errno;
 
 const ENTRIES: u32 = 16;
 
-/// Flags that every kernel refuses before it looks at an entry.
+/// Flags that every kernel refuses before it reads an entry.
 const REFUSED: EnterFlags = EnterFlags::from_bits_retain(1 << 31);
 
-/// What the kernel may answer without having taken anything.
+/// Errors that the kernel may return without having submitted anything.
 const ANSWERS: [Errno; 7] = [
     Errno::AGAIN,
     Errno::BUSY,
@@ -40,11 +40,11 @@ const ANSWERS: [Errno; 7] = [
 /// Entries that are pushed together.
 #[derive(Clone, Debug)]
 struct Push {
-    /// How many: more than one are linked.
+    /// The number of entries; more than one are linked.
     count: usize,
-    /// It is one that the kernel refuses when it looks at it.
+    /// Whether the kernel refuses the entry when it reads it.
     bad: bool,
-    /// They are put into a reservation.
+    /// Whether they are put into a reservation.
     reserved: bool,
 }
 
@@ -68,18 +68,18 @@ impl Push {
     }
 }
 
-/// A step of a program that nothing goes well for.
+/// A step of a program in which calls fail.
 #[derive(Clone, Debug)]
 enum Step {
-    /// One push after the other, all through the same half.
+    /// Several pushes, all through the same half.
     Push(Vec<Push>),
     Flush,
     Submit,
     /// A submit whose flags are refused.
     RefusedFlags,
-    /// A submit that is answered with an error, and one that is to wait, too.
+    /// A submit that a filter fails with an errno, with or without a wait.
     Refused(usize, bool),
-    /// Entries are taken back, those of so many pushes.
+    /// Takes back the entries of this many pushes.
     TakeBack(usize),
     Rollback,
     Reap,
@@ -98,15 +98,16 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What was pushed together, and is not taken: the numbers of its entries, and whether it is bad.
+/// Entries that were pushed together and not submitted: their numbers, and whether they are
+/// invalid.
 type Pushed = (Vec<u64>, bool);
 
-/// A ring, and what has to be in it.
+/// A ring, and its expected contents.
 struct Program {
     ring: IoUring,
     submit_all: bool,
     queued: VecDeque<Pushed>,
-    /// Taken, with what has to come of them, and not reaped.
+    /// Entries that were submitted and not reaped, with their expected results.
     due: Vec<(u64, Result<u32, Errno>)>,
     ledger: Ledger,
     /// How many were taken back.
@@ -140,7 +141,7 @@ impl Program {
                 let errno = ANSWERS[answer];
                 let waits = waits || self.queued.is_empty();
                 let ring = &mut self.ring;
-                // There is no way out of a filter but the end of the thread.
+                // A filter can be removed only by ending its thread.
                 let told = std::thread::scope(|scope| {
                     let refused = scope.spawn(move || {
                         refuse_call(libc::SYS_io_uring_enter, errno);
@@ -161,14 +162,14 @@ impl Program {
         assert_eq!(self.ring.submission().len() as usize, self.len(), "after {step:?}");
     }
 
-    /// Pushes entries one after the other, all through the same half.
+    /// Pushes entries one after another, all through the same half.
     fn push(&mut self, pushes: &[Push]) {
         let mut submission = self.ring.submission();
         for push in pushes {
             let queued: usize = self.queued.iter().map(|(ids, _)| ids.len()).sum();
             let fits = queued + push.count <= ENTRIES as usize;
             let ids: Vec<u64> = (self.ledger.opened() as u64..).take(push.count).collect();
-            // SAFETY: the entries name nothing.
+            // SAFETY: the entries refer to nothing.
             match unsafe { push_together(&mut submission, &push.entries(&ids), push.reserved) } {
                 Ok(()) => assert!(fits),
                 Err(PushError::Full(())) => {
@@ -184,7 +185,7 @@ impl Program {
         }
     }
 
-    /// Takes what was pushed last back: all of it, as a chain must not be cut.
+    /// Takes back the entries of the last push: all of them, because a chain must not be split.
     fn take_back(&mut self) {
         let Some((ids, _)) = self.queued.pop_back() else {
             assert!(self.ring.submission().pop_back().is_none());
@@ -197,7 +198,7 @@ impl Program {
         self.back += ids.len();
     }
 
-    /// Checks that a submit which was refused has done nothing.
+    /// Checks that a refused submit has done nothing.
     fn refused(&mut self, errno: Errno, told: Result<u32, SubmitError>) {
         let error = told.expect_err("a call that is refused");
         assert_eq!((error.errno, error.taken, error.queued as usize), (errno, 0, self.len()));
@@ -209,7 +210,7 @@ impl Program {
             let result = if bad { Err(Errno::INVAL) } else { Ok(0) };
             self.due.extend(ids.into_iter().map(|id| (id, result)));
             if bad && !self.submit_all {
-                // The kernel stops behind it.
+                // The kernel stops after it.
                 break;
             }
         }
@@ -229,18 +230,18 @@ impl Program {
     }
 }
 
-/// Carries out any steps, and counts what became of each entry in the end.
+/// Executes random steps, and counts at the end what happened to each entry.
 fn loses_nothing(builder: Builder, cases: u32) {
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let run = TestRunner::new(config).run(&vec(step(), 1..60), |steps| {
         let mut program = Program::new(&builder);
         steps.iter().for_each(|step| program.step(step));
-        // A submit for each that is bad, and one for what is behind the last.
+        // One submit for each invalid entry, and one for the entries after the last.
         for _ in 0..=ENTRIES {
             program.step(&Step::Submit);
         }
         program.step(&Step::Reap);
-        // Each entry was reaped or taken back, and no number of one taken back came.
+        // Each entry was either reaped or taken back, but not both.
         assert_eq!(program.ledger.left(), program.back);
         assert_quiet(&mut program.ring);
         assert_eq!(program.ring.completion().overflow(), 0);
@@ -251,14 +252,14 @@ fn loses_nothing(builder: Builder, cases: u32) {
     }
 }
 
-/// Goal: whatever is refused, and whenever, each entry is taken once, or comes back once.
-/// Method: any pushes, refusals and rollbacks, against a list of what has to be queued.
+/// Goal: whatever is refused, and whenever, each entry is submitted once or taken back once.
+/// Method: random pushes, refusals and rollbacks are compared with a list of the expected entries.
 #[test]
 fn a_refused_submit_neither_loses_nor_repeats_entries() {
     loses_nothing(IoUring::builder().cq_entries(2048), 500);
 }
 
-/// Goal: the same for a ring without an index array that does not stop at what is bad.
+/// Goal: the same for a ring without an index array that does not stop at invalid entries.
 /// Method: as above.
 #[test]
 fn a_refused_submit_loses_no_entries_without_an_index_array() {
@@ -267,7 +268,7 @@ fn a_refused_submit_loses_no_entries_without_an_index_array() {
     loses_nothing(IoUring::builder().flags(flags).cq_entries(2048), 500);
 }
 
-/// Goal: the same for a ring whose queue starts from the front at each submit.
+/// Goal: the same for a ring whose queue starts at the first slot in each submit.
 /// Method: as above.
 #[test]
 fn a_refused_submit_loses_no_entries_in_a_rewinding_queue() {

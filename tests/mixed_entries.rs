@@ -1,4 +1,4 @@
-//! Rings whose completions are of either width: batches, the end of the queue, overflow.
+//! Rings with completions of both widths: batches, the end of the queue, overflow.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod common;
@@ -20,12 +20,12 @@ fn mixed(cq: u32) -> Mixed {
     IoUring::builder().cqe_mixed().cq_entries(cq).build(cq).expect("a ring")
 }
 
-/// What a wide completion of the nop `id` carries.
+/// The extra words of the wide completion of the nop `id`.
 fn extra(id: u64) -> [u64; 2] {
     [id.wrapping_mul(0x9e37_79b9_7f4a_7c15), !id]
 }
 
-/// The nop `id`, whose number says how wide its completion is: every third is narrow.
+/// The nop `id`. Its number determines the width of its completion: every third is narrow.
 fn nop(id: u64) -> SafeSqe {
     let nop = Nop::new();
     if is_wide(id) { nop.cqe32(extra(id)).sqe(id) } else { nop.sqe(id) }
@@ -35,12 +35,12 @@ fn is_wide(id: u64) -> bool {
     id % 3 != 0
 }
 
-/// Slots that the completion of a nop takes.
+/// The number of slots of the completion of a nop.
 fn slots(id: u64) -> u32 {
     if is_wide(id) { 2 } else { 1 }
 }
 
-/// Fails the test unless this is the completion of the nop `id`, whole.
+/// Fails the test unless this is the whole completion of the nop `id`.
 fn assert_is(cqe: CqeMixed, id: u64) {
     assert_eq!((cqe.as_cqe().user_data(), cqe.as_cqe().result()), (id, Ok(0)), "{cqe:?}");
     assert!(!cqe.as_cqe().is_filler(), "{cqe:?}");
@@ -74,8 +74,8 @@ fn nop32_wide_completions_have_32_bytes_and_narrow_ones_16() {
 
 #[test]
 fn queues_of_every_size_wrap_with_batches_of_every_size() {
-    // Goal: wide entries come to lie at each slot, and in front of the end with one slot left,
-    // which the kernel fills up. Method: batches of each length, on queues of each size.
+    // Goal: wide entries are placed at every slot, also near the end with one slot left, where the
+    // kernel adds padding. Method: batches of each length, on queues of each size.
     require!(setup: SetupFlags::CQE_MIXED);
     for cq in [2, 4, 8, 32] {
         for batch in 1..=u64::from(cq) / 2 {
@@ -124,7 +124,7 @@ fn cq_peek_batch_mixed_every_way_to_pop_entries_skips_padding() {
         cqes.into_iter().zip(ids).for_each(|(cqe, id)| assert_is(cqe, id));
         assert!(ring.completion().is_empty() && ring.completion().peek().is_none());
     }
-    assert!(fillers > 0, "the end of the queue was never in the way");
+    assert!(fillers > 0, "no wide entry ever reached the end of the queue");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn wide(count: u64) -> u64 {
 fn nop32_overflow_wide_completions_without_room_are_kept_in_order() {
     require!(setup: SetupFlags::CQE_MIXED);
     for cq in [2, 4, 8, 32] {
-        // From each place in the queue.
+        // Starting at each position of the queue.
         for before in 0..2 * u64::from(cq) {
             let mut ring = mixed(cq);
             for _ in 0..before {
@@ -186,7 +186,7 @@ fn nop32_overflow_a_wide_completion_does_not_fit_in_one_slot() {
     for id in [0, 3, 6] {
         assert_is(ring.completion().pop().expect("it is there"), id);
     }
-    assert!(ring.completion().pop().is_none(), "what is left is a slot that was filled up");
+    assert!(ring.completion().pop().is_none(), "only padding is left");
     assert_is(reap(&mut ring, 1).remove(0), 7);
     assert_is(complete_safe(&mut ring, nop(8)), 8);
     assert_quiet(&mut ring);
@@ -207,7 +207,7 @@ fn other_operations_complete_with_16_bytes() {
         assert_eq!((narrow.user_data(), narrow.result()), (round, Ok(4)));
         assert_is(complete_safe(&mut ring, nop(1)), 1);
 
-        // SAFETY: the other ring stays; no memory is named.
+        // SAFETY: the other ring stays; no memory is used.
         let sent = unsafe { complete(&mut from, MsgRing::new(&ring, 0, 3).sqe(1)) };
         assert_eq!(sent.result(), Ok(0));
         assert_is(reap(&mut ring, 1).remove(0), 3);
@@ -220,7 +220,7 @@ fn a_message_can_be_a_wide_completion() {
     let (mut ring, mut from) = (mixed(4), ring());
     for id in 0..20 {
         let message = MsgRing::new(&ring, 5, id).cqe_flags(CqeFlags::F_32).sqe(1);
-        // SAFETY: the other ring stays; no memory is named.
+        // SAFETY: the other ring stays; no memory is used.
         assert_eq!(unsafe { complete(&mut from, message) }.result(), Ok(0));
         let cqe = reap(&mut ring, 1).remove(0);
         let CqeMixed::Wide(wide) = cqe else { panic!("{cqe:?}") };

@@ -28,7 +28,7 @@ fn refusal<R>(built: Result<R, BuildError>) -> BuildError {
     }
 }
 
-/// Fills the queue, twice in a row, and takes what comes back.
+/// Fills the queue twice, and pops the completions.
 fn use_fully<T>(ring: &mut IoUring<ringbolt::Sqe, ringbolt::Cqe, T>) {
     let capacity = ring.submission().capacity();
     for round in 0..2 {
@@ -57,8 +57,8 @@ fn a_ring_works_in_the_callers_memory() {
     }
 }
 
-/// Goal: the queues are in the memory provided, and nowhere else.
-/// Method: look for the entries there when the ring is closed.
+/// Goal: the queues are in the provided memory, and nowhere else.
+/// Method: find the entries in that memory after the ring is closed.
 #[test]
 fn the_entries_are_in_the_callers_memory() {
     require!(setup: SetupFlags::NO_MMAP);
@@ -77,8 +77,8 @@ fn the_entries_are_in_the_callers_memory() {
     }
 }
 
-/// Goal: [`Builder::memory_needed`] is enough for each size, and not far too much.
-/// Method: memory of so many bytes, and behind it a page that the kernel cannot pin.
+/// Goal: [`Builder::memory_needed`] is enough for each size, and not much too large.
+/// Method: memory of exactly that size, followed by a page that the kernel cannot pin.
 fn needed_is_enough<S: SqEntry, C: CqEntry>(builder: &Builder<S, C>) {
     for sq_entries in (0..16).map(|bits| 1_u32 << bits) {
         for cq_entries in (0..17).map(|bits| 1_u32 << bits).filter(|cq| *cq >= sq_entries) {
@@ -91,7 +91,7 @@ fn needed_is_enough<S: SqEntry, C: CqEntry>(builder: &Builder<S, C>) {
             });
             let params = ring.params();
             assert_eq!((params.sq_entries, params.cq_entries), (sq_entries, cq_entries));
-            // The words and the completions, then the index array: it is reckoned with always.
+            // The words and the completions, then the index array, which is always included.
             let cqes = params.cq_off.cqes as usize + cq_entries as usize * size_of::<C>();
             let array = sq_entries as usize * size_of::<u32>();
             assert!(provided.memory.rings.len() <= cqes + array + page_size());
@@ -205,14 +205,14 @@ fn a_ring_without_a_descriptor_works() {
     assert_eq!(ring.setup_flags(), flags);
     assert!(ring.is_fd_registered());
     use_fully(&mut ring);
-    // Registering goes by the index, too.
+    // Registration also uses the index.
     let probe = ring.registrar().probe().expect("an answer");
     assert!(probe.supports(Opcode::NOP));
 }
 
-/// Goal: the index that set-up returned is not taken for a descriptor; it counts from 0, so
-/// that closing it would close stdin.
-/// Method: compare the descriptors of a process of its own.
+/// Goal: the index that set-up returned is not used as a descriptor. Indexes start at 0, so closing
+/// it would close stdin.
+/// Method: compare the open descriptors in a separate process.
 ///
 /// liburing: reg-fd-only.
 #[test]

@@ -1,4 +1,4 @@
-//! Rings of provided buffers: registered in any memory, dropped, and made again.
+//! Rings of provided buffers: registered in any memory, dropped, and registered again.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -24,8 +24,8 @@ use rustix::param::page_size;
 const OWN: BufRingFlags = BufRingFlags::empty();
 const MMAP: BufRingFlags = BufRingFlags::MMAP;
 
-/// Writes `bytes` into a pipe and reads them into a buffer of `group`: what came of it, and which
-/// buffer.
+/// Writes `bytes` into a pipe and reads them into a buffer of `group`. Returns the result, and the
+/// id of the buffer.
 fn read<S: SqEntry, C: CqEntry, T>(
     ring: &mut IoUring<S, C, T>,
     group: u16,
@@ -33,12 +33,12 @@ fn read<S: SqEntry, C: CqEntry, T>(
 ) -> (Result<u32, Errno>, Option<u16>) {
     let (reader, mut writer) = pipe();
     writer.write_all(bytes).expect("room in the pipe");
-    // SAFETY: the pipe stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the pipe stays until `complete` returns, and the memory of a group forever.
     let cqe = unsafe { complete(ring, S::from(Read::provided(&reader, 0, group).sqe(1))) };
     (cqe.as_cqe().result(), cqe.as_cqe().buffer_id())
 }
 
-/// The same for a group whose completions are reported to its `buffers`.
+/// The same for a group whose completions are passed to its `buffers`.
 fn read_into(
     ring: &mut IoUring,
     buffers: &mut Buffers,
@@ -47,22 +47,27 @@ fn read_into(
     let (reader, mut writer) = pipe();
     writer.write_all(bytes).expect("room in the pipe");
     let group = buffers.ring.group();
-    // SAFETY: the pipe stays until `complete` returns, and the memory of a group for ever.
+    // SAFETY: the pipe stays until `complete` returns, and the memory of a group forever.
     let cqe = unsafe { complete(ring, Read::provided(&reader, 0, group).sqe(1)) };
     (cqe.result(), buffers.reclaim(&cqe))
 }
 
-/// Ends the registration of a group that has no owner: its value was dropped, or there was none.
+/// Unregisters a group that has no owner: its value was dropped, or there never was one.
 fn free(ring: &IoUring, group: u16) -> Result<(), Errno> {
+<<<<<<< HEAD
     // SAFETY: the tests call this for such groups only.
     unsafe { ring.registrar().unregister_buffer_group(group) }.map_err(Errno::from)
+=======
+    // SAFETY: the tests call this only for such groups.
+    unsafe { ring.registrar().unregister_buffer_group(group) }
+>>>>>>> words10
 }
 
-/// Nothing is left to be picked from `group`, which may not be there at all.
+/// The result of a read from a group that has no buffers left or does not exist.
 const NONE_LEFT: (Result<u32, Errno>, Option<u16>) = (Err(Errno::NOBUFS), None);
 
-/// Goal: a ring works in its memory.
-/// Method: buffers with ids of all sorts, taken in the order in which they were added, thrice
+/// Goal: a ring works in the given memory.
+/// Method: buffers with various ids are used in the order in which they were added, three times
 /// around the ring.
 fn exercise(ring: &mut IoUring, buffers: BufferRing) {
     let group = buffers.group();
@@ -73,7 +78,7 @@ fn exercise(ring: &mut IoUring, buffers: BufferRing) {
         for bid in [2, 0, 3] {
             buffers.add(bid);
         }
-        // What was added is not there before it is published.
+        // Buffers cannot be used before they are published.
         assert_eq!(read(ring, group, b"early"), NONE_LEFT);
         assert_eq!((buffers.ring.publish(), buffers.ring.publish()), (3, 0));
         assert_eq!(buffers.ring.tail(), 3 * round + 3);
@@ -100,7 +105,7 @@ fn a_buffer_ring_works_in_memory_of_this_crate() {
 
 #[test]
 fn a_buffer_ring_works_in_the_kernels_memory() {
-    // The flag came with Linux 6.4; the newer call is what can be asked for.
+    // The flag came with Linux 6.4; only the newer call can be probed for.
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     let mut ring = ring();
     for group in [0, 1, 2047] {
@@ -109,7 +114,8 @@ fn a_buffer_ring_works_in_the_kernels_memory() {
     }
 }
 
-/// The offset of a mapping has no room for more: the memory would be that of another group.
+/// The offset of a mapping has no room for a larger group: the memory would be that of another
+/// group.
 #[test]
 fn a_group_beyond_2047_cannot_be_in_the_kernels_memory() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
@@ -136,7 +142,7 @@ fn a_ring_works_in_the_callers_memory() {
     let memory = Pages::new(page_size());
     let mut ring = ring();
     for group in [0, 0xffff] {
-        // SAFETY: nobody else uses the pages, which stay until the group is gone.
+        // SAFETY: nothing else uses the pages, which stay until the group is gone.
         let buffers =
             unsafe { ring.registrar().register_buffer_ring_in(memory.bytes(64), group, 4, OWN) };
         exercise(&mut ring, buffers.expect("a ring"));
@@ -148,14 +154,14 @@ fn a_ring_in_the_callers_memory_has_its_buffers_in_it() {
     require!(register: RegisterOp::REGISTER_PBUF_RING);
     let memory = Pages::new(page_size());
     let mut ring = ring();
-    // The flag asks for memory of the kernel's, and there is some already.
-    // SAFETY: nobody else uses the pages, which stay until the group is gone.
+    // The flag, which requests the kernel's memory, is ignored.
+    // SAFETY: nothing else uses the pages, which stay until the group is gone.
     let buffers = unsafe { ring.registrar().register_buffer_ring_in(memory.bytes(64), 3, 4, MMAP) };
     let mut buffers = Buffers::over(buffers.expect("a ring"), 8);
     buffers.give(3);
-    // SAFETY: the entry was filled in on the lines above, and nobody writes it now.
+    // SAFETY: the entry was filled in on the lines above, and nothing writes it now.
     let entry = unsafe { memory.start.cast::<[u16; 8]>().read() };
-    assert_eq!((entry[6], entry[7]), (3, 1), "the id, and the tail behind it: {entry:?}");
+    assert_eq!((entry[6], entry[7]), (3, 1), "the id, followed by the tail: {entry:?}");
     assert_eq!(read(&mut ring, 3, b"abc"), (Ok(3), Some(3)));
     ring.registrar().unregister_buffer_ring(buffers.ring).expect("it is registered");
 }
@@ -179,7 +185,7 @@ fn memory_that_is_misaligned_or_too_short_is_refused() {
         (at(16, page_size()), 4, "aligned for an entry, not to a page"),
     ];
     for (memory, entries, what) in table {
-        // SAFETY: nobody else uses the pages, which stay until the end.
+        // SAFETY: nothing else uses the pages, which stay until the end.
         let refused = unsafe { ring.registrar().register_buffer_ring_in(memory, 1, entries, OWN) };
         assert_eq!(
             refused.map(|buffers| buffers.group()).map_err(Errno::from),
@@ -236,7 +242,7 @@ fn registering_a_group_twice_is_eexist() {
     assert_eq!(register(&ring, OWN).map_err(Errno::from), Err(Errno::EXIST));
     assert_eq!(free(&ring, 1), Ok(()));
 
-    // One by one, buffers make a group, too; that one goes away with its last buffer.
+    // Buffers that are provided one by one also form a group, which ends with its last buffer.
     provide::<8>(&mut ring, 1, 2);
     assert_eq!(register(&ring, OWN).map_err(Errno::from), Err(Errno::EXIST));
     assert_eq!(complete_safe(&mut ring, RemoveBuffers::new(2, 1).sqe(1)).result(), Ok(2));
@@ -302,7 +308,7 @@ fn the_kernel_keeps_published_buffers_after_the_value_is_dropped() {
     for (group, flags) in [(1, OWN), (2, MMAP)] {
         let Buffers { ring: buffers, .. } = Buffers::new(&ring, group, 2, 8, flags);
         drop(buffers);
-        // What else is mapped does not come to lie where the kernel looks.
+        // New mappings are not placed where the kernel reads the ring.
         let others: Vec<_> = (0..8).map(|_| Pages::new(page_size())).collect();
         assert_eq!(read(&mut ring, group, b"abc"), (Ok(3), Some(0)));
         assert_eq!(read(&mut ring, group, b"abc"), (Ok(3), Some(1)));
@@ -318,7 +324,7 @@ fn rings_in_the_kernels_memory_stay_valid_when_their_groups_are_freed() {
     let ring = ring();
     let make = |group| ring.registrar().register_buffer_ring(group, 16, MMAP).expect("a ring");
     let all: Vec<_> = (0..128).map(|group| Buffers::over(make(group), 8)).collect();
-    // The values stay, and are given buffers: their memory is to be there still.
+    // The values stay, and buffers are added to them: their memory must still be valid.
     for group in (0..128).rev() {
         assert_eq!(free(&ring, group), Ok(()));
     }
@@ -335,7 +341,7 @@ fn a_ring_in_the_callers_memory_can_have_a_buffer_ring_in_the_kernels() {
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     require!(setup: SetupFlags::NO_MMAP);
     let memory = Provided::for_ring(&IoUring::builder(), 8);
-    // SAFETY: one ring, which goes before the memory.
+    // SAFETY: one ring, which is dropped before the memory.
     let mut ring = unsafe { memory.give(IoUring::builder()) }.build(8).expect("a ring");
     for group in [0, 9] {
         let buffers = ring.registrar().register_buffer_ring(group, 4, MMAP).expect("a ring");
@@ -348,12 +354,17 @@ fn a_ring_without_a_descriptor_cannot_have_a_buffer_ring_in_the_kernels_memory()
     require!(register: RegisterOp::REGISTER_PBUF_STATUS);
     require!(setup: SetupFlags::NO_MMAP | SetupFlags::REGISTERED_FD_ONLY);
     let memory = Provided::for_ring(&IoUring::builder(), 8);
-    // SAFETY: one ring, which goes before the memory.
+    // SAFETY: one ring, which is dropped before the memory.
     let builder = unsafe { memory.give(IoUring::builder()) };
     let mut ring = builder.build_without_fd(8).expect("a ring");
     let refused = ring.registrar().register_buffer_ring(1, 4, MMAP);
+<<<<<<< HEAD
     assert_eq!(refused.map(|buffers| buffers.group()).map_err(Errno::from), Err(Errno::BADF));
     // That left nothing behind.
+=======
+    assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::BADF));
+    // The failed registration left no group behind.
+>>>>>>> words10
     let buffers = Buffers::new(&ring, 1, 4, 8, OWN);
     assert_eq!(read(&mut ring, 1, b"abc"), (Ok(3), Some(0)));
     assert_eq!(buffers.bytes(0, 3), b"abc");
@@ -369,7 +380,7 @@ fn reads_from_files_use_provided_buffers_too() {
     let text = std::fs::read("Cargo.toml").expect("the package's own");
     for (bid, from) in [(0, 0), (1, 16), (2, 32), (3, 3)] {
         let read = Read::provided(&file, 0, 1).offset(from).sqe(1);
-        // SAFETY: the file stays until `complete` returns, and the memory for ever.
+        // SAFETY: the file stays until `complete` returns, and the memory forever.
         let cqe = unsafe { complete(&mut ring, read) };
         assert_eq!((cqe.result(), cqe.buffer_id()), (Ok(16), Some(bid)));
         let from = usize::try_from(from).expect("a small number");

@@ -1,4 +1,4 @@
-//! The table of registered buffers: made, changed, dropped, and what it takes for a buffer.
+//! The table of registered buffers: making, changing and dropping it, and which memory it accepts.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod common;
@@ -21,10 +21,15 @@ fn file(contents: &[u8]) -> (TempDir, File) {
     (dir, file)
 }
 
-/// Registers memory that is leaked, so that it stays for as long as the kernel may want it.
+/// Registers memory that is leaked, so that it stays valid as long as the kernel may use it.
 fn register(ring: &IoUring, buffers: &[IoVec]) -> Result<(), Errno> {
+<<<<<<< HEAD
     // SAFETY: each caller in this file passes leaked memory, or none that there is.
     unsafe { ring.registrar().register_buffers(buffers) }.map_err(Errno::from)
+=======
+    // SAFETY: each caller in this file passes leaked memory, or addresses without memory.
+    unsafe { ring.registrar().register_buffers(buffers) }
+>>>>>>> words10
 }
 
 /// As [`register`].
@@ -33,7 +38,7 @@ fn update(ring: &IoUring, first: u32, buffers: &[IoVec]) -> Result<u32, Errno> {
     unsafe { ring.registrar().update_buffers(first, buffers) }.map_err(Errno::from)
 }
 
-/// What reading a byte to `ptr`, in buffer `index`, comes to.
+/// Reads a byte to `ptr`, in buffer `index`, and returns the result.
 fn read_one(ring: &mut IoUring, file: &File, ptr: *mut u8, index: u16) -> Result<u32, Errno> {
     let read = ReadFixed::new(file, ptr, 1, index).offset(0).sqe(1);
     // SAFETY: the file stays until `complete` returns; the memory is leaked.
@@ -53,7 +58,7 @@ fn a_table_holds_the_given_entries() {
         assert_eq!(unsafe { complete(&mut ring, read) }.result(), Ok(4));
         assert_eq!(buf, b"-3456---");
     }
-    // The memory of one buffer is not that of another.
+    // An address in one buffer is not valid for another.
     assert_eq!(read_one(&mut ring, &file, one.as_mut_ptr(), 2), Err(Errno::FAULT));
     assert_eq!(read_one(&mut ring, &file, one.as_mut_ptr(), 1), Err(Errno::FAULT));
     assert_eq!(read_one(&mut ring, &file, one.as_mut_ptr(), 3), Err(Errno::FAULT));
@@ -117,8 +122,13 @@ fn registering_unmapped_memory_is_efault() {
     let null = IoVec::new(core::ptr::null_mut(), 1);
     for bad in [nowhere, null] {
         assert_eq!(register(&ring, &[here, bad]), Err(Errno::FAULT), "{bad:?}");
+<<<<<<< HEAD
         // Whole or not at all.
         assert_eq!(ring.registrar().unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
+=======
+        // The whole table is registered, or nothing.
+        assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO));
+>>>>>>> words10
     }
     let too_long = IoVec::new(here.base.cast(), (1 << 30) + 1);
     assert_eq!(register(&ring, &[too_long]), Err(Errno::FAULT), "more than 1 GiB");

@@ -1,4 +1,4 @@
-//! Buffers that one ring registers and others share.
+//! Buffers that one ring registers and other rings share.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod common;
@@ -33,17 +33,17 @@ struct Source {
 }
 
 impl Source {
-    /// As many buffers as said, all of them leaked.
+    /// A ring with `number` buffers, all of them leaked.
     fn new(number: usize) -> Self {
         let buffers: Vec<_> = (0..number).map(|_| IoVec::from(&leaked::<8>()[..])).collect();
         let (ring, dir) = (ring(), TempDir::new());
-        // SAFETY: the memory stays for ever.
+        // SAFETY: the memory stays forever.
         unsafe { ring.registrar().register_buffers(&buffers) }.expect("some memory");
         let file = File::open(dir.file("data", b"d")).expect("it was just made");
         Self { ring, buffers, file, _dir: dir }
     }
 
-    /// Has `ring` share them.
+    /// Shares them with `ring`.
     fn share(
         &self,
         ring: &IoUring,
@@ -53,8 +53,8 @@ impl Source {
         clone(ring, &self.ring, range, flags)
     }
 
-    /// Which of the buffers is in each of the first slots of `ring`: found by where it lets the
-    /// kernel read to.
+    /// Which of the buffers is in each of the first slots of `ring`: found by trying to which
+    /// memory the kernel reads.
     fn seen_by(&self, ring: &mut IoUring, slots: u16) -> Vec<Option<usize>> {
         let mut fits = |slot, buffer: &IoVec| {
             let read = ReadFixed::new(&self.file, buffer.base.cast(), 1, slot).offset(0).sqe(1);
@@ -99,7 +99,7 @@ fn each_ring_releases_shared_buffers_independently() {
     assert_eq!(source.share(&ring, ALL, PLAIN), Ok(()));
     assert_eq!(source.ring.registrar().unregister_buffers(), Ok(()));
     assert_eq!(source.seen_by(&mut ring, 2), [Some(0), Some(1)]);
-    // And the other way round, with one that shares what is shared.
+    // The other way round, with a ring that shares shared buffers.
     let mut third = self::ring();
     assert_eq!(clone(&third, &ring, ALL, PLAIN), Ok(()));
     assert_eq!(ring.registrar().unregister_buffers(), Ok(()));
@@ -127,7 +127,7 @@ fn a_second_table_is_ebusy_unless_it_replaces() {
     assert_eq!(source.share(&ring, ALL, PLAIN), Err(Errno::BUSY));
     assert_eq!(source.share(&ring, range(2, 1, 1), PLAIN), Err(Errno::BUSY));
     assert_eq!(source.seen_by(&mut ring, 2), [Some(0), Some(1)]);
-    // What is not in the way stays.
+    // Slots outside the range keep their buffers.
     assert_eq!(source.share(&ring, range(2, 1, 1), REPLACE), Ok(()));
     assert_eq!(source.seen_by(&mut ring, 3), [Some(0), Some(2), None]);
     assert_eq!(source.share(&ring, range(0, 2, 2), REPLACE), Ok(()));
@@ -153,7 +153,7 @@ fn empty_slots_stay_empty() {
     assert_eq!(emptied, Ok(1));
     assert_eq!(source.share(&ring, ALL, PLAIN), Ok(()));
     assert_eq!(source.seen_by(&mut ring, 3), [Some(0), None, Some(2)]);
-    // And empty what they replace.
+    // They also replace buffers in the range.
     assert_eq!(source.share(&ring, range(1, 0, 1), REPLACE), Ok(()));
     assert_eq!(source.seen_by(&mut ring, 3), [None, None, Some(2)]);
 }
@@ -232,11 +232,11 @@ fn a_tag_is_posted_when_its_own_ring_releases_the_buffer() {
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (mut first, mut second) = (ring(), ring());
     let buffer = IoVec::from(&leaked::<8>()[..]);
-    // SAFETY: the memory stays for ever.
+    // SAFETY: the memory stays forever.
     let tagged = unsafe { first.registrar().register_buffers_tagged(&[buffer], &[7]) };
     assert_eq!(tagged, Ok(()));
     assert_eq!(clone(&second, &first, ALL, PLAIN), Ok(()));
-    // The memory is still in use, of which the tag tells nothing.
+    // The other ring still uses the memory, which the tag does not show.
     assert_eq!(first.registrar().unregister_buffers(), Ok(()));
     assert_eq!(reap_told(&mut first, 1), [(7, Ok(0))]);
     assert_eq!(second.registrar().unregister_buffers(), Ok(()));

@@ -1,4 +1,4 @@
-//! What a ring's requests run as and on: credentials, worker threads, clocks, busy polling.
+//! How a ring's requests run: credentials, worker threads, clocks, busy polling.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod common;
@@ -21,7 +21,7 @@ use ringbolt::rustix::io::Errno;
 use ringbolt::sys::{EnterFlags, NapiTracking, RegisterOp, SetupFlags};
 use ringbolt::{EnterArg, IoUring, Sqe, Timespec, WaitArg};
 
-/// The path of a file that nobody but root may open.
+/// The path of a file that only root may open.
 fn secret(dir: &TempDir) -> CString {
     let path = dir.file("secret", b"s");
     rustix::fs::chmod(&path, Mode::RUSR).expect("a file of our own");
@@ -36,14 +36,14 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Takes root's privileges from this thread, and from no other.
+/// Drops root's privileges, only for this thread.
 fn become_nobody() {
     // SAFETY: numbers only. The call of the C library would change every thread.
     let result = unsafe { libc::syscall(libc::SYS_setresuid, 65_534, 65_534, 65_534) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// What opening the file comes to; the descriptor is closed.
+/// Opens the file and returns the result; the descriptor is closed.
 fn try_open(ring: &mut IoUring, sqe: Sqe) -> Result<(), Errno> {
     // SAFETY: each caller in this file keeps the path.
     let fd = unsafe { complete(ring, sqe) }.result()?;
@@ -53,7 +53,7 @@ fn try_open(ring: &mut IoUring, sqe: Sqe) -> Result<(), Errno> {
 
 fn close(fd: u32) {
     let fd = i32::try_from(fd).expect("a descriptor");
-    // SAFETY: the completion gave the descriptor to this program alone.
+    // SAFETY: the descriptor comes from a completion, and nothing else uses it.
     assert_eq!(unsafe { libc::close(fd) }, 0);
 }
 
@@ -105,8 +105,8 @@ fn an_unregistered_personality_is_einval() {
 
 #[test]
 fn an_entry_in_flight_keeps_its_credentials() {
-    // Goal: what is submitted is not touched by unregistering. Method: the entry stands in a
-    // chain behind a poll, so that it runs when they are gone.
+    // Goal: unregistering does not affect entries that were submitted. Method: the entry is linked
+    // after a poll, so that it runs after the credentials were unregistered.
     require!(machine: is_root(), "root's privileges");
     bounded(|| {
         let dir = TempDir::new();
@@ -142,7 +142,7 @@ fn at_most_65_535_credentials_can_be_registered() {
     assert_eq!(registrar.register_personality(), Ok(7));
 }
 
-/// The CPUs that each worker of this thread may run on, as the kernel prints them.
+/// The CPUs on which each worker of this thread may run, as the kernel prints them.
 fn worker_cpus() -> Vec<String> {
     // SAFETY: the call takes no argument.
     let name = format!("iou-wrk-{}", unsafe { libc::gettid() });
@@ -159,7 +159,7 @@ fn worker_cpus() -> Vec<String> {
     ours.filter_map(|status| field(&status, "Cpus_allowed_list:")).collect()
 }
 
-/// The first two CPUs that this thread may run on, and a mask for each.
+/// The first two CPUs on which this thread may run, and a mask for each.
 fn two_cpus() -> Option<[(String, Vec<u8>); 2]> {
     let mut set = core::mem::MaybeUninit::<libc::cpu_set_t>::zeroed();
     // SAFETY: valid for writes of its size.
@@ -167,7 +167,7 @@ fn two_cpus() -> Option<[(String, Vec<u8>); 2]> {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     // SAFETY: all of it was zeroed, and the kernel filled in what it has.
     let set = unsafe { set.assume_init() };
-    // SAFETY: the macro of C is a function here that looks at a bit in range.
+    // SAFETY: the macro of C is a function here, and reads a bit in range.
     let is_set = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
     let mut all = (0..1024).filter(is_set).map(|cpu| {
         let mut mask = vec![0; 128];
@@ -177,7 +177,7 @@ fn two_cpus() -> Option<[(String, Vec<u8>); 2]> {
     Some([all.next()?, all.next()?])
 }
 
-/// Waits until there are `want` workers of this thread; tells their CPUs.
+/// Waits until this thread has `want` workers. Returns their CPUs.
 fn await_workers(want: usize) -> Vec<String> {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -190,18 +190,18 @@ fn await_workers(want: usize) -> Vec<String> {
     }
 }
 
-/// Work that keeps a worker busy until something is written to its pipe.
+/// An operation that blocks a worker until something is written to its pipe.
 struct Blocked {
     input: (File, File),
     _output: (File, File),
 }
 
 impl Blocked {
-    /// Starts a splice, which cannot be polled for: the worker itself waits.
+    /// Starts a splice, which cannot be polled: the worker itself blocks.
     fn start(ring: &mut IoUring, id: u64) -> Self {
         let (input, output) = (pipe(), pipe());
         let splice = Splice::new(&input.0, &output.1, 8).sqe(id);
-        // SAFETY: no memory is named; each caller in this file keeps the pipes until then.
+        // SAFETY: no memory is used; each caller in this file keeps the pipes until then.
         unsafe { start(ring, splice) };
         Self { input, _output: output }
     }
@@ -216,7 +216,7 @@ impl Blocked {
 fn workers_run_only_on_the_given_cpus() {
     require!(register: RegisterOp::REGISTER_IOWQ_AFF);
     require!(machine: two_cpus().is_some(), "a second CPU");
-    // Each on a thread of its own, as the workers are a thread's and not a ring's.
+    // Each on its own thread, because workers belong to a thread and not to a ring.
     let run = |mask: Option<Vec<u8>>, reset: bool| {
         bounded(move || {
             let mut ring = ring();
@@ -253,7 +253,7 @@ fn worker_cpus_apply_to_a_thread_and_not_to_a_ring() {
         assert_eq!(await_workers(1), [cpu]);
         work.release();
         assert_eq!(reap_told(&mut other, 1), [(1, Ok(1))]);
-        // A thread that has never used a ring has no workers to speak of.
+        // A thread that has never used a ring has no workers.
         bounded(move || {
             assert_eq!(
                 asked.registrar().set_worker_cpus(&mask).map_err(Errno::from),
@@ -269,7 +269,7 @@ fn cpus_that_do_not_exist_are_ignored() {
     require!(machine: two_cpus().is_some(), "a second CPU");
     let [(cpu, mut far), _] = two_cpus().expect("asked above");
     far.resize(4096, 0xff);
-    // With more CPUs than any machine has, and with none at all.
+    // A mask with more CPUs than any machine has, and one without existing CPUs.
     for (mask, seen) in [(far, Some(cpu)), (vec![0; 8], None)] {
         bounded(move || {
             let mut ring = ring();
@@ -280,7 +280,7 @@ fn cpus_that_do_not_exist_are_ignored() {
             assert_eq!(ring.registrar().set_worker_cpus(&mask), Ok(()));
             let mut work = Blocked::start(&mut ring, 1);
             let cpus = await_workers(1).remove(0);
-            // More than one is written with a hyphen or a comma.
+            // A list of several CPUs contains a hyphen or a comma.
             assert_eq!(cpus.parse::<u32>().ok().map(|_| cpus), seen);
             work.release();
             assert_eq!(reap_told(&mut ring, 1), [(1, Ok(1))]);
@@ -324,8 +324,8 @@ fn changing_worker_limits_returns_the_previous_ones() {
 
 #[test]
 fn no_more_workers_run_than_the_limit() {
-    // Goal: the limit is kept. Method: as much work as there may be workers, and one more, whose
-    // data is there first. It can complete only after one of the others has.
+    // Goal: the limit is enforced. Method: as many operations as there may be workers, and one
+    // more, whose data is ready first. It can complete only after one of the others has.
     require!(register: RegisterOp::REGISTER_IOWQ_MAX_WORKERS);
     bounded(|| {
         let mut ring = ring();
@@ -341,7 +341,7 @@ fn no_more_workers_run_than_the_limit() {
         assert_eq!(reap_sorted(&mut ring, 2), [(1, Ok(1)), (3, Ok(1))]);
         work[1].release();
         assert_eq!(reap_told(&mut ring, 1), [(2, Ok(1))]);
-        // The same with a greater limit: it is the limit that held it back.
+        // The same with a larger limit shows that it was the limit which delayed the operation.
         ring.registrar().set_max_workers(0, 3).expect("limits");
         let mut work: Vec<_> = (1..=3).map(|id| Blocked::start(&mut ring, id)).collect();
         work[2].release();
@@ -362,7 +362,7 @@ fn timed_waits_end_with_either_clock() {
         let (start, span) = (Instant::now(), Duration::from_millis(20));
         assert_eq!(ring.completion().wait_timeout(1, Timespec::from(span)), Err(Errno::TIME));
         assert!((span..PATIENCE).contains(&start.elapsed()), "{clock:?}: {:?}", start.elapsed());
-        // An instant that has gone by, half a minute after the clock began.
+        // A point in time in the past, half a minute after the clock started.
         let (start, then) = (Instant::now(), Timespec::new(30, 0));
         let wait = WaitArg { timeout: Some(&then), ..WaitArg::default() };
         let wait = ring.completion().wait_with(1, EnterFlags::ABS_TIMER, EnterArg::Wait(wait));
@@ -371,8 +371,8 @@ fn timed_waits_end_with_either_clock() {
     }
 }
 
-/// By which clock a wait goes that was to last so long, if a ring waits: 0 is the kernel's number
-/// for `CLOCK_MONOTONIC`, 2 for `CLOCK_BOOTTIME`.
+/// The clock of a ring's wait of this duration, if there is one: 0 is the kernel's number for
+/// `CLOCK_MONOTONIC`, 2 for `CLOCK_BOOTTIME`.
 fn clock_in_use(wait: Duration) -> Option<u32> {
     let list = std::fs::read_to_string("/proc/timer_list").expect("root may read it");
     let mut clock = 0;
@@ -384,7 +384,7 @@ fn clock_in_use(wait: Duration) -> Option<u32> {
             let left = left.split(' ').next().and_then(|left| left.parse().ok());
             let left = Duration::from_nanos(left.unwrap_or(0));
             if is_ours && (wait.saturating_sub(PATIENCE)..=wait).contains(&left) {
-                // From 4 on they are the same clocks again, for timers that run later.
+                // From 4 on the numbers are the same clocks again, for soft timers.
                 return Some(clock % 4);
             }
         } else {
@@ -397,8 +397,8 @@ fn clock_in_use(wait: Duration) -> Option<u32> {
 /// liburing: wait-timeout.
 #[test]
 fn a_wait_uses_the_clock_that_was_set() {
-    // Goal: the clock is not only taken note of. Method: look into the kernel's list of timers
-    // while a thread waits. Others may wait at the same time, but not for so odd a time.
+    // Goal: the kernel uses the clock, and does not only store it. Method: read the kernel's list
+    // of timers while a thread waits. Other timers have a different duration.
     require!(register: RegisterOp::REGISTER_CLOCK);
     let readable = std::fs::read("/proc/timer_list").is_ok();
     require!(machine: readable, "/proc/timer_list, or root to read it");
@@ -409,7 +409,7 @@ fn a_wait_uses_the_clock_that_was_set() {
         let waiter = std::thread::spawn(move || {
             let mut ring = ring();
             ring.registrar().set_clock(clock).expect("a clock");
-            // SAFETY: no memory is named, and the pipe stays until the completion is there.
+            // SAFETY: no memory is used, and the pipe stays until the completion is there.
             unsafe { start(&mut ring, PollAdd::new(&reader, EventFlags::IN).sqe(1)) };
             ring.completion().wait_timeout(1, Timespec::from(wait)).expect("a completion");
         });
@@ -423,7 +423,7 @@ fn a_wait_uses_the_clock_that_was_set() {
     }
 }
 
-/// The kernel cannot be asked since when it tells how devices are found: since Linux 6.13.
+/// The tracking is reported since Linux 6.13, which cannot be probed for directly.
 const AS_OLD_AS_TRACKING: RegisterOp = RegisterOp::REGISTER_SEND_MSG_RING;
 
 const INACTIVE: Napi =
@@ -438,7 +438,7 @@ fn changing_busy_polling_returns_the_previous_settings() {
         Napi { busy_poll_usec: 50, prefer_busy_poll: true, tracking: NapiTracking::DYNAMIC };
     let fixed =
         Napi { busy_poll_usec: 70, prefer_busy_poll: false, tracking: NapiTracking::STATIC };
-    // What ends it does not tell the tracking: the number of the first is all that comes.
+    // Ending it does not report the tracking, which is always the first value.
     let untold = |napi| Napi { tracking: NapiTracking::DYNAMIC, ..napi };
     assert_eq!(registrar.set_napi(dynamic), Ok(INACTIVE));
     assert_eq!(registrar.set_napi(fixed), Ok(dynamic));
@@ -458,7 +458,7 @@ fn changing_busy_polling_returns_the_previous_settings() {
 
 #[test]
 fn queues_to_poll_are_added_and_removed_by_id() {
-    // There need not be a device of that id: the kernel looks for it when it polls.
+    // A device with that id need not exist: the kernel looks for it only when it polls.
     const ID: u32 = 8192;
     require!(register: AS_OLD_AS_TRACKING);
     let ring = ring();

@@ -1,4 +1,4 @@
-//! An eventfd that is told of completions, and completions told to a ring from outside.
+//! An eventfd that is signalled on completions, and completions posted to a ring from outside.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod common;
@@ -18,17 +18,22 @@ use ringbolt::rustix::fd::{AsFd, OwnedFd};
 use ringbolt::rustix::io::Errno;
 use ringbolt::sys::{CqFlags, CqeFlags, RegisterOp, SetupFlags};
 
-/// Sends to rings of the test's own, which know of it.
+/// Sends to rings of the test, which expects the message.
 fn send_message(message: MsgRing) -> Result<(), Errno> {
+<<<<<<< HEAD
     // SAFETY: each test takes the completions of its ring for messages.
     unsafe { ringbolt::register::send_message(message) }.map_err(Errno::from)
+=======
+    // SAFETY: each test recognises the completions of its ring as messages.
+    unsafe { ringbolt::register::send_message(message) }
+>>>>>>> words10
 }
 
 fn event() -> OwnedFd {
     eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).expect("an eventfd")
 }
 
-/// How much was added to the eventfd since it was looked at last.
+/// How much was added to the eventfd since it was last read.
 fn count(event: &OwnedFd) -> u64 {
     let mut count = [0; 8];
     match rustix::io::read(event, &mut count) {
@@ -38,7 +43,7 @@ fn count(event: &OwnedFd) -> u64 {
     }
 }
 
-/// Submits so many entries at once, and takes their completions.
+/// Submits `number` entries together, and pops their completions.
 fn nops(ring: &mut IoUring, number: u32) {
     for _ in 0..number {
         ring.submission().push_safe(Nop::new().sqe(1)).expect("room");
@@ -47,17 +52,17 @@ fn nops(ring: &mut IoUring, number: u32) {
     reap(ring, number as usize);
 }
 
-/// Lets a poll wait, ends it by a byte, and takes its completion.
+/// Starts a poll that waits, ends it by writing a byte, and pops its completion.
 fn poll(ring: &mut IoUring) {
     let (reader, mut writer) = pipe();
-    // SAFETY: no memory is named, and the pipe stays until the completion is there.
+    // SAFETY: no memory is used, and the pipe stays until the completion is there.
     unsafe { start(ring, PollAdd::new(&reader, EventFlags::IN).sqe(2)) };
     assert_quiet(ring);
     writer.write_all(b"x").expect("room in the pipe");
     assert_eq!(reap_told(ring, 1)[0].0, 2);
 }
 
-/// Has a worker thread carry an entry out, and takes its completion.
+/// Makes a worker thread execute an entry, and pops its completion.
 fn work(ring: &mut IoUring) {
     ring.submission().push_safe(Nop::new().sqe(3).force_async()).expect("room");
     assert_eq!(ring.submit(), Ok(1));
@@ -70,7 +75,7 @@ fn an_eventfd_is_signalled_once_for_completions_posted_together() {
     let (mut ring, event) = (ring(), event());
     nops(&mut ring, 1);
     assert_eq!(ring.registrar().register_eventfd(&event), Ok(()));
-    assert_eq!(count(&event), 0, "not of what was before");
+    assert_eq!(count(&event), 0, "earlier completions are not counted");
     for _ in 0..3 {
         nops(&mut ring, 1);
     }
@@ -80,7 +85,7 @@ fn an_eventfd_is_signalled_once_for_completions_posted_together() {
     work(&mut ring);
     assert_eq!(count(&event), 1);
     nops(&mut ring, 5);
-    assert_eq!(count(&event), 1, "of five completions");
+    assert_eq!(count(&event), 1, "once for five completions");
 }
 
 #[test]
@@ -90,10 +95,10 @@ fn an_async_eventfd_is_signalled_only_for_completions_of_workers() {
     nops(&mut ring, 3);
     assert_eq!(count(&event), 0);
     poll(&mut ring);
-    assert_eq!(count(&event), 0, "not at once, but on this thread");
+    assert_eq!(count(&event), 0, "later, but on this thread");
     work(&mut ring);
     assert_eq!(count(&event), 1);
-    // Told of all again.
+    // The eventfd is signalled for all completions again.
     assert_eq!(ring.registrar().unregister_eventfd(), Ok(()));
     assert_eq!(ring.registrar().register_eventfd(&event), Ok(()));
     poll(&mut ring);
@@ -169,7 +174,7 @@ fn notifications_are_turned_off_and_on_without_a_system_call() {
     switch(true, 0);
     switch(true, 0);
     switch(false, 1);
-    // What came meanwhile is not made up for.
+    // Completions posted while notifications were off are not signalled later.
     assert_eq!(count(&event), 0);
 }
 
@@ -188,15 +193,15 @@ fn notifications_can_be_turned_off_before_an_eventfd_is_registered() {
 /// liburing: defer-taskrun.
 #[test]
 fn an_eventfd_is_signalled_when_deferred_work_is_pending() {
-    // A ring that runs it when its thread waits says so in time: otherwise a thread that waits
-    // for the eventfd alone would wait for ever.
+    // A ring that defers work signals the eventfd when work is pending: otherwise a thread that
+    // waits only for the eventfd would wait forever.
     let flags = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN;
     require!(setup: flags);
     let mut ring = IoUring::builder().flags(flags).build_local(8).expect("a ring");
     let event = event();
     ring.registrar().register_eventfd(&event).expect("an eventfd");
     let (reader, mut writer) = pipe();
-    // SAFETY: no memory is named, and the pipe stays until the completion is there.
+    // SAFETY: no memory is used, and the pipe stays until the completion is there.
     unsafe { start(&mut ring, PollAdd::new(&reader, EventFlags::IN).sqe(2)) };
     assert_eq!(count(&event), 0);
     writer.write_all(b"x").expect("room in the pipe");
@@ -216,7 +221,7 @@ fn a_thread_without_a_ring_posts_a_completion() {
         let result = u32::try_from(result).expect("positive");
         assert_eq!(reap_told(&mut ring, 1), [(user_data, Ok(result))]);
     }
-    // Any number can be told, and some are errors to the one who gets them.
+    // Any number can be sent, and the receiver sees some of them as errors.
     assert_eq!(send_message(MsgRing::new(&ring, -libc::ECANCELED, 3)), Ok(()));
     assert_eq!(reap_told(&mut ring, 1), [(3, Err(Errno::CANCELED))]);
     assert_quiet(&mut ring);
@@ -277,7 +282,7 @@ fn a_message_to_a_file_or_a_disabled_ring_is_ebadfd() {
     let mut ring = disabled.enable().expect("a ring without restrictions");
     assert_eq!(send_message(MsgRing::new(&ring, 0, 1)), Ok(()));
     assert_eq!(reap_told(&mut ring, 1), [(1, Ok(0))]);
-    // Whose table would that be?
+    // Without a ring to send from, a fixed slot belongs to no table.
     assert_eq!(send_message(MsgRing::new(Fixed(0), 0, 1)), Err(Errno::INVAL));
     let closed = ringbolt::ops::Target::Fd(i32::MAX);
     assert_eq!(send_message(MsgRing::new(closed, 0, 1)), Err(Errno::BADF));

@@ -1,4 +1,4 @@
-//! The file table: made, changed, dropped, and holding its files by itself.
+//! The file table: making, changing and dropping it, and holding its own references to files.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod common;
@@ -22,7 +22,7 @@ use ringbolt::rustix::fs::{CWD, OFlags};
 use ringbolt::rustix::io::Errno;
 use ringbolt::sys::RegisterOp;
 
-/// Three files that tell themselves apart: each holds its own number, four times.
+/// Three different files: each contains its own number, four times.
 fn files() -> (TempDir, [File; 3]) {
     let dir = TempDir::new();
     let open = |byte: u8| {
@@ -33,7 +33,7 @@ fn files() -> (TempDir, [File; 3]) {
     (dir, files)
 }
 
-/// What is behind each of the first slots: the number of its file.
+/// The number of the file in each of the first slots.
 fn slots(ring: &mut IoUring, count: u32) -> Vec<Result<u8, Errno>> {
     let mut read = |slot| {
         let mut buf = [0_u8; 4];
@@ -65,7 +65,7 @@ fn the_files_stay_open_when_their_descriptors_are_closed() {
     ring.registrar().register_files(&[FileSlot::from(&reader)]).expect("a slot");
     drop(reader);
     let buf = leaked::<8>();
-    // SAFETY: the buffer stays for ever, and is not touched until the completion is there.
+    // SAFETY: the buffer stays forever, and is not touched until the completion is there.
     unsafe { start(&mut ring, Read::new(Fixed(0), buf.as_mut_ptr(), 8).sqe(1)) };
     assert_quiet(&mut ring);
     (&writer).write_all(b"abc").expect("somebody can still read it");
@@ -85,7 +85,7 @@ fn a_file_is_released_with_its_slot_and_with_its_table() {
         } else {
             assert_eq!(ring.registrar().unregister_files(), Ok(()));
         }
-        // The last writer is gone: that is the end of the pipe.
+        // The last writer is closed, so the pipe ends.
         assert_eq!(rest_of(reader), b"", "by an update: {update}");
     }
 }
@@ -135,7 +135,7 @@ fn an_update_returns_how_many_slots_it_replaced() {
     let (_dir, [zero, one, two]) = files();
     let mut ring = ring();
     ring.registrar().register_files(&[FileSlot::EMPTY; 3]).expect("three slots");
-    // A ring cannot be in a table of its own kind; whatever is in front of it has gone in.
+    // A ring cannot be in a file table; the files before it were stored.
     let other = self::ring();
     let change = [FileSlot::from(&one), FileSlot::from(&other), FileSlot::from(&two)];
     assert_eq!(ring.registrar().update_files(0, &change), Ok(1));
@@ -165,8 +165,13 @@ fn registering_a_second_table_is_ebusy_and_dropping_a_missing_one_enxio() {
 fn an_invalid_table_is_refused_with_its_cause() {
     let ring = ring();
     let registrar = ring.registrar();
+<<<<<<< HEAD
     assert_eq!(registrar.register_files(&[]).map_err(Errno::from), Err(Errno::INVAL));
     // Whole or not at all: what is no file for a table leaves none behind.
+=======
+    assert_eq!(registrar.register_files(&[]), Err(Errno::INVAL));
+    // The whole table is registered, or nothing: after an invalid file there is no table.
+>>>>>>> words10
     let other = self::ring();
     let (_dir, [zero, ..]) = files();
     let table = [FileSlot::from(&zero), FileSlot::from(&other)];
@@ -181,11 +186,11 @@ fn an_invalid_table_is_refused_with_its_cause() {
 
 #[test]
 fn a_descriptor_that_is_not_open_is_ebadf() {
-    // `FileSlot` cannot name one: through the raw call.
+    // `FileSlot` cannot contain such a descriptor, so this uses the raw call.
     let ring = ring();
     let mut fds = [i32::MAX];
     let arg = fds.as_mut_ptr().cast();
-    // SAFETY: one descriptor, as said, which the kernel only reads, during the call.
+    // SAFETY: one descriptor, which the kernel only reads, during the call.
     let result = unsafe { register(ring.as_raw_fd(), RegisterOp::REGISTER_FILES, arg, 1) };
     assert_eq!(result, Err(Errno::BADF));
 }
@@ -196,7 +201,7 @@ fn an_entry_in_flight_keeps_the_file_that_it_started_with() {
     let mut ring = ring();
     ring.registrar().register_files(&[FileSlot::from(&reader)]).expect("a slot");
     let buf = leaked::<8>();
-    // SAFETY: the buffer stays for ever, and is not touched until the completion is there.
+    // SAFETY: the buffer stays forever, and is not touched until the completion is there.
     unsafe { start(&mut ring, Read::new(Fixed(0), buf.as_mut_ptr(), 8).sqe(1)) };
     assert_quiet(&mut ring);
     assert_eq!(ring.registrar().update_files(0, &[FileSlot::from(&other)]), Ok(1));
@@ -231,7 +236,7 @@ fn a_closed_ring_releases_its_files() {
     drop(reader);
     writer.write_all(b"x").expect("the table holds the other end");
     ring.close();
-    // Some time after: nobody is left to read.
+    // Some time later the pipe has no reader.
     let end = Instant::now() + PATIENCE;
     while writer.write(b"x").is_ok() {
         assert!(Instant::now() < end, "the table is still there");

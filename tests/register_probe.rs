@@ -1,4 +1,4 @@
-//! What a probe says, and registering with nothing but a number for a ring.
+//! What a probe reports, and raw registration calls.
 
 mod common;
 mod op_common;
@@ -47,7 +47,8 @@ fn no_opcode_above_the_last_is_supported() {
 #[test]
 fn linux_6_18_has_every_operation_up_to_pipe() {
     let probe = probe();
-    // The newest of that version. A kernel may be built without some; this is the full set.
+    // The newest operation of that version. A kernel may be built without some; this test expects
+    // the full set.
     let full = probe.last_op() == Opcode::PIPE;
     require!(machine: full, "Linux 6.16 to 6.18, of which it is known");
     let listed: Vec<_> = probe.supported().map(Opcode::as_raw).collect();
@@ -56,9 +57,9 @@ fn linux_6_18_has_every_operation_up_to_pipe() {
 
 #[test]
 fn operations_that_a_probe_lacks_complete_with_einval() {
-    // Goal: the probe and the kernel agree. Method: an operation that is there may say many
-    // things to fields that are all zero but for a descriptor that is not open; one that is not
-    // there can say `EINVAL` alone.
+    // Goal: the probe and the kernel agree. Method: entries with an invalid descriptor and
+    // otherwise zero fields. A supported operation may return various errors; an unsupported one
+    // returns only `EINVAL`.
     let probe = probe();
     let mut ring = ring();
     for raw in 0..=u8::MAX {
@@ -66,7 +67,7 @@ fn operations_that_a_probe_lacks_complete_with_einval() {
         if probe.supports(opcode) {
             continue;
         }
-        // SAFETY: the entry names no memory, no file, and no operation.
+        // SAFETY: the entry refers to no memory, no file, and no supported operation.
         let cqe = unsafe { complete(&mut ring, RawOp::new(opcode).fd(-1).sqe(1)) };
         assert_eq!(cqe.result(), Err(Errno::INVAL), "{opcode:?}");
     }
@@ -76,8 +77,8 @@ fn operations_that_a_probe_lacks_complete_with_einval() {
 fn a_probe_prints_the_names_of_its_operations_or_their_numbers() {
     let text = format!("{:?}", probe());
     assert!(text.starts_with("Probe {NOP, READV, WRITEV"), "{text}");
-    // A kernel that is newer than the crate is as printable as this one: opcodes are a number
-    // with names, not an enumeration.
+    // Operations of a newer kernel can be printed too: an opcode is a number with names, not an
+    // enumeration.
     assert_eq!(format!("{:?}", Opcode::from_raw(255)), "Opcode(255)");
     let copy = probe().clone();
     assert_eq!(format!("{copy:?}"), text);
@@ -119,7 +120,7 @@ fn a_raw_call_returns_the_errno() {
 
 #[test]
 fn a_raw_call_without_a_ring_reaches_the_kernel() {
-    // What needs a ring is told apart from what does not.
+    // The kernel distinguishes operations that need a ring from those that do not.
     let null = core::ptr::null_mut();
     let needs_one = errno(-1, RegisterOp::UNREGISTER_BUFFERS, null, 0);
     assert!(matches!(needs_one, Errno::BADF | Errno::INVAL), "{needs_one}");

@@ -1,4 +1,4 @@
-//! What a kernel says about itself without a ring, held against what it does.
+//! Queries about the kernel, compared with its behaviour.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod common;
@@ -20,11 +20,11 @@ fn opcodes() -> io_uring_query_opcode {
     query().expect("a kernel that can be asked")
 }
 
-/// Asks through `fd`, a whole chain at once.
+/// Sends a whole chain of queries, through `fd`.
 fn ask(fd: i32, chain: &mut io_uring_query_hdr) -> Result<u32, Errno> {
     let arg = core::ptr::from_mut(chain).cast();
-    // SAFETY: each caller in this file has a chain of questions whose answers are valid for
-    // writes during the call.
+    // SAFETY: each caller in this file has a chain of queries whose answers are valid for writes
+    // during the call.
     unsafe { register(fd, RegisterOp::REGISTER_QUERY, arg, 0) }
 }
 
@@ -49,9 +49,9 @@ fn the_query_reports_as_many_register_operations_as_are_accepted() {
     require!(register: RegisterOp::REGISTER_QUERY);
     let number = opcodes().nr_register_opcodes;
     for raw in 0..number + 64 {
-        // The number of the operation is looked at before the descriptor is.
+        // The kernel checks the number of the operation before the descriptor.
         let op = RegisterOp::from_raw(raw);
-        // SAFETY: no such ring, and no argument.
+        // SAFETY: there is no such ring, and no argument.
         let result = unsafe { register(i32::MAX, op, core::ptr::null_mut(), 0) };
         let expected = if raw < number { Errno::BADF } else { Errno::INVAL };
         assert_eq!(result, Err(expected), "{op:?} of {number}");
@@ -64,7 +64,7 @@ fn the_query_reports_the_features_of_a_ring() {
     assert_eq!(opcodes().feature_flags, u64::from(ring().features().bits()));
 }
 
-/// What a flag needs besides, to be of use.
+/// Other flags that a flag requires.
 const COMPANIONS: [(SetupFlags, SetupFlags); 6] = [
     (SetupFlags::SQ_AFF, SetupFlags::SQPOLL),
     (SetupFlags::TASKRUN_FLAG, SetupFlags::COOP_TASKRUN),
@@ -85,7 +85,7 @@ fn the_query_reports_the_accepted_setup_flags() {
             assert!(refused(flag), "{flag:?}");
             continue;
         }
-        // A number of entries and another ring belong to these; later ones have no name here.
+        // These need a number of entries or another ring; later flags have no name here.
         let needs_more = flag.intersects(SetupFlags::CQSIZE | SetupFlags::ATTACH_WQ);
         if !needs_more && flag.iter_names().next().is_some() {
             let companion = COMPANIONS.iter().find(|(one, _)| *one == flag);
@@ -100,7 +100,7 @@ fn the_query_reports_the_accepted_setup_flags() {
 fn the_query_reports_the_accepted_enter_flags() {
     require!(register: RegisterOp::REGISTER_QUERY);
     let taken = opcodes().enter_flags;
-    // Those that mean something by themselves, without arguments.
+    // The flags that have a meaning without arguments.
     let alone = EnterFlags::GETEVENTS
         | EnterFlags::SQ_WAKEUP
         | EnterFlags::SQ_WAIT
@@ -124,14 +124,15 @@ fn the_query_reports_the_accepted_entry_flags() {
     let mut ring = ring();
     for bit in (0..u8::BITS).filter(|bit| taken & (1 << bit) == 0) {
         let nop: Sqe = Nop::new().sqe(1).into();
-        // SAFETY: the entry names no memory.
+        // SAFETY: the entry refers to no memory.
         let cqe =
             unsafe { complete(&mut ring, nop.with_flags(SqeFlags::from_bits_retain(1 << bit))) };
         assert_eq!(cqe.result(), Err(Errno::INVAL), "bit {bit}");
     }
 }
 
-/// Whether a question is answered exactly if the kernel counts it among those that it knows.
+/// Whether the kernel knows the query. Fails if it does not answer exactly the queries that it
+/// counts.
 fn is_known<A: Answer>() -> bool {
     let known = A::QUESTION.as_raw() < opcodes().nr_query_opcodes;
     match query::<A>() {

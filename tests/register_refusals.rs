@@ -1,5 +1,5 @@
-//! What a kernel or a machine lacks, which is told by an errno and nothing else; and calls that
-//! name no ring, or one that has no descriptor.
+//! Features that a kernel or a machine lacks, which only an errno shows; and calls without a ring,
+//! or with a ring that has no descriptor.
 
 mod common;
 mod op_common;
@@ -18,7 +18,7 @@ use ringbolt::sys::{
 };
 use ringbolt::{CqEntry, IoUring, Sqe};
 
-/// Memory and structs for one attempt to register an interface queue.
+/// Memory and structs for one attempt to register a zero-copy receive queue.
 struct Queue {
     _memory: [Pages; 2],
     _area: Box<io_uring_zcrx_area_reg>,
@@ -51,9 +51,9 @@ impl Queue {
         Self { _memory: memory, _area: area, region, queue }
     }
 
-    /// Why it cannot be had: there is no card in a machine for tests that could do it.
+    /// Returns why the registration failed: no machine for tests has a card that supports it.
     fn refusal<C: CqEntry, T>(&mut self, ring: &IoUring<Sqe, C, T>) -> Errno {
-        // SAFETY: the structs are valid, and so is the memory, as long as `self` is.
+        // SAFETY: the structs and the memory are valid as long as `self`.
         let result = unsafe { ring.registrar().register_zcrx(&mut self.queue) };
         result.expect_err("a card that writes into our memory").errno
     }
@@ -67,13 +67,13 @@ fn zero_copy_receive_is_refused_with_its_cause() {
     let builder = IoUring::builder().flags(flags);
     let narrow = builder.build_local(8).expect("a ring with narrow completions");
     let ring = builder.cqe32().build_local(8).expect("a ring with wide completions");
-    // The first interface is the loopback, which is no card.
+    // The first interface is the loopback device, which is not a card.
     assert_eq!(Queue::new(1).refusal(&ring), Errno::OPNOTSUPP);
     assert_eq!(Queue::new(1 << 20).refusal(&ring), Errno::NODEV);
-    // Rings that do not do.
+    // Rings without the required set-up.
     assert_eq!(Queue::new(1).refusal(&narrow), Errno::INVAL);
     assert_eq!(Queue::new(1).refusal(&self::ring()), Errno::INVAL);
-    // Arguments that do not do.
+    // Invalid arguments.
     let mut without_entries = Queue::new(1);
     without_entries.queue.rq_entries = 0;
     assert_eq!(without_entries.refusal(&ring), Errno::INVAL);
@@ -104,16 +104,22 @@ fn an_invalid_filter_is_einval() {
         // SAFETY: there are no instructions.
         unsafe { ring.registrar().register_bpf_filter(&filter) }
     };
+<<<<<<< HEAD
     assert_eq!(filter(BpfCmd::from_raw(0)).map_err(Errno::from), Err(Errno::INVAL));
     assert_eq!(filter(BpfCmd::FILTER).map_err(Errno::from), Err(Errno::INVAL));
     // SAFETY: the entry names no memory.
+=======
+    assert_eq!(filter(BpfCmd::from_raw(0)), Err(Errno::INVAL));
+    assert_eq!(filter(BpfCmd::FILTER), Err(Errno::INVAL));
+    // SAFETY: the entry refers to no memory.
+>>>>>>> words10
     let cqe = unsafe { complete(&mut ring, Nop::new().sqe(1)) };
     assert_eq!(cqe.result(), Ok(0));
 }
 
 #[test]
 fn a_filter_denies_entries_or_the_kernel_is_too_old() {
-    // One instruction of classic BPF: return 0, which is no.
+    // One instruction of classic BPF: return 0, which means deny.
     let program = [libc::sock_filter { code: 6, jt: 0, jf: 0, k: 0 }];
     let mut ring = ring();
     let filter = io_uring_bpf_filter {
@@ -124,9 +130,9 @@ fn a_filter_denies_entries_or_the_kernel_is_too_old() {
     };
     let filter =
         io_uring_bpf { cmd_type: BpfCmd::FILTER, arg: bpf_arg { filter }, ..io_uring_bpf::ZEROED };
-    // SAFETY: one instruction, as said, which stays until the call returns.
+    // SAFETY: one instruction, which stays valid until the call returns.
     let result = unsafe { ring.registrar().register_bpf_filter(&filter) };
-    // SAFETY: the entry names no memory.
+    // SAFETY: the entry refers to no memory.
     let cqe = unsafe { complete(&mut ring, Nop::new().sqe(1)) };
     if lacks_register(RegisterOp::REGISTER_BPF_FILTER).is_some() {
         assert_eq!(result.map_err(Errno::from), Err(Errno::INVAL));
@@ -164,7 +170,7 @@ fn a_raw_call_without_a_ring_posts_a_completion() {
     assert_eq!([send(0), send(2)], [Err(Errno::INVAL); 2]);
     assert_eq!(send(1), Ok(0));
     assert_eq!(reap_told(&mut ring, 1), [(8, Ok(7))]);
-    // Of a message alone: other entries are not carried out by the way.
+    // Only messages are accepted: other entries are refused.
     sqe.set_opcode(Opcode::NOP);
     let arg = core::ptr::from_mut(sqe.as_raw_mut()).cast();
     // SAFETY: as above.
@@ -173,8 +179,8 @@ fn a_raw_call_without_a_ring_posts_a_completion() {
     assert_quiet(&mut ring);
 }
 
-/// Goal: each call names the ring by its index where it has no descriptor.
-/// Method: one of each file of calls, and what comes of it.
+/// Goal: each call uses the index of the ring if it has no descriptor.
+/// Method: one call from each module, and its result.
 ///
 /// liburing: reg-reg-ring.
 #[test]

@@ -1,4 +1,4 @@
-//! What a ring may do once it has restrictions: what they name, and nothing else.
+//! A ring with restrictions may do only what they allow.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod common;
@@ -24,13 +24,13 @@ fn restricted(restrictions: &[Restriction]) -> IoUring {
     ring.enable().expect("a ring for any thread")
 }
 
-/// What an entry that names no memory comes to.
+/// Submits an entry that refers to no memory, and returns its result.
 fn run(ring: &mut IoUring, sqe: impl Into<Sqe>) -> Result<u32, Errno> {
-    // SAFETY: the entries of this file name no memory, or memory that stays for ever.
+    // SAFETY: the entries of this file name no memory, or memory that stays forever.
     unsafe { complete(ring, sqe.into()) }.result()
 }
 
-/// An entry for an operation that is not allowed; it stays for ever.
+/// An entry for an operation that is not allowed. Its time is leaked.
 fn timeout() -> Sqe {
     static AT_ONCE: Timespec = Timespec::new(0, 1);
     Timeout::new(&raw const AT_ONCE).sqe(2)
@@ -72,7 +72,7 @@ fn flags_that_are_not_allowed_are_eacces() {
         assert_eq!(run(&mut ring, sqe), result, "{sqe:?}");
     }
     let linked = [plain.link().into(), plain.into()];
-    // SAFETY: the entries name no memory.
+    // SAFETY: the entries refer to no memory.
     unsafe { ring.submission().push_all(&linked) }.expect("room");
     ring.submit().expect("the kernel takes the entries");
     assert_eq!(reap_told(&mut ring, 1), [(1, Err(Errno::ACCESS))]);
@@ -97,7 +97,7 @@ fn an_entry_without_the_required_flags_is_eacces() {
     };
     assert_eq!(run(Read::new(fixed, buf.as_mut_ptr(), 1)), Ok(1));
     assert_eq!(run(Read::new(&file, buf.as_mut_ptr(), 1)), Err(Errno::ACCESS));
-    // Required flags are allowed; others are not.
+    // Required flags are also allowed; others are not.
     let read = Read::new(fixed, buf.as_mut_ptr(), 1).offset(0).sqe(1).force_async();
     assert_eq!(self::run(&mut ring, read), Err(Errno::ACCESS));
 }
@@ -116,7 +116,7 @@ fn registrations_that_are_not_allowed_are_eacces() {
         Err(Errno::ACCESS)
     );
     assert_eq!(run(&mut ring, Nop::new().sqe(1)), Ok(0));
-    // Nothing at all, if nothing is named.
+    // Without any permission, everything is refused.
     let ring = restricted(&[NOPS]);
     assert_eq!(ring.registrar().probe().err().map(Errno::from), Some(Errno::ACCESS));
 }
@@ -189,7 +189,7 @@ fn without_submit_all_a_forbidden_entry_stops_the_submission() {
     assert_eq!(disabled.registrar().register_restrictions(&[NOPS]), Ok(()));
     let mut ring = disabled.enable().expect("a ring for any thread");
     let nop = Nop::new().sqe(1).into();
-    // SAFETY: the timespec stays for ever.
+    // SAFETY: the timespec stays forever.
     unsafe { ring.submission().push_all(&[nop, timeout(), nop]) }.expect("room");
     assert_eq!(ring.submit(), Ok(2));
     assert_eq!(reap_told(&mut ring, 2), [(1, Ok(0)), (2, Err(Errno::ACCESS))]);
@@ -205,7 +205,7 @@ fn a_restricted_ring_can_be_bound_to_one_thread() {
     assert_eq!(disabled.registrar().register_restrictions(&[NOPS]), Ok(()));
     std::thread::spawn(move || {
         let mut ring = disabled.enable_local().expect("a ring for this thread");
-        // SAFETY: the timespec stays for ever.
+        // SAFETY: the timespec stays forever.
         let cqe = unsafe { complete(&mut ring, timeout()) };
         assert_eq!(cqe.result(), Err(Errno::ACCESS));
     })
@@ -213,8 +213,9 @@ fn a_restricted_ring_can_be_bound_to_one_thread() {
     .expect("no panic");
 }
 
-/// Goal: every ring that is made afterwards is restricted, or the kernel says that it cannot.
-/// Method: in a process of its own, as there is no way back.
+/// Goal: every ring that is made afterwards is restricted, or the kernel reports that it does not
+/// support this.
+/// Method: in a separate process, because it cannot be undone.
 ///
 /// liburing: task-restrict.
 #[test]
@@ -225,7 +226,7 @@ fn a_task_is_restricted_or_the_kernel_is_too_old() {
         if let Err(RegisterError { errno, .. }) = result {
             // Linux 7.0 has it, and there root may do it.
             assert!(matches!(errno, Errno::INVAL | Errno::BADF | Errno::ACCESS), "{errno}");
-            assert_eq!(run(&mut ring(), timeout()), Err(Errno::TIME), "nothing has changed");
+            assert_eq!(run(&mut ring(), timeout()), Err(Errno::TIME), "rings are not restricted");
             return;
         }
         let mut after = ring();

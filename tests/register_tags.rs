@@ -1,5 +1,5 @@
-//! Tags, which tell when the kernel has let go of a file or a buffer; and the slots that it
-//! chooses from when it is to find one.
+//! Tags, which report when the kernel has released a file or a buffer; and the range of slots from
+//! which the kernel allocates.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod common;
@@ -18,12 +18,12 @@ use ringbolt::rustix::fs::{CWD, OFlags};
 use ringbolt::rustix::io::Errno;
 use ringbolt::sys::RegisterOp;
 
-/// What a tag's completion tells.
+/// The completion of a tag.
 const fn tag(tag: u64) -> Told {
     (tag, Ok(0))
 }
 
-/// A ring with a pipe's end in each of three slots, the second of which has no tag.
+/// A ring with one end of a pipe in each of three slots; the second slot has no tag.
 fn tagged(pipe: &(File, File)) -> IoUring {
     let ring = ring();
     let slots = [FileSlot::from(&pipe.0); 3];
@@ -42,8 +42,8 @@ fn a_tag_is_posted_when_its_file_is_replaced() {
     assert_eq!(reap_told(&mut ring, 1), [tag(10)]);
     let two = [FileSlot::from(&pipe.1); 2];
     assert_eq!(ring.registrar().update_files(1, &two), Ok(2));
-    assert_eq!(reap_told(&mut ring, 1), [tag(30)], "and none where there is none");
-    // The new files have none.
+    assert_eq!(reap_told(&mut ring, 1), [tag(30)], "and none for the slot without a tag");
+    // The new files have no tags.
     assert_eq!(ring.registrar().unregister_files(), Ok(()));
     assert_quiet(&mut ring);
 }
@@ -66,7 +66,7 @@ fn a_tag_waits_for_the_operation_that_uses_its_file() {
     let mut pipe = pipe();
     let mut ring = tagged(&pipe);
     let buf = leaked::<8>();
-    // SAFETY: the buffer stays for ever, and is not touched until the completion is there.
+    // SAFETY: the buffer stays forever, and is not touched until the completion is there.
     unsafe { start(&mut ring, Read::new(Fixed(0), buf.as_mut_ptr(), 8).sqe(1)) };
     assert_quiet(&mut ring);
     assert_eq!(ring.registrar().update_files(0, &[FileSlot::EMPTY]), Ok(1));
@@ -100,12 +100,18 @@ fn a_slot_without_a_file_has_no_tag() {
     let mut ring = ring();
     let registrar = ring.registrar();
     let (file, empty) = (FileSlot::from(&pipe.0), FileSlot::EMPTY);
+<<<<<<< HEAD
     assert_eq!(
         registrar.register_files_tagged(&[file, empty], &[1, 2]).map_err(Errno::from),
         Err(Errno::INVAL)
     );
     // Whole or not at all, and no tag of what was not.
     assert_eq!(registrar.unregister_files().map_err(Errno::from), Err(Errno::NXIO));
+=======
+    assert_eq!(registrar.register_files_tagged(&[file, empty], &[1, 2]), Err(Errno::INVAL));
+    // The whole table is registered, or nothing, and then no tag is posted.
+    assert_eq!(registrar.unregister_files(), Err(Errno::NXIO));
+>>>>>>> words10
     assert_quiet(&mut ring);
     let registrar = ring.registrar();
     assert_eq!(registrar.register_files_tagged(&[file, empty], &[1, 0]), Ok(()));
@@ -175,7 +181,7 @@ fn with_buffers() -> (IoUring, [&'static mut [u8; 8]; 2]) {
     let buffers = [leaked::<8>(), leaked::<8>()];
     let [one, two] = buffers.each_ref().map(|buf| IoVec::from(&buf[..]));
     let registrar = ring.registrar();
-    // SAFETY: the memory stays for ever.
+    // SAFETY: the memory stays forever.
     let result =
         unsafe { registrar.register_buffers_tagged(&[one, IoVec::EMPTY, two], &[10, 0, 20]) };
     assert_eq!(result, Ok(()));
@@ -218,7 +224,7 @@ fn a_buffer_that_replaces_another_has_its_own_tag() {
     let (mut ring, _) = with_buffers();
     let new = [IoVec::from(&leaked::<8>()[..])];
     let update = |ring: &IoUring, tags: &[u64]| {
-        // SAFETY: the memory stays for ever.
+        // SAFETY: the memory stays forever.
         unsafe { ring.registrar().update_buffers_tagged(0, &new, tags) }
     };
     assert_eq!(update(&ring, &[]).map_err(Errno::from), Err(Errno::INVAL));
@@ -254,7 +260,7 @@ fn a_slot_without_a_buffer_has_no_tag() {
     let mut ring = ring();
     let here = IoVec::from(&leaked::<8>()[..]);
     let register = |tags: &[u64]| {
-        // SAFETY: the memory stays for ever.
+        // SAFETY: the memory stays forever.
         unsafe { ring.registrar().register_buffers_tagged(&[here, IoVec::EMPTY], tags) }
     };
     assert_eq!(register(&[1, 2]).map_err(Errno::from), Err(Errno::INVAL));
@@ -290,7 +296,7 @@ impl Slots {
     }
 
     fn close(&mut self, slot: u32) {
-        // SAFETY: the entry names no memory, and no descriptor.
+        // SAFETY: the entry refers to no memory, and no descriptor.
         let cqe = unsafe { complete(&mut self.ring, Close::fixed(Fixed(slot)).sqe(1)) };
         assert_eq!(cqe.result(), Ok(0));
     }
@@ -304,13 +310,13 @@ impl Slots {
 fn the_kernel_chooses_only_slots_in_the_range() {
     require!(register: RegisterOp::REGISTER_FILE_ALLOC_RANGE);
     let mut slots = Slots::new(8);
-    assert_eq!(slots.open(), Ok(0), "of all");
+    assert_eq!(slots.open(), Ok(0), "from all slots");
     assert_eq!(slots.range(3, 2), Ok(()));
     assert_eq!([slots.open(), slots.open()], [Ok(3), Ok(4)]);
     assert_eq!(slots.open(), Err(Errno::NFILE));
     slots.close(3);
     assert_eq!(slots.open(), Ok(3));
-    // By number, any slot can be filled.
+    // An explicit slot can be outside the range.
     assert_eq!(slots.open_at(DestSlot::At(Fixed(7))), Ok(0));
     assert_eq!(slots.range(6, 2), Ok(()));
     assert_eq!([slots.open(), slots.open()], [Ok(6), Err(Errno::NFILE)]);
@@ -321,7 +327,7 @@ fn the_kernel_chooses_only_slots_in_the_range() {
 /// liburing: file-alloc-range-hint.
 #[test]
 fn file_alloc_range_hint_stays_in_the_range() {
-    // The kernel remembers which slot was freed last, and begins to look there.
+    // The kernel remembers which slot was freed last, and starts its search there.
     require!(register: RegisterOp::REGISTER_FILE_ALLOC_RANGE);
     let mut slots = Slots::new(8);
     assert_eq!([slots.open(), slots.open()], [Ok(0), Ok(1)]);

@@ -1,4 +1,4 @@
-//! Giving a ring other sizes: what waits in its queues survives, and a refusal changes nothing.
+//! Resizing a ring: the contents of its queues survive, and a failure changes nothing.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -29,7 +29,7 @@ fn ring() -> LocalIoUring {
     new().build_local(8).expect("a ring")
 }
 
-/// Returns from the test, loudly, unless rings can be resized.
+/// Skips the test with a message unless rings can be resized.
 macro_rules! require_resize {
     () => {
         require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
@@ -37,7 +37,7 @@ macro_rules! require_resize {
     };
 }
 
-/// The same promise for each way to name a ring and its entries.
+/// Runs a test for each way to refer to a ring and its entries.
 fn on_each_kind(test: impl Fn(LocalIoUring)) {
     for builder in [new(), new().register_ring_fd()] {
         test(builder.build_local(8).expect("a ring"));
@@ -50,7 +50,7 @@ fn push<T>(ring: &mut IoUring<Sqe, Cqe, T>, entries: Range<u64>) {
     }
 }
 
-/// Takes the completions of `entries`, which are there and in order.
+/// Pops the completions of `entries`, which must be ready and in order.
 fn expect<T>(ring: &mut IoUring<Sqe, Cqe, T>, entries: Range<u64>) {
     for user_data in entries {
         let cqe = ring.completion().pop().expect("a completion");
@@ -58,7 +58,7 @@ fn expect<T>(ring: &mut IoUring<Sqe, Cqe, T>, entries: Range<u64>) {
     }
 }
 
-/// Goes around both queues several times, in batches that do not divide their sizes.
+/// Wraps around both queues several times, in batches that do not divide their sizes.
 fn wraps<T>(ring: &mut IoUring<Sqe, Cqe, T>) {
     let most = u64::from(ring.submission().capacity());
     let mut next = 1_000;
@@ -108,8 +108,8 @@ fn a_resized_ring_has_the_requested_sizes() {
     });
 }
 
-/// Goal: entries that are pushed wait on, published or not, wherever in the queue they lie.
-/// Method: from each position of the old queue, up and down, with both kinds.
+/// Goal: pushed entries stay queued, published or not, at every position of the queue.
+/// Method: start at each position of the old queue, grow and shrink, with both kinds of entries.
 ///
 /// liburing: resize-rings.
 #[test]
@@ -152,8 +152,8 @@ fn an_entry_pushed_before_resizing_can_be_taken_back_afterwards() {
     wraps(&mut ring);
 }
 
-/// Goal: each completion is taken once, in order, those that were seen already too.
-/// Method: an iteration that is left early, a peek, and a resize in between.
+/// Goal: each completion is popped once and in order, including those that were seen before.
+/// Method: an iteration that ends early, a peek, and a resize in between.
 ///
 /// liburing: resize-rings.
 #[test]
@@ -168,7 +168,7 @@ fn completions_stay_in_the_queue_when_it_is_resized() {
 
             push(&mut ring, 20..28);
             assert_eq!(ring.submit(), Ok(8));
-            // These two are taken, and the kernel has not been told.
+            // These two are popped, and the head is not published.
             let taken: Vec<_> = ring.completion().drain().take(2).map(|c| c.user_data()).collect();
             assert_eq!(taken, [20, 21]);
             push(&mut ring, 28..32);
@@ -216,7 +216,7 @@ fn resizing_below_the_contents_leaves_the_ring_unchanged() {
         }
         assert_eq!(capacities(&mut ring), (8, 16));
         assert_eq!(ring.submit(), Ok(5));
-        // Now it is the completions that are too many.
+        // Now there are too many completions.
         let error = ring.resize(4, None);
         assert_eq!(error, Err(ResizeError::TooSmall { queued: 0, ready: 10 }));
         expect(&mut ring, 0..5);
@@ -280,7 +280,7 @@ fn an_operation_in_flight_completes_in_the_resized_ring() {
     let (reader, mut writer) = pipe();
     let mut ring = ring();
     let buf = leaked::<8>();
-    // SAFETY: the buffer stays for ever, and is not touched until the completion is there.
+    // SAFETY: the buffer stays forever, and is not touched until the completion is there.
     unsafe { start(&mut ring, Read::new(&reader, buf.as_mut_ptr(), 8).sqe(1)) };
     for entries in [64, 2, 16] {
         ring.resize(entries, None).expect("other sizes");
@@ -331,7 +331,7 @@ fn resizing_without_defer_taskrun_fails_and_the_ring_still_works() {
     }
 }
 
-/// The kernel does not tell where the array of a resized ring lies.
+/// The kernel does not report where the array of a resized ring is.
 #[test]
 fn resizing_with_an_index_array_fails_and_the_ring_still_works() {
     require_resize!();
@@ -349,7 +349,7 @@ fn resizing_in_the_callers_memory_fails_and_the_ring_still_works() {
     require_resize!();
     require!(setup: SetupFlags::NO_MMAP);
     let memory = Provided::for_ring(&new(), 8);
-    // SAFETY: one ring, which goes before the memory.
+    // SAFETY: one ring, which is dropped before the memory.
     let mut ring = unsafe { memory.give(new()) }.build_local(8).expect("a ring");
     push(&mut ring, 0..3);
     assert_eq!(ring.resize(16, None), Err(ResizeError::ProvidedMemory));
@@ -365,7 +365,7 @@ fn address_space() -> libc::rlim_t {
     pages.expect("a number") * libc::rlim_t::try_from(page_size()).expect("a small number")
 }
 
-/// Goal: without room to map the new queues, the ring stays what it was.
+/// Goal: without room to map the new queues, the ring is unchanged.
 /// Method: a limit that leaves room for the one region of a large ring, and not for the other.
 ///
 /// liburing: resize-mmap-fail.
@@ -384,7 +384,7 @@ fn without_address_space_the_ring_is_unchanged() {
         for _ in 0..3 {
             let resized = ring.resize(32_768, None);
             assert_eq!(resized, Err(ResizeError::Map(Errno::NOMEM)));
-            // What was kept free for the first region has been given back.
+            // The addresses that were reserved for the first region were released.
             assert_eq!(address_space(), before);
         }
         assert_eq!(capacities(&mut ring), (8, 16));
@@ -396,7 +396,7 @@ fn without_address_space_the_ring_is_unchanged() {
     });
 }
 
-/// Addresses that were kept free take the new queues in: mapping needs no more than those.
+/// The new queues are mapped at the reserved addresses: mapping needs no others.
 #[test]
 fn resizing_needs_only_room_for_the_new_queues() {
     require_resize!();
@@ -404,14 +404,14 @@ fn resizing_needs_only_room_for_the_new_queues() {
         let mut ring = ring();
         let large = new().memory_needed(32_768).expect("a size that a ring can have");
         let room = libc::rlim_t::try_from(large.rings + large.sqes).expect("some MiB");
-        // A little for the test itself, which is too little for either region.
+        // A little room for the test itself, too little for either region.
         limit(libc::RLIMIT_AS, address_space() + room + (256 << 10));
         ring.resize(32_768, None).expect("there is just room enough");
         wraps(&mut ring);
     });
 }
 
-/// How many mappings there are of rings, and how many of them children do not get.
+/// The number of mappings of rings, and of those that children do not inherit.
 fn mappings() -> (usize, usize) {
     let text = std::fs::read_to_string("/proc/self/smaps").expect("the kernel tells");
     let (mut rings, mut kept, mut is_ring) = (0, 0, false);
@@ -419,7 +419,7 @@ fn mappings() -> (usize, usize) {
         match line.strip_prefix("VmFlags:") {
             Some(flags) if is_ring && flags.contains(" dc") => kept += 1,
             Some(_) => {}
-            // A mapping begins with its addresses, its attributes with a name.
+            // A mapping begins with a line of addresses; lines of attributes begin with a name.
             None if line.starts_with(|c: char| c.is_ascii_hexdigit() && !c.is_uppercase()) => {
                 is_ring = line.ends_with("anon_inode:[io_uring]");
                 rings += usize::from(is_ring);
@@ -448,7 +448,7 @@ fn the_old_queues_are_unmapped_and_children_do_not_inherit_the_new_ones() {
 }
 
 #[test]
-fn an_error_says_what_to_do() {
+fn error_messages_say_what_to_do() {
     let text = |error: ResizeError| error.to_string();
     assert!(text(ResizeError::TooSmall { queued: 3, ready: 9 }).contains("3 entries and 9 compl"));
     assert!(text(ResizeError::Refused(Errno::INVAL)).contains("DEFER_TASKRUN"));

@@ -1,4 +1,4 @@
-//! Resizing rings of wide entries: what waits keeps all of its bytes.
+//! Resizing rings of wide entries: the contents of the queues keep all of their bytes.
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
@@ -18,7 +18,7 @@ fn new() -> Builder<'static> {
     IoUring::builder().single_issuer().defer_taskrun().no_sqarray()
 }
 
-/// Returns from the test, loudly, unless rings can be resized.
+/// Skips the test with a message unless rings can be resized.
 macro_rules! require_resize {
     () => {
         require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
@@ -26,8 +26,8 @@ macro_rules! require_resize {
     };
 }
 
-/// Goal: entries and completions that wait survive, whatever the positions they lie at.
-/// Method: some that wait in both queues, at each size, and the queues gone around in between.
+/// Goal: queued entries and completions survive, whatever their positions are.
+/// Method: some in both queues, at each size, and the queues wrap in between.
 fn exercise<S, C>(mut ring: LocalIoUring<S, C>)
 where
     S: SqEntry + From<SafeSqe>,
@@ -72,7 +72,7 @@ fn rings_of_every_pair_of_widths_can_be_resized() {
 #[test]
 fn wide_completions_keep_their_second_half() {
     require_resize!();
-    // The flag came with Linux 6.18, as did this.
+    // The flag came with Linux 6.18, like this operation.
     require!(register: RegisterOp::REGISTER_QUERY);
     let mut ring = new().cqe32().build_local(8).expect("a ring");
     for round in 0..24_u64 {
@@ -109,8 +109,8 @@ fn expect_three(ring: &mut LocalIoUring<Sqe, CqeMixed>, extra: u64) {
     assert_quiet(ring);
 }
 
-/// Goal: no wide completion is cut in two, at whatever position it lies.
-/// Method: grow with some that wait, shrink with none, and try to shrink with some.
+/// Goal: no wide completion is split, whatever its position is.
+/// Method: grow with completions in the queue, shrink without any, and try to shrink with some.
 ///
 /// liburing: large-resize.
 #[test]
@@ -126,12 +126,12 @@ fn a_mixed_queue_can_always_grow_but_shrinks_only_when_empty() {
         }
         start_three(&mut ring, round);
         let ready = ring.completion().len();
-        assert!(ready == 4 || ready == 5, "with a filler perhaps: {ready}");
+        assert!(ready == 4 || ready == 5, "possibly with padding: {ready}");
         let shrunk = ring.resize(8, None);
         assert_eq!(shrunk, Err(ResizeError::TooSmall { queued: 0, ready }));
         expect_three(&mut ring, round);
         ring.resize(8, None).expect("a smaller ring");
-        // One slot on, so that the next round is at another position.
+        // Advance one slot, so that the next round is at another position.
         assert_eq!(complete_safe(&mut ring, Nop::new().sqe(9)).as_cqe().user_data(), 9);
     }
 }

@@ -1,5 +1,5 @@
-//! Rings with a polling thread: entries are taken without system calls while it is awake, and
-//! never left lying when it sleeps.
+//! Rings with a polling thread: entries are consumed without system calls while it is awake, and
+//! are never left in the queue when it sleeps.
 
 mod common;
 
@@ -14,10 +14,10 @@ use ringbolt::sys::SqStatus;
 use ringbolt::{IoUring, PushError, Timespec};
 use rustix::io::Errno;
 
-/// Long enough that a polling thread stays awake for a whole test.
+/// An idle time for which a polling thread stays awake during a whole test.
 const AWAKE: u32 = 60_000;
 
-/// Polling threads keep a CPU busy each: one test at a time.
+/// Each polling thread keeps a CPU busy, so the tests run one at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -31,16 +31,16 @@ fn push(ring: &mut IoUring, user_data: u64) {
     ring.submission().push_safe(Nop::new().sqe(user_data)).expect("room");
 }
 
-/// Looks again and again until `is_so`, for as long as is reasonable, entering nothing.
+/// Repeats `is_so` until it returns true or a time limit has passed, without entering the kernel.
 fn until(ring: &mut IoUring, what: &str, mut is_so: impl FnMut(&mut IoUring) -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so(ring) {
-        assert!(Instant::now() < end, "in vain: {what}");
+        assert!(Instant::now() < end, "timed out waiting for {what}");
         std::thread::yield_now();
     }
 }
 
-/// The next completion, if one comes without entering the kernel.
+/// Waits for the next completion without entering the kernel.
 fn comes(ring: &mut IoUring, user_data: u64) {
     until(ring, "a completion", |ring| !ring.completion().is_empty());
     assert_eq!(ring.completion().pop().map(|cqe| cqe.user_data()), Some(user_data));
@@ -56,7 +56,7 @@ fn sleeps(ring: &mut IoUring) -> bool {
 fn an_awake_thread_consumes_entries_without_a_system_call() {
     in_child("an_awake_thread_consumes_entries_without_a_system_call", || {
         let mut ring = polled(8, AWAKE);
-        // The first entry is not taken before the thread has started.
+        // The first entry is not consumed before the thread has started.
         push(&mut ring, 0);
         ring.submit().expect("submitted");
         comes(&mut ring, 0);
@@ -71,7 +71,7 @@ fn an_awake_thread_consumes_entries_without_a_system_call() {
             comes(&mut ring, 1000 + first);
             until(&mut ring, "an empty queue", |ring| ring.submission().is_empty());
         }
-        assert_eq!(ring.wait(1), Err(Errno::NOSYS), "the filter does its work");
+        assert_eq!(ring.wait(1), Err(Errno::NOSYS), "the filter is active");
     });
 }
 
@@ -80,7 +80,8 @@ fn an_awake_thread_consumes_entries_without_a_system_call() {
 fn the_thread_falls_asleep_after_the_idle_time() {
     let _alone = alone();
     bounded(|| {
-        // 50 and 400 stand apart: a time in seconds or in microseconds would not.
+        // 50 and 400 can be distinguished only if the unit is milliseconds, not seconds or
+        // microseconds.
         for (idle_ms, more_than) in [(50, 25), (400, 300)] {
             let mut ring = polled(4, idle_ms);
             push(&mut ring, 1);
@@ -140,13 +141,14 @@ fn a_sleeping_thread_consumes_flushed_entries_only_after_it_is_woken() {
         std::thread::sleep(Duration::from_millis(20));
         assert!(sleeps(&mut ring));
         assert_eq!((ring.submission().len(), ring.completion().len()), (1, 0));
-        // The entry is not new to the kernel, and yet the thread has to be woken for it.
+        // The entry was published before, but the thread must still be woken for it.
         assert_eq!(ring.submit(), Ok(0));
         comes(&mut ring, 1);
     });
 }
 
-/// Goal: R5: the thread does not fall asleep on an entry that was published meanwhile.
+/// Goal: R5: the thread does not fall asleep without seeing an entry that is published at that
+/// moment.
 /// Method: many entries, each published about when the thread is about to sleep.
 #[test]
 fn r5_no_entry_is_lost_between_falling_asleep_and_waking() {
@@ -267,8 +269,8 @@ fn only_unpublished_entries_can_be_taken_back() {
     });
 }
 
-/// Goal: the polling thread, which reads when it likes, sees a chain whole or not at all.
-/// Method: chains whose first entry fails, so that what was cut off would succeed.
+/// Goal: the polling thread, which reads at any time, sees the whole chain or nothing.
+/// Method: chains whose first entry fails, so that a part that was split off would succeed.
 #[test]
 fn the_polling_thread_never_splits_a_chain() {
     let _alone = alone();

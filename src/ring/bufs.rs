@@ -83,15 +83,15 @@ impl Bufs {
         let entry = self.entry(self.tail).as_ptr();
         will_write(entry);
         // Written field by field, because the first entry also holds the tail.
-        // SAFETY: a field of an entry of ours, valid for writes.
+        // SAFETY: a field of an entry of this ring, valid for writes.
         let to = unsafe { &raw mut (*entry).addr };
         // SAFETY: as above; the kernel does not read it before the tail is published (R6).
         unsafe { to.write(addr) };
-        // SAFETY: a field of an entry of ours, valid for writes.
+        // SAFETY: a field of an entry of this ring, valid for writes.
         let to = unsafe { &raw mut (*entry).len };
         // SAFETY: as above.
         unsafe { to.write(len) };
-        // SAFETY: a field of an entry of ours, valid for writes.
+        // SAFETY: a field of an entry of this ring, valid for writes.
         let to = unsafe { &raw mut (*entry).bid };
         // SAFETY: as above.
         unsafe { to.write(bid) };
@@ -143,7 +143,7 @@ impl Bufs {
     /// The buffer of the entry at `position`.
     fn id(&self, position: u16) -> u16 {
         let entry = self.entry(position).as_ptr();
-        // SAFETY: a field of an entry of ours.
+        // SAFETY: a field of an entry of this ring.
         let bid = unsafe { &raw const (*entry).bid };
         // SAFETY: valid for reads; the kernel does not write it.
         unsafe { bid.read() }
@@ -153,7 +153,7 @@ impl Bufs {
     /// of the buffer.
     fn len(&self, position: u16) -> u32 {
         let entry = self.entry(position).as_ptr();
-        // SAFETY: a field of an entry of ours.
+        // SAFETY: a field of an entry of this ring.
         let len = unsafe { &raw const (*entry).len };
         // SAFETY: valid for reads, and every bit pattern is a number.
         unsafe { len.read_volatile() }

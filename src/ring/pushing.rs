@@ -11,8 +11,8 @@ impl<S: SqEntry> Sq<S> {
     pub(in crate::ring) fn push(&mut self, entry: S) -> Result<(), PushError<S>> {
         let mut cursor = self.cursor();
         let pushed = self.push_at(&mut cursor, entry).map_err(|error| error.map(|()| entry));
-        assert_eq!(cursor.next, self.cursor().next, "a copy is left behind");
-        assert_eq!(cursor.stop, self.cursor().stop, "a copy is left behind");
+        assert_eq!(cursor.next, self.cursor().next, "the copy and the queue differ");
+        assert_eq!(cursor.stop, self.cursor().stop, "the copy and the queue differ");
         pushed
     }
 

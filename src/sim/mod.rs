@@ -77,7 +77,7 @@
 //! let mut ring = IoUring::builder().simulated(&kernel).build(8)?;
 //! let mut buf = [0; 4];
 //! let read = Read::new(Fixed(0), buf.as_mut_ptr(), 4).offset(0).sqe(7);
-//! // SAFETY: `buf` stays, and is not touched, until the kernel has let go of it.
+//! // SAFETY: `buf` stays, and is not touched, until the kernel has released it.
 //! unsafe { ring.submission().push(read) }?;
 //! ring.submit()?;
 //! drop(ring);

@@ -42,7 +42,7 @@ impl Buffers {
     /// Adds the buffer `bid`, without showing it to the kernel yet.
     pub(crate) fn add(&mut self, bid: u16) {
         let start = self.at(bid, self.size);
-        // SAFETY: leaked memory, of which a buffer is read only after it came back.
+        // SAFETY: leaked memory, a buffer of which is read only after it was returned.
         unsafe { self.ring.add(start, self.size, bid) }.expect("room in the ring");
     }
 
@@ -68,7 +68,7 @@ impl Buffers {
         // SAFETY: `from` lies inside the buffer.
         let start = unsafe { start.add(usize::try_from(from).expect("a small buffer")) };
         let len = usize::try_from(len).expect("a small buffer");
-        // SAFETY: `at` checked that so many bytes lie in the buffer; nobody is writing them.
+        // SAFETY: `at` checked that so many bytes lie in the buffer; nothing is writing them.
         unsafe { core::slice::from_raw_parts(start, len) }.to_vec()
     }
 
@@ -82,7 +82,7 @@ impl Buffers {
     /// Adds the first `len` bytes of the buffer `bid`, without showing them to the kernel yet.
     pub(crate) fn add_part(&mut self, bid: u16, len: u32) {
         let start = self.at(bid, len);
-        // SAFETY: leaked memory, of which a buffer is read only after it came back.
+        // SAFETY: leaked memory, a buffer of which is read only after it was returned.
         unsafe { self.ring.add(start, len, bid) }.expect("room in the ring");
     }
 

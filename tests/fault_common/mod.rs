@@ -1,4 +1,4 @@
-//! What the tests of faults share: a ledger of completions, rings of each kind.
+//! Code that the tests of faults share: a ledger of completions, rings of each kind.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -9,7 +9,7 @@ use ringbolt::{Builder, Cqe, IoUring, PushError, Sqe, SubmissionQueue};
 use crate::common::process::bounded;
 use crate::common::{PATIENCE, timing};
 
-/// Which of so many entries have completed: none of them twice.
+/// Records which entries have completed, and that none completes twice.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     seen: Vec<bool>,
@@ -29,7 +29,7 @@ impl Ledger {
         self.seen.len() as u64 - 1
     }
 
-    /// How many entries there are and were.
+    /// The number of entries that were opened.
     pub(crate) fn opened(&self) -> usize {
         self.seen.len()
     }
@@ -43,20 +43,20 @@ impl Ledger {
         self.left -= 1;
     }
 
-    /// How many have not completed.
+    /// The number of entries that have not completed.
     pub(crate) fn left(&self) -> usize {
         self.left
     }
 }
 
-/// Takes the completions that are there, and crosses them off.
+/// Pops the completions that are ready, and crosses them off.
 pub(crate) fn take<T>(ring: &mut IoUring<Sqe, Cqe, T>, ledger: &mut Ledger) -> Vec<Cqe> {
     let there: Vec<_> = core::iter::from_fn(|| ring.completion().pop()).collect();
     there.iter().for_each(|cqe| ledger.note(cqe.user_data()));
     there
 }
 
-/// Pushes entries by the way that is meant for so many, or puts them into a reservation.
+/// Pushes entries with the method for their number, or puts them into a reservation.
 ///
 /// # Safety
 ///
@@ -88,13 +88,13 @@ pub(crate) unsafe fn push_together<T>(
     }
 }
 
-/// The same promise for rings with default flags, with deferred work, and with a polling thread.
+/// Builders of rings with default flags, with deferred work, and with a polling thread.
 pub(crate) fn on_each_kind(test: fn(Builder)) {
     timing::on_each_kind(test);
     bounded(move || test(IoUring::builder().sqpoll(1)));
 }
 
-/// Gives up when what has to come does not.
+/// Fails a test that waits too long.
 pub(crate) struct Deadline(Instant);
 
 impl Deadline {
@@ -103,6 +103,6 @@ impl Deadline {
     }
 
     pub(crate) fn check(&self, what: &str) {
-        assert!(Instant::now() < self.0, "in vain: {what}");
+        assert!(Instant::now() < self.0, "timed out waiting for {what}");
     }
 }

@@ -20,7 +20,7 @@ struct Page {
     _bytes: [u8; 4096],
 }
 
-/// What a test has beside a ring: declared before it, and so dropped after it.
+/// The memory of a test, declared before the ring and so dropped after it.
 struct Memory {
     page: NonNull<Page>,
     buffers: NonNull<[u8; 64]>,
@@ -99,7 +99,7 @@ fn a_read_picks_the_next_buffer() {
         (&memory.bytes()[32..48], &memory.bytes()[..5]),
         (&expected[..], &[16, 17, 18, 19, 20][..])
     );
-    // Its entries are used again, around the end of the ring.
+    // Its entries are reused, around the end of the ring.
     for bid in 0..9 {
         memory.add(&mut buffers, 1, bid);
         let cqe = read(&mut ring, 1);
@@ -119,7 +119,7 @@ fn an_incremental_buffer_is_used_up_piece_by_piece() {
         let cqe = read(&mut ring, len);
         assert_eq!((cqe.buffer_id(), cqe.has_more_of_buffer()), (Some(3), more));
     }
-    // No more than a buffer has.
+    // At most the length of a buffer.
     let cqe = read(&mut ring, 40);
     assert_eq!((cqe.result(), cqe.buffer_id(), cqe.has_more_of_buffer()), (Ok(16), Some(4), false));
     let expected: Vec<u8> = (0..32).collect();

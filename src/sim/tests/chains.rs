@@ -58,7 +58,7 @@ fn the_second_entry_of_a_chain_starts_after_the_first_completes() {
 fn an_invalid_entry_cancels_its_whole_chain() {
     let (_kernel, mut ring) = simulated();
     let bad = Sqe::new(Opcode::from_raw(200)).with_user_data(2);
-    // It is linked on, so that the submission goes on, and hard links do not help.
+    // It is linked to the next entry, so the submission continues; hard links do not change that.
     let results = run(&mut ring, &[nop(1).hard_link(), bad.link(), nop(3), nop(4)], 4);
     let mut results = results;
     results.sort_unstable();
@@ -86,7 +86,7 @@ fn a_drain_waits_for_earlier_entries_and_delays_later_ones() {
     assert_eq!((reap(&mut ring), kernel.in_flight()), (vec![(2, 0)], 1));
     kernel.complete(0);
     assert_eq!((reap(&mut ring), kernel.in_flight()), (vec![(1, 4)], 1));
-    // What is submitted meanwhile queues up, too.
+    // Entries submitted in between also wait.
     push(&mut ring, &[nop(5)]);
     assert_eq!(ring.submit(), Ok(1));
     assert_eq!(reap(&mut ring), []);
@@ -120,7 +120,7 @@ fn entries_after_a_chain_with_a_drain_wait_for_the_chain() {
     assert_eq!(ring.submit(), Ok(5));
     assert_eq!(reap(&mut ring), [(1, 0)]);
     kernel.complete(0);
-    // It holds back what comes behind it, too.
+    // It also delays the entries after it.
     assert_eq!((reap(&mut ring), kernel.in_flight()), (vec![(2, 4), (3, 0)], 1));
     kernel.complete(0);
     assert_eq!(reap(&mut ring), [(4, 4), (5, 0)]);
@@ -140,7 +140,7 @@ fn a_failing_skip_success_entry_suppresses_the_completions_it_cancels() {
     let results =
         run(&mut ring, &[failing(1, Errno::IO).skip_success().link(), nop(2).link(), nop(3)], 1);
     assert_eq!(results, [(1, err(Errno::IO))]);
-    // While silent entries that are cancelled with another one speak.
+    // By contrast, entries with the flag that are cancelled by another one's failure do complete.
     let mut results = run(&mut ring, &[failing(1, Errno::IO).link(), nop(2).skip_success()], 2);
     results.sort_unstable();
     assert_eq!(results, [(1, err(Errno::IO)), (2, CANCELLED)]);

@@ -1,4 +1,4 @@
-//! What is in flight when a ring is closed.
+//! Operations that are in flight when a ring is closed.
 
 use core::time::Duration;
 use std::vec;
@@ -29,7 +29,7 @@ fn operations_in_flight_continue_after_their_ring_is_closed() {
     drop(ring);
     assert_eq!(kernel.in_flight(), 2);
     assert!(kernel.complete(1));
-    // What was linked to it does not start any more.
+    // The entry that was linked after it no longer starts.
     assert_eq!(kernel.in_flight(), 1);
     assert!(kernel.complete(0) && !kernel.complete(0));
     assert_eq!((kernel.in_flight(), kernel.finish_closing()), (0, 0));
@@ -63,7 +63,7 @@ fn a_new_ring_works_while_another_is_closing() {
     let mut ring = IoUring::builder().simulated(&kernel).build(8).unwrap();
     push(&mut ring, &[read(1, &raw mut new)]);
     assert_eq!((ring.submit(), kernel.in_flight()), (Ok(1), 2));
-    // The older first; it is not reported to the new ring.
+    // The older operation completes first; it is not reported to the new ring.
     assert!(kernel.complete(0));
     assert_eq!((reap(&mut ring), old, new), (vec![], [7; 4], [0; 4]));
     kernel.set_pace(Pace::WhenWaited);

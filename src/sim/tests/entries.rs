@@ -12,7 +12,7 @@ use crate::sim::{Fault, Kernel, Word};
 use crate::sys::{CqeFlags, EnterFlags, NopFlags, Opcode, SetupFlags, SqeFlags, io_uring_cqe};
 use crate::{Builder, CqEntry, CqeMixed, EnterArg, IoUring, SqEntry, Sqe, Sqe128, SqeMixed};
 
-/// Goes around both queues some times, with other batches each time.
+/// Wraps around both queues several times, with different batches each time.
 fn exercise<S: SqEntry, C: CqEntry>(builder: Builder<S, C>) {
     let kernel = Kernel::new();
     let mut ring = builder.simulated(&kernel).build(4).unwrap();
@@ -95,7 +95,7 @@ fn a_wide_entry_of_a_mixed_queue_takes_two_slots() {
     assert_eq!(kernel.word(Word::SqHead), 3);
     let taken = kernel.taken();
     assert_eq!((taken[0].payload, taken[1].payload), (None, Some([9; 64])));
-    // The next would start in the last slot: the queue puts a silent NOP there.
+    // The next entry would start in the last slot: the queue puts padding there.
     assert_eq!(run(&mut ring, &[Nop128::new().sqe(3).into()], 1), [(3, 0)]);
     assert_eq!(kernel.word(Word::SqHead), 6);
 }
@@ -109,14 +109,14 @@ fn only_the_opcode_makes_an_entry_of_a_mixed_queue_wide() {
     // A narrow entry with the opcode of a wide one takes two slots.
     let stray: Sqe = Sqe::new(Opcode::NOP128).with_user_data(1);
     assert_eq!(run(&mut ring, &[stray.into(), nop(2).into()], 2), [(1, 0), (2, 0)]);
-    // The payload of a narrow opcode is not carried out as an entry.
+    // The payload of a narrow opcode is not executed as an entry.
     let wide = |opcode| {
         let mut payload = [0; 64];
         payload.copy_from_slice(&nop(9).to_bytes());
         Sqe128 { sqe: Sqe::new(opcode).with_user_data(3), payload }
     };
     assert_eq!(run(&mut ring, &[wide(Opcode::NOP).into(), nop(4).into()], 2), [(3, 0), (4, 0)]);
-    // A command keeps its payload, by the opcode that it has in such a queue.
+    // A command keeps its payload because of its opcode in such a queue.
     kernel.taken();
     let command = wide(Opcode::URING_CMD).into();
     assert_eq!(run(&mut ring, &[command], 1), [(3, err(Errno::OPNOTSUPP))]);
@@ -149,7 +149,7 @@ fn wide_completions_of_a_mixed_queue_are_never_split_by_its_end() {
         assert_eq!((wide.cqe.user_data(), wide.extra), (id, [id, id + 1]));
         assert_eq!(narrow.user_data(), 100);
     }
-    // 20 times three slots, and fillers.
+    // 20 times three slots, and padding.
     assert!(kernel.word(Word::CqTail) > 7 + 60);
 }
 

@@ -36,7 +36,7 @@ fn a_short_call_consumes_some_entries_and_does_not_wait() {
     kernel.fail_next(Fault::Short(0));
     let error = ring.submit().unwrap_err();
     assert_eq!((error.errno, error.taken, error.queued), (Errno::AGAIN, 0, 1));
-    // As many as there are is not short.
+    // A limit equal to the number of entries has no effect.
     kernel.fail_next(Fault::Short(1));
     assert_eq!(ring.submit_and_wait(1), Ok(1));
     assert_eq!(reap(&mut ring), [(3, 0), (1, 4)]);
@@ -55,7 +55,7 @@ fn an_interrupted_wait_is_reported_only_if_nothing_was_submitted_or_completed() 
     kernel.fail_next(Fault::Interrupt(Errno::INTR));
     assert_eq!(ring.wait(1), Err(Errno::INTR));
     assert_eq!(ring.wait(1), Ok(()));
-    // With a completion there, it is not told either.
+    // The error is not reported either if a completion is ready.
     kernel.fail_next(Fault::Interrupt(Errno::INTR));
     assert_eq!(ring.wait(2), Ok(()));
     assert_eq!(reap(&mut ring), [(1, 4)]);

@@ -1,4 +1,4 @@
-//! Words and slots that nobody wrote in good faith: nothing panics, hangs, or touches memory.
+//! Invalid words and slots: nothing panics, hangs, or touches the program's memory.
 
 use std::vec;
 
@@ -10,11 +10,11 @@ use crate::sim::{Kernel, Pace, Word};
 use crate::sys::{Features, SetupFlags, SqStatus, io_uring_cqe};
 use crate::{BuildError, Cqe, IoUring, Sqe};
 
-/// Works on, whatever comes of it.
+/// Uses the ring and ignores the results.
 fn work<T>(kernel: &Kernel, ring: &mut IoUring<Sqe, Cqe, T>) {
     for id in 0..12 {
         // The queue may look full.
-        // SAFETY: the entry names no memory.
+        // SAFETY: the entry refers to no memory.
         let _ = unsafe { ring.submission().push(nop(id)) };
         let _ = ring.submit();
         let _ = ring.submit_and_wait(2);
@@ -41,7 +41,7 @@ fn no_word_makes_either_side_panic_or_hang() {
                 }
                 work(&kernel, &mut ring);
                 drop(ring);
-                // A ring that may be used by two threads.
+                // A ring that two threads may use.
                 let mut ring = builder.build(4).unwrap();
                 work(&kernel, &mut ring);
                 kernel.set_word(word, *value);
@@ -110,7 +110,7 @@ fn set_up_can_be_answered_with_any_values() {
     let mut ring = builder.build_local(4).unwrap();
     work(&kernel, &mut ring);
     drop(ring);
-    // It is for one set-up.
+    // The change applies to one set-up.
     let mut ring = builder.build_local(4).unwrap();
     assert_eq!(run(&mut ring, &[nop(1)], 1), [(1, 0)]);
 }
@@ -119,7 +119,7 @@ fn set_up_can_be_answered_with_any_values() {
 fn an_entry_with_an_index_out_of_range_is_dropped() {
     let kernel = Kernel::new();
     kernel.answer_setup_with(|params| {
-        // What the program takes for index 16 is the first for the kernel.
+        // The program's index 16 is the kernel's first index.
         params.sq_entries = 32;
         params.sq_off.array -= 64;
     });
@@ -169,7 +169,7 @@ fn a_forged_completion_of_an_operation_stops_all_memory_access() {
     assert_eq!(ring.submit(), Ok(2));
     assert_eq!(reap(&mut ring), [(1, 0), (1, 0), (1, err(Errno::FAULT))]);
     assert_eq!(buf, [0; 4]);
-    // What was taken before is nobody's.
+    // A completion that was popped before belongs to no later operation.
     let (kernel, mut ring) = simulated();
     kernel.put_file(Fixed(0), vec![7; 4]);
     assert!(kernel.post(forged(1)));

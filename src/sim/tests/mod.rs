@@ -1,6 +1,7 @@
 //! Tests of the simulated kernel, through the rings of the crate.
 //!
-//! Each promise of the module once at least; `real.rs` compares with the kernel that runs.
+//! Each guarantee of the module is tested at least once; `real.rs` compares with the running
+//! kernel.
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
 
 mod buffers;
@@ -34,7 +35,7 @@ fn simulated() -> (Kernel, IoUring) {
     (kernel, ring)
 }
 
-/// The same, with a ring that stays on this thread: a test may tamper with it.
+/// The same, with a ring that stays on this thread, so that a test may tamper with it.
 fn simulated_here() -> (Kernel, LocalIoUring) {
     let kernel = Kernel::new();
     let ring = IoUring::builder().simulated(&kernel).build_local(8).unwrap();
@@ -56,13 +57,13 @@ fn push<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>, entries: &[S]) {
     unsafe { ring.submission().push_all(entries) }.unwrap();
 }
 
-/// Takes what is there: `user_data` and result of each completion.
+/// Pops the completions that are ready: `user_data` and result of each.
 fn reap<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>) -> Vec<(u64, i32)> {
     let told = |cqe: C| (cqe.as_cqe().user_data(), cqe.as_cqe().raw_result());
     ring.completion().drain().map(told).collect()
 }
 
-/// Pushes, submits and waits for as many completions; returns all that are there.
+/// Pushes, submits and waits for `want` completions; returns all that are ready.
 fn run<S: SqEntry, C: CqEntry, T>(
     ring: &mut IoUring<S, C, T>,
     entries: &[S],
@@ -79,7 +80,7 @@ fn read(user_data: u64, buf: *mut [u8]) -> Sqe {
     Read::new(Fixed(0), buf.cast(), len).offset(0).sqe(user_data)
 }
 
-/// The result that stands for `errno`.
+/// The result for `errno`.
 fn err(errno: Errno) -> i32 {
     -errno.raw_os_error()
 }

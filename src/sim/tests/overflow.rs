@@ -29,12 +29,12 @@ fn overflown_completions_are_kept_in_order() {
     let mut ring = small(&kernel);
     submit(&mut ring, 0..2);
     assert_eq!(ring.submission().status(), SqStatus::empty());
-    // Not seen by `submit`: it would ask for what has overflown.
+    // Submitted without `submit`, which would fetch the overflown completions.
     let none = core::ptr::null();
     for id in 2..7 {
         push(&mut ring, &[nop(id)]);
         ring.submission().flush();
-        // SAFETY: no argument; the entries name no memory.
+        // SAFETY: no argument; the entries refer to no memory.
         let entered = unsafe { sim::enter(kernel.number(), 1, 0, EnterFlags::empty(), none, 0) };
         assert_eq!(entered, Ok(1));
     }
@@ -57,7 +57,7 @@ fn no_completion_overtakes_overflown_ones() {
     submit(&mut ring, 2..3);
     assert_eq!(reap(&mut ring), [(0, 0), (1, 0)]);
     let cqe = io_uring_cqe { user_data: 3, ..io_uring_cqe::ZEROED };
-    // There is room, and one waits for it.
+    // There is room, and an overflown completion waits for it.
     assert!(!kernel.post(cqe));
     assert_eq!(ring.get_events(), Ok(()));
     assert_eq!(reap(&mut ring), [(2, 0), (3, 0)]);
@@ -85,7 +85,7 @@ fn a_wide_completion_that_waits_for_room_is_posted_once() {
     let builder = IoUring::builder().simulated(&kernel).cq_entries(4).cqe_mixed();
     let mut ring = builder.build(4).unwrap();
     let cqe = io_uring_cqe { user_data: 1, ..io_uring_cqe::ZEROED };
-    // Slots 3, 0, 1, 2: then all is full.
+    // Slots 3, 0, 1, 2: then the queue is full.
     for _ in 0..4 {
         assert!(kernel.post(cqe));
     }

@@ -1,4 +1,4 @@
-//! When operations complete, and cancelling what is in flight.
+//! When operations complete, and cancelling operations in flight.
 
 use std::vec;
 
@@ -57,15 +57,15 @@ fn with_defer_taskrun_completions_appear_only_after_getevents() {
     assert_eq!(ring.submit(), Ok(3));
     assert_eq!(reap(&mut ring), [(1, 0)]);
     assert_eq!(ring.submission().status(), SqStatus::TASKRUN);
-    // What submits without asking brings nothing.
+    // A call that submits without asking for completions posts none.
     push(&mut ring, &[nop(4)]);
     ring.submission().flush();
     let none = core::ptr::null();
-    // SAFETY: no argument; the entry names no memory.
+    // SAFETY: no argument; the entry refers to no memory.
     let entered = unsafe { sim::enter(kernel.number(), 1, 0, EnterFlags::empty(), none, 0) };
     assert_eq!(entered, Ok(1));
     assert_eq!(reap(&mut ring), [(4, 0)]);
-    // The queues see the flag, and ask.
+    // The queues see the flag, and ask for completions.
     assert_eq!(ring.submit(), Ok(0));
     assert_eq!(reap(&mut ring), [(2, 0), (3, 4)]);
     assert_eq!(ring.submission().status(), SqStatus::empty());

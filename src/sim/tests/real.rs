@@ -1,8 +1,9 @@
-//! The same scripts for the simulated kernel and for the one that runs.
+//! The same scripts for the simulated and for the running kernel.
 //!
-//! Goal: chains, drains, skipped successes and refused entries end here as there. Method: NOPs
-//! with flags at random, in submissions of some; what both kernels take and post is compared. With
-//! drains the real one has its workers do it, in any order; without, the order is the same, too.
+//! Goal: chains, drains, skipped successes and refused entries have the same results in both.
+//! Method: NOPs with random flags, in several submissions; the entries consumed and the completions
+//! posted are compared. With drains the real kernel uses workers, in any order; without them the
+//! order must also be the same.
 
 use std::fs::File;
 use std::vec;
@@ -16,7 +17,7 @@ use crate::sim::Kernel;
 use crate::sys::{BufRingFlags, CqeFlags, Opcode, SetupFlags, SqeFlags};
 use crate::{IoUring, LocalIoUring, Sqe, Timespec};
 
-/// A generator of numbers: xorshift.
+/// A generator of pseudo-random numbers: xorshift.
 struct Random(u64);
 
 impl Random {
@@ -28,14 +29,14 @@ impl Random {
     }
 }
 
-/// What the entries of a script may be.
+/// The kinds of entries that a script may have.
 #[derive(Clone, Copy)]
 struct Kinds {
     drains: bool,
     skips: bool,
 }
 
-/// What a kernel makes of a script: how many entries it took each time, and its completions.
+/// The outcome of a script: how many entries each submission consumed, and the completions.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     taken: Vec<u32>,
@@ -57,8 +58,8 @@ fn entry(random: &mut Random, user_data: u64, kinds: Kinds) -> Sqe {
     sqe
 }
 
-/// Carries the script with this seed out. After each submission, as many completions are waited
-/// for as `expected` has; all that come then are taken.
+/// Runs the script with this seed. After each submission, it waits for as many completions as
+/// `expected` has, and pops all that are ready then.
 fn outcome(mut ring: LocalIoUring, kinds: Kinds, seed: u64, expected: Option<&Outcome>) -> Outcome {
     let mut random = Random(seed);
     let mut outcome = Outcome { taken: Vec::new(), cqes: Vec::new() };
@@ -67,7 +68,7 @@ fn outcome(mut ring: LocalIoUring, kinds: Kinds, seed: u64, expected: Option<&Ou
         let entries = (0..count).map(|n| entry(&mut random, submission << 8 | n, kinds));
         let mut entries: Vec<Sqe> = entries.collect();
         if let Some(last) = entries.last_mut() {
-            // The queue takes no chain that is open.
+            // The queue refuses an open chain.
             let linked = SqeFlags::IO_LINK | SqeFlags::IO_HARDLINK;
             last.set_flags(last.flags().difference(linked));
         }
@@ -77,7 +78,7 @@ fn outcome(mut ring: LocalIoUring, kinds: Kinds, seed: u64, expected: Option<&Ou
         let want = expected.and_then(|expected| expected.cqes.get(outcome.cqes.len()));
         let want = want.map_or(0, |cqes| u32::try_from(cqes.len()).unwrap());
         let _ = ring.completion().wait_timeout(want, Timespec::new(1, 0));
-        // What is put off for a moment comes in with this.
+        // This also fetches completions that are deferred for a moment.
         for _ in 0..3 {
             ring.get_events().unwrap();
         }
@@ -110,8 +111,8 @@ fn chains_complete_as_in_the_running_kernel() {
     }
 }
 
-/// Reads with buffers of the kernel's choice, from a file of 100 bytes: results, flags and what
-/// came to lie in the buffers.
+/// Reads from a file of 100 bytes into buffers that the kernel picks. Returns results, flags and
+/// the contents of the buffers.
 fn reads(
     mut ring: LocalIoUring,
     file: &File,

@@ -61,7 +61,7 @@ fn resizing_below_the_contents_of_the_queues_fails() {
     }
     assert!(matches!(ring.resize(2, None), Err(ResizeError::TooSmall { .. })));
     ring.submission().flush();
-    // The kernel finds out for itself.
+    // The kernel checks this itself.
     let mut params = io_uring_params { sq_entries: 2, ..io_uring_params::ZEROED };
     let arg = (&raw mut params).cast();
     // SAFETY: one struct, valid during the call; it fails, so that the queues stay.
@@ -81,14 +81,14 @@ fn a_resize_that_returns_an_invalid_layout_makes_the_ring_unusable() {
     push(&mut ring, &[nop(1)]);
     kernel.post(io_uring_cqe::ZEROED);
     kernel.answer_resize_with(|params| params.sq_off.tail += 1);
-    // One that fails is not answered in another way.
+    // The values of a resize that fails are not changed.
     assert_eq!(ring.resize(0, None).map_err(|error| error.to_string().is_empty()), Err(false));
     assert!(matches!(ring.resize(8, None), Err(ResizeError::Layout(_))));
     let pushed = ring.submission().push_safe(Nop::new().sqe(2));
     assert!(matches!(pushed, Err(PushError::Unusable(_))));
     assert_eq!(ring.submit().map_err(|error| error.errno), Err(Errno::STALE));
     assert_eq!(ring.wait(1), Err(Errno::STALE));
-    // The kernel has the entry: it does not come back.
+    // The kernel has the entry: it cannot be taken back.
     assert!(ring.submission().pop_back().is_none() && ring.submission().rollback() == 0);
     assert!(ring.completion().pop().is_none());
     assert_eq!(ring.resize(8, None), Err(ResizeError::Unusable(Errno::STALE)));

@@ -1,4 +1,4 @@
-//! Setting up, closing, and who keeps whom alive.
+//! Set-up, closing, and the lifetimes of kernels and rings.
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, AsRawFd};
@@ -181,13 +181,13 @@ fn a_disabled_ring_submits_nothing_until_enabled() {
 fn with_single_issuer_submitting_from_another_thread_fails() {
     let kernel = Kernel::new();
     let builder = IoUring::builder().simulated(&kernel).single_issuer();
-    // The ring is the main thread's, as it enables it, and is then used by another.
+    // The ring belongs to the main thread, which enables it, and is then used by another.
     let mut ring = builder.build_local(8).unwrap();
     push(&mut ring, &[nop(1)]);
     let number = kernel.number();
     let entered = std::thread::spawn(move || {
         let none = core::ptr::null();
-        // SAFETY: no argument; the entry names no memory.
+        // SAFETY: no argument; the entry refers to no memory.
         unsafe { sim::enter(number, 1, 0, EnterFlags::empty(), none, 0) }
     });
     assert_eq!(entered.join().unwrap(), Err(Errno::EXIST.raw_os_error()));
@@ -216,7 +216,7 @@ fn a_ring_has_a_descriptor_to_borrow() {
     assert!(flags.contains(FdFlags::CLOEXEC));
     let mut poll = [PollFd::new(&ring, PollFlags::IN)];
     assert_eq!(rustix::event::poll(&mut poll, Some(&Timespec::default())), Ok(0));
-    // It is of the program's rings only; the real kernel does not take it for one.
+    // Only this crate uses it as a ring; for the real kernel it is not one.
     let attached = IoUring::builder().attach_wq(&ring).build(4);
     assert!(attached.is_err());
 }

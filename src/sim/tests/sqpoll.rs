@@ -49,7 +49,7 @@ fn a_submit_wakes_the_sleeping_polling_thread() {
     push(&mut ring, &[nop(1)]);
     ring.submission().flush();
     assert_eq!(kernel.poll(), 0);
-    // Nobody woke it, and nothing else can happen.
+    // Nothing woke the thread, and nothing else can happen.
     assert_eq!(ring.wait(1), Err(Errno::DEADLK));
     assert_eq!(ring.submit(), Ok(0));
     assert_eq!(ring.submission().status(), SqStatus::empty());
@@ -109,7 +109,7 @@ fn another_thread_can_be_the_polling_thread() {
         let mut seen = 0;
         for id in 0..rounds {
             ring.submission().push_safe(Nop::new().sqe(id)).unwrap();
-            // Wakes it if it sleeps: were that ever missed, this would not end.
+            // This wakes the thread if it sleeps. If a wake-up were missed, the loop would not end.
             ring.submit().unwrap();
             while ring.submission().room() == 0 || seen + 4 < id {
                 seen += ring.completion().drain().count() as u64;

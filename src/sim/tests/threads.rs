@@ -1,6 +1,7 @@
-//! The kernel's methods from any thread, with a program that is at work on another: nothing races.
+//! The kernel's methods from any thread, while the program runs on another: there are no data
+//! races.
 //!
-//! Miri finds what does.
+//! Miri detects them.
 
 use core::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -13,7 +14,7 @@ use crate::sys::{SetupFlags, io_uring_cqe};
 
 const ROUNDS: u64 = if cfg!(miri) { 20 } else { 2000 };
 
-/// A test that lies about positions, and does what a kernel does, as long as the program works.
+/// Writes false positions, and does what a kernel does, as long as the program runs.
 fn meddle(kernel: &Kernel) {
     for round in 0..ROUNDS {
         let value = u32::try_from(round % 16).unwrap();
@@ -41,7 +42,7 @@ fn changed_positions_cause_no_data_race() {
             scope.spawn(|| meddle(&kernel));
             scope.spawn(move || {
                 for id in 0..ROUNDS {
-                    // SAFETY: the entry names no memory.
+                    // SAFETY: the entry refers to no memory.
                     let _ = unsafe { submission.push(nop(id)) };
                     let _ = submission.submit();
                 }
@@ -63,7 +64,7 @@ fn changes_by_other_threads_to_a_local_ring_cause_no_data_race() {
     thread::scope(|scope| {
         scope.spawn(|| meddle(&kernel));
         for id in 0..ROUNDS {
-            // SAFETY: the entry names no memory.
+            // SAFETY: the entry refers to no memory.
             let _ = unsafe { ring.submission().push(nop(id)) };
             let _ = ring.submit();
             let _ = ring.completion().pop();
@@ -101,7 +102,7 @@ fn only_the_set_up_of_a_local_ring_can_be_answered_differently() {
     kernel.answer_setup_with(|params| params.cq_off.overflow += 4);
     let mut ring = builder.build_local(4).unwrap();
     kernel.set_word(Word::CqFlags, 9);
-    // Other threads do not reach it: they cannot know where things are.
+    // Other threads cannot access it: they do not know its layout.
     let seen = thread::scope(|scope| scope.spawn(|| kernel.word(Word::CqFlags)).join().unwrap());
     assert_eq!((kernel.word(Word::CqFlags), seen), (9, 0));
     push(&mut ring, &[nop(1)]);

@@ -63,7 +63,7 @@ fn a_fired_timeout_does_not_count_as_a_completion() {
     push(&mut ring, &[Timeout::new(&late).count(1).sqe(1), timeout(2, &soon)]);
     assert_eq!(ring.submit_and_wait(1), Ok(2));
     assert_eq!((reap(&mut ring), kernel.in_flight()), (vec![(2, err(Errno::TIME))], 1));
-    // One that is removed is.
+    // A removed timeout counts.
     let remove = TimeoutRemove::new(3).sqe(4).skip_success().into();
     assert_eq!(
         run(&mut ring, &[timeout(3, &soon), remove], 2),
@@ -126,7 +126,7 @@ fn a_timed_wait_ends_in_virtual_time() {
     let error = ring.submit_and_wait_timeout(1, seconds(2)).unwrap_err();
     assert!(error.is_timeout());
     assert_eq!(kernel.now(), 2 * SECOND);
-    // With a completion there, the time that is up is no error.
+    // If a completion is ready, the timeout is not an error.
     push(&mut ring, &[nop(1)]);
     assert_eq!(ring.submit_and_wait_timeout(2, seconds(2)), Ok(1));
     assert_eq!((reap(&mut ring), kernel.now()), (vec![(1, 0)], 4 * SECOND));
@@ -147,7 +147,7 @@ fn earlier_completions_do_not_end_a_wait_for_more() {
     assert_eq!(ring.submit(), Ok(1));
     assert_eq!(ring.submit_and_wait_min_timeout(2, seconds(5), 2_000_000), Ok(0));
     assert_eq!(kernel.now(), 5 * SECOND);
-    // One comes in the first second, which is the end of it.
+    // One completion arrives in the first second, which ends the wait.
     push(&mut ring, &[success(&first), success(&second)]);
     assert_eq!(ring.submit_and_wait_min_timeout(4, seconds(50), 2_000_000), Ok(2));
     assert_eq!(kernel.now(), 6 * SECOND);

@@ -65,7 +65,7 @@ const fn answer(raw: isize) -> Result<i32, RawErrno> {
 }
 
 /// As [`answer`], for a call whose result is a count.
-#[expect(clippy::cast_sign_loss, reason = "`answer` has taken the negative ones out")]
+#[expect(clippy::cast_sign_loss, reason = "`answer` returns negative results as errors")]
 #[inline(always)]
 const fn count(raw: isize) -> Result<u32, RawErrno> {
     match answer(raw) {
