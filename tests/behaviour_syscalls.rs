@@ -104,17 +104,12 @@ fn the_descriptor_of_a_ring_cannot_be_read_written_or_seeked() {
     let there = rustix::fs::SeekFrom::Start(0);
     assert_eq!(rustix::fs::seek(&ring, there), Err(Errno::SPIPE));
     assert!(rustix::fs::ftruncate(&ring, 0).is_err());
-<<<<<<< HEAD
-    // A ring reads no ring, itself or another, by way of its descriptor or as a file of its own.
+    // A ring cannot read a ring, neither itself nor another, through its descriptor or a registered
+    // file.
     assert_eq!(
         ring.registrar().register_files(&[FileSlot::from(&ring)]).map_err(Errno::from),
         Err(Errno::BADF)
     );
-=======
-    // A ring cannot read a ring, neither itself nor another, through its descriptor or a registered
-    // file.
-    assert_eq!(ring.registrar().register_files(&[FileSlot::from(&ring)]), Err(Errno::BADF));
->>>>>>> words10
 }
 
 /// The result of set-up with memory for the rings and for the entries at these addresses.
@@ -339,13 +334,8 @@ fn invalid_buffers_are_refused() {
     let op = RegisterOp::REGISTER_BUFFERS;
     let nowhere = without_provenance_mut(8);
     assert_eq!(try_register(ring.as_raw_fd(), op, nowhere, 1), Err(Errno::FAULT));
-<<<<<<< HEAD
-    // None of that left a table behind.
-    assert_eq!(registrar.unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
-=======
     // None of these calls left a table behind.
-    assert_eq!(registrar.unregister_buffers(), Err(Errno::NXIO));
->>>>>>> words10
+    assert_eq!(registrar.unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
     assert_eq!(register(&[IoVec::new(page, 4096)]), Ok(()));
 }
 

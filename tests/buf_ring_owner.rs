@@ -215,16 +215,11 @@ mod contest {
             });
             assert!(first + second >= ROUNDS, "it has an owner in each round: {first} {second}");
             assert!(first > 0 && second > 0, "{first} {second}");
-<<<<<<< HEAD
-            // Nobody owns it now.
+            // The group has no owner now.
             assert_eq!(
                 submission.registrar().buffer_ring_head(GROUP).map_err(Errno::from),
                 Err(Errno::NOENT)
             );
-=======
-            // The group has no owner now.
-            assert_eq!(submission.registrar().buffer_ring_head(GROUP), Err(Errno::NOENT));
->>>>>>> words10
         });
     }
 

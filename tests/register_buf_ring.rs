@@ -54,13 +54,8 @@ fn read_into(
 
 /// Unregisters a group that has no owner: its value was dropped, or there never was one.
 fn free(ring: &IoUring, group: u16) -> Result<(), Errno> {
-<<<<<<< HEAD
-    // SAFETY: the tests call this for such groups only.
-    unsafe { ring.registrar().unregister_buffer_group(group) }.map_err(Errno::from)
-=======
     // SAFETY: the tests call this only for such groups.
-    unsafe { ring.registrar().unregister_buffer_group(group) }
->>>>>>> words10
+    unsafe { ring.registrar().unregister_buffer_group(group) }.map_err(Errno::from)
 }
 
 /// The result of a read from a group that has no buffers left or does not exist.
@@ -358,13 +353,8 @@ fn a_ring_without_a_descriptor_cannot_have_a_buffer_ring_in_the_kernels_memory()
     let builder = unsafe { memory.give(IoUring::builder()) };
     let mut ring = builder.build_without_fd(8).expect("a ring");
     let refused = ring.registrar().register_buffer_ring(1, 4, MMAP);
-<<<<<<< HEAD
     assert_eq!(refused.map(|buffers| buffers.group()).map_err(Errno::from), Err(Errno::BADF));
-    // That left nothing behind.
-=======
-    assert_eq!(refused.map(|buffers| buffers.group()), Err(Errno::BADF));
     // The failed registration left no group behind.
->>>>>>> words10
     let buffers = Buffers::new(&ring, 1, 4, 8, OWN);
     assert_eq!(read(&mut ring, 1, b"abc"), (Ok(3), Some(0)));
     assert_eq!(buffers.bytes(0, 3), b"abc");

@@ -23,13 +23,8 @@ fn file(contents: &[u8]) -> (TempDir, File) {
 
 /// Registers memory that is leaked, so that it stays valid as long as the kernel may use it.
 fn register(ring: &IoUring, buffers: &[IoVec]) -> Result<(), Errno> {
-<<<<<<< HEAD
-    // SAFETY: each caller in this file passes leaked memory, or none that there is.
-    unsafe { ring.registrar().register_buffers(buffers) }.map_err(Errno::from)
-=======
     // SAFETY: each caller in this file passes leaked memory, or addresses without memory.
-    unsafe { ring.registrar().register_buffers(buffers) }
->>>>>>> words10
+    unsafe { ring.registrar().register_buffers(buffers) }.map_err(Errno::from)
 }
 
 /// As [`register`].
@@ -122,13 +117,8 @@ fn registering_unmapped_memory_is_efault() {
     let null = IoVec::new(core::ptr::null_mut(), 1);
     for bad in [nowhere, null] {
         assert_eq!(register(&ring, &[here, bad]), Err(Errno::FAULT), "{bad:?}");
-<<<<<<< HEAD
-        // Whole or not at all.
-        assert_eq!(ring.registrar().unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
-=======
         // The whole table is registered, or nothing.
-        assert_eq!(ring.registrar().unregister_buffers(), Err(Errno::NXIO));
->>>>>>> words10
+        assert_eq!(ring.registrar().unregister_buffers().map_err(Errno::from), Err(Errno::NXIO));
     }
     let too_long = IoVec::new(here.base.cast(), (1 << 30) + 1);
     assert_eq!(register(&ring, &[too_long]), Err(Errno::FAULT), "more than 1 GiB");

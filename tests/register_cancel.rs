@@ -221,13 +221,8 @@ fn any_interrupts_operations_on_workers_without_waiting_for_them() {
         for what in [CancelWhat::any(), CancelWhat::user_data(1).all()] {
             start_splice(&mut ring, &from, &to, 1);
             start_read(&mut ring, &waiting, 1);
-<<<<<<< HEAD
             let result = ring.registrar().cancel(what, None).map_err(Errno::from);
-            // One more if the worker had not begun.
-=======
-            let result = ring.registrar().cancel(what, None);
             // The count includes the splice if the worker had not begun.
->>>>>>> words10
             assert!(matches!(result, Ok(1 | 2)), "{result:?}");
             let mut told = reap_told(&mut ring, 2);
             let read = told.iter().position(|told| *told == (1, CANCELED));
@@ -251,15 +246,10 @@ fn a_call_that_times_out_is_etime_and_still_cancels() {
         (1..100).any(|id| {
             start_splice(&mut ring, &from, &to, id);
             let no_time = Some(Timespec::new(0, 0));
-<<<<<<< HEAD
             let result =
                 ring.registrar().cancel(CancelWhat::user_data(id), no_time).map_err(Errno::from);
-            // Once in a while the work ends between two looks of the kernel's: nothing is found.
-=======
-            let result = ring.registrar().cancel(CancelWhat::user_data(id), no_time);
             // Occasionally the operation ends between two checks of the kernel, and nothing is
             // found.
->>>>>>> words10
             let possible = matches!(result, Ok(0) | Err(Errno::TIME | Errno::NOENT));
             assert!(possible, "{result:?}");
             let told = reap_told(&mut ring, 1);

@@ -20,13 +20,8 @@ use ringbolt::sys::{CqFlags, CqeFlags, RegisterOp, SetupFlags};
 
 /// Sends to rings of the test, which expects the message.
 fn send_message(message: MsgRing) -> Result<(), Errno> {
-<<<<<<< HEAD
-    // SAFETY: each test takes the completions of its ring for messages.
-    unsafe { ringbolt::register::send_message(message) }.map_err(Errno::from)
-=======
     // SAFETY: each test recognises the completions of its ring as messages.
-    unsafe { ringbolt::register::send_message(message) }
->>>>>>> words10
+    unsafe { ringbolt::register::send_message(message) }.map_err(Errno::from)
 }
 
 fn event() -> OwnedFd {

@@ -165,13 +165,8 @@ fn registering_a_second_table_is_ebusy_and_dropping_a_missing_one_enxio() {
 fn an_invalid_table_is_refused_with_its_cause() {
     let ring = ring();
     let registrar = ring.registrar();
-<<<<<<< HEAD
     assert_eq!(registrar.register_files(&[]).map_err(Errno::from), Err(Errno::INVAL));
-    // Whole or not at all: what is no file for a table leaves none behind.
-=======
-    assert_eq!(registrar.register_files(&[]), Err(Errno::INVAL));
     // The whole table is registered, or nothing: after an invalid file there is no table.
->>>>>>> words10
     let other = self::ring();
     let (_dir, [zero, ..]) = files();
     let table = [FileSlot::from(&zero), FileSlot::from(&other)];

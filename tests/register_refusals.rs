@@ -104,15 +104,9 @@ fn an_invalid_filter_is_einval() {
         // SAFETY: there are no instructions.
         unsafe { ring.registrar().register_bpf_filter(&filter) }
     };
-<<<<<<< HEAD
     assert_eq!(filter(BpfCmd::from_raw(0)).map_err(Errno::from), Err(Errno::INVAL));
     assert_eq!(filter(BpfCmd::FILTER).map_err(Errno::from), Err(Errno::INVAL));
-    // SAFETY: the entry names no memory.
-=======
-    assert_eq!(filter(BpfCmd::from_raw(0)), Err(Errno::INVAL));
-    assert_eq!(filter(BpfCmd::FILTER), Err(Errno::INVAL));
     // SAFETY: the entry refers to no memory.
->>>>>>> words10
     let cqe = unsafe { complete(&mut ring, Nop::new().sqe(1)) };
     assert_eq!(cqe.result(), Ok(0));
 }

@@ -139,7 +139,7 @@ fn refused(errno: Errno) -> RegisterError {
 }
 
 impl Registrar<'_> {
-    /// Makes a ring for `entries` provided buffers and registers it as `group`.
+    /// Makes a ring for `entries` provided buffers, and registers it as the group `group`.
     /// `IORING_REGISTER_PBUF_RING`, since Linux 5.19.
     ///
     /// With [`BufRingFlags::MMAP`] the kernel provides the memory of the ring itself, for groups up
@@ -151,10 +151,10 @@ impl Registrar<'_> {
     /// for, even if it gets fewer: the next data then follows after all the bytes that it asked
     /// for.
     ///
-    /// With `INC`, data that reaches the end of a buffer is cut there: the rest of a stream goes
-    /// into the next buffer, but **the rest of a datagram is lost**. [`Recv`](crate::ops::Recv)
-    /// does not report the loss: its result is the number of bytes stored.
-    /// [`RecvMsg`](crate::ops::RecvMsg) sets `MSG_TRUNC` in the flags of the message.
+    /// With `INC`, data is cut at the end of a buffer: the rest of a stream goes into the next
+    /// buffer, but **the rest of a datagram is lost**. [`Recv`](crate::ops::Recv) does not report
+    /// the loss: its result is the number of bytes stored. [`RecvMsg`](crate::ops::RecvMsg) sets
+    /// `MSG_TRUNC` in the flags of the message.
     ///
     /// To prevent the loss, set [`min_left`](BufferRingOptions::min_left) to the length of the
     /// longest datagram that may arrive. For a multishot `RecvMsg`, set it to the sum of 16 bytes,
