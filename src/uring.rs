@@ -21,7 +21,8 @@ use crate::sys::{EnterFlags, Features, SetupFlags, SqStatus, io_uring_params};
 use crate::thread::{AnyThread, HasFd, OneThread};
 use crate::time::Timespec;
 
-/// A ring that stays on the thread that made it, from [`Builder::build_local`].
+/// A ring that stays on the thread that made it, from
+/// [`Builder::build_local`](crate::Builder::build_local).
 ///
 /// It is not [`Send`]: what it may rely on, a registered descriptor or being the only
 /// submitter, holds on its own thread alone.
@@ -356,7 +357,8 @@ impl<S: SqEntry, C: CqEntry> IoUring<S, C, OneThread> {
     /// Registers the descriptor with this thread, and names the ring by its index from now on,
     /// which makes each system call cheaper. `IORING_REGISTER_RING_FDS`, since Linux 5.18.
     ///
-    /// [`Builder::register_ring_fd`] does this for rings that are not built disabled. The slot is
+    /// [`Builder::register_ring_fd`](crate::Builder::register_ring_fd) does this for rings that are
+    /// not built disabled. The slot is
     /// freed when the ring is closed.
     ///
     /// # Errors
