@@ -358,8 +358,7 @@ impl<S: SqEntry, C: CqEntry> IoUring<S, C, OneThread> {
     /// which makes each system call cheaper. `IORING_REGISTER_RING_FDS`, since Linux 5.18.
     ///
     /// [`Builder::register_ring_fd`](crate::Builder::register_ring_fd) does this for rings that are
-    /// not built disabled. The slot is
-    /// freed when the ring is closed.
+    /// not built disabled. Closing the ring frees the slot.
     ///
     /// # Errors
     ///

@@ -44,12 +44,12 @@ impl IoUring {
     ///
     /// In a loop around epoll, poll or mio, watch an eventfd, registered by
     /// [`register_eventfd`](crate::register::Registrar::register_eventfd). The descriptor of the
-    /// ring itself does not wake such a
-    /// loop: the kernel signals it when a completion is posted, and on this ring that happens only
-    /// when the thread enters the ring. After each wake-up, read the eventfd, then call
-    /// `get_events` and pop completions in turns until there are none; do the same after
-    /// submitting. The example
-    /// `event_loop` shows it with mio.
+    /// ring itself does not wake such a loop: the kernel signals it when a completion is posted,
+    /// and on this ring that happens only when the thread enters the ring.
+    ///
+    /// After each wake-up, read the eventfd, then call `get_events` and pop completions in turns
+    /// until there are none. Do the same after submitting. The example `event_loop` shows it with
+    /// mio.
     ///
     /// # Errors
     ///
