@@ -34,8 +34,8 @@ use super::{Fixed, IntoFd, Target, add_flags, on_none, sqe};
 /// | `ENOENT` | nothing that could be cancelled matched: it may be in flight nevertheless |
 #[doc(alias = "IORING_OP_ASYNC_CANCEL")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_cancel", "io_uring_prep_cancel64"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct AsyncCancel(Sqe);
 
 /// Cancels operations on a file. From [`AsyncCancel::of_file`] and [`AsyncCancel::of_target`].
@@ -60,8 +60,8 @@ pub struct AsyncCancel(Sqe);
 #[doc(alias = "IORING_OP_ASYNC_CANCEL")]
 #[doc(alias = "IORING_ASYNC_CANCEL_FD")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_cancel_fd")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct CancelFile(AsyncCancel);
 
 impl AsyncCancel {

@@ -20,8 +20,8 @@ use super::{IntoTarget, Target, add_flags, on, sqe};
 /// are the driver's.
 #[doc(alias = "IORING_OP_URING_CMD")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_uring_cmd")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct UringCmd(Sqe);
 
 /// A command with a payload of 80 bytes, on a ring with 128-byte entries or mixed ones.
@@ -30,8 +30,8 @@ pub struct UringCmd(Sqe);
 /// latter, since Linux 6.19. As [`UringCmd`] otherwise.
 #[doc(alias = "IORING_OP_URING_CMD128")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_uring_cmd128")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct UringCmd80(Sqe128);
 
 /// Asks how many bytes wait on a socket, or sets and reads its options.
@@ -54,8 +54,8 @@ pub struct UringCmd80(Sqe128);
 ///
 /// [`getsockopt(2)`]: https://man7.org/linux/man-pages/man2/getsockopt.2.html
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_cmd_sock", "io_uring_prep_cmd_getsockname"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Discards a range of a block device.
@@ -72,8 +72,8 @@ pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 /// `EBADF` if not open for writing, `EINVAL` for a range that is not aligned or not on the device,
 /// `EOPNOTSUPP` if the device cannot.
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_cmd_discard")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct BlockDiscard(Sqe);
 
 #[inline(always)]

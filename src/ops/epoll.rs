@@ -26,8 +26,8 @@ use super::{IntoFd, IntoTarget, Target, on, sqe};
 /// [`epoll_ctl(2)`]: https://man7.org/linux/man-pages/man2/epoll_ctl.2.html
 #[doc(alias = "IORING_OP_EPOLL_CTL")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_epoll_ctl")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct EpollCtl(Sqe);
 
 /// Waits for events of an epoll set.
@@ -46,8 +46,8 @@ pub struct EpollCtl(Sqe);
 /// [`epoll_wait(2)`]: https://man7.org/linux/man-pages/man2/epoll_wait.2.html
 #[doc(alias = "IORING_OP_EPOLL_WAIT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_epoll_wait")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct EpollWait(Sqe);
 
 impl EpollCtl {

@@ -36,9 +36,9 @@ use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, on_none,
 /// [`openat(2)`]: https://man7.org/linux/man-pages/man2/openat.2.html
 #[doc(alias = "IORING_OP_OPENAT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_open", "io_uring_prep_open_direct", "io_uring_prep_openat"))]
 #[doc(alias = "io_uring_prep_openat_direct")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct OpenAt(Sqe);
 
 /// Closes a descriptor, or empties a fixed slot.
@@ -65,8 +65,8 @@ pub struct OpenAt(Sqe);
 /// [`close(2)`]: https://man7.org/linux/man-pages/man2/close.2.html
 #[doc(alias = "IORING_OP_CLOSE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_close", "io_uring_prep_close_direct"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Brings what was written to the device.
@@ -88,8 +88,8 @@ pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 /// [`fsync(2)`]: https://man7.org/linux/man-pages/man2/fsync.2.html
 #[doc(alias = "IORING_OP_FSYNC")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_fsync")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells what kind of file there is under a path.
@@ -109,8 +109,8 @@ pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
 /// [`statx(2)`]: https://man7.org/linux/man-pages/man2/statx.2.html
 #[doc(alias = "IORING_OP_STATX")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_statx")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Statx(Sqe);
 
 impl OpenAt {

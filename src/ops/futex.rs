@@ -26,8 +26,8 @@ use super::{Target, on, on_none, sqe};
 /// [`futex(2)`]: https://man7.org/linux/man-pages/man2/futex.2.html
 #[doc(alias = "IORING_OP_FUTEX_WAIT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_futex_wait")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FutexWait(Sqe);
 
 /// Wakes those who wait on a futex.
@@ -46,8 +46,8 @@ pub struct FutexWait(Sqe);
 /// [`futex(2)`]: https://man7.org/linux/man-pages/man2/futex.2.html
 #[doc(alias = "IORING_OP_FUTEX_WAKE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_futex_wake")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FutexWake(Sqe);
 
 /// Waits until woken on one of several futexes, if all have the values expected.
@@ -65,8 +65,8 @@ pub struct FutexWake(Sqe);
 /// 128.
 #[doc(alias = "IORING_OP_FUTEX_WAITV")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_futex_waitv")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FutexWaitv(Sqe);
 
 /// Waits until a child changes its state.
@@ -85,8 +85,8 @@ pub struct FutexWaitv(Sqe);
 /// [`waitid(2)`]: https://man7.org/linux/man-pages/man2/waitid.2.html
 #[doc(alias = "IORING_OP_WAITID")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_waitid")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct WaitId(Sqe);
 
 /// Any bit wakes, and is woken.

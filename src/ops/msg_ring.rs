@@ -20,8 +20,8 @@ use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, sqe};
 /// nothing can be kept; `EOPNOTSUPP` if that of an IOPOLL ring is busy.
 #[doc(alias = "IORING_OP_MSG_RING")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_msg_ring", "io_uring_prep_msg_ring_cqe_flags"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct MsgRing(Sqe);
 
 /// Puts a file of this ring's table into the table of another, which gets a completion.
@@ -40,8 +40,8 @@ pub struct MsgRing(Sqe);
 /// finds no room (the file stays).
 #[doc(alias = "IORING_OP_MSG_RING")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_msg_ring_fd", "io_uring_prep_msg_ring_fd_alloc"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct MsgRingFd(Sqe);
 
 impl MsgRing {

@@ -34,9 +34,9 @@ use super::{DestSlot, IntoTarget, Target, add_flags, on, on_none, sqe};
 /// [`socket(2)`]: https://man7.org/linux/man-pages/man2/socket.2.html
 #[doc(alias = "IORING_OP_SOCKET")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_socket", "io_uring_prep_socket_direct"))]
 #[doc(alias = "io_uring_prep_socket_direct_alloc")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Socket(Sqe);
 
 /// Gives a socket its own address.
@@ -59,8 +59,8 @@ pub struct Socket(Sqe);
 /// [`bind(2)`]: https://man7.org/linux/man-pages/man2/bind.2.html
 #[doc(alias = "IORING_OP_BIND")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_bind")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Bind(Sqe);
 
 /// Lets a socket take connections.
@@ -80,8 +80,8 @@ pub struct Bind(Sqe);
 /// [`listen(2)`]: https://man7.org/linux/man-pages/man2/listen.2.html
 #[doc(alias = "IORING_OP_LISTEN")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_listen")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Listen<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Takes a connection, or one after the other.
@@ -110,8 +110,8 @@ pub struct Listen<E = Sqe>(Sqe, PhantomData<E>);
 /// [`accept4(2)`]: https://man7.org/linux/man-pages/man2/accept4.2.html
 #[doc(alias = "IORING_OP_ACCEPT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_accept", "io_uring_prep_accept_direct"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Accept<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Connects a socket.
@@ -136,8 +136,8 @@ pub struct Accept<E = Sqe>(Sqe, PhantomData<E>);
 /// [`connect(2)`]: https://man7.org/linux/man-pages/man2/connect.2.html
 #[doc(alias = "IORING_OP_CONNECT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_connect")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Connect(Sqe);
 
 /// Shuts one direction of a connection down, or both.
@@ -158,8 +158,8 @@ pub struct Connect(Sqe);
 /// [`shutdown(2)`]: https://man7.org/linux/man-pages/man2/shutdown.2.html
 #[doc(alias = "IORING_OP_SHUTDOWN")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_shutdown")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Shutdown<E = Sqe>(Sqe, PhantomData<E>);
 
 impl Socket {

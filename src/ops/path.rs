@@ -30,8 +30,8 @@ use super::{DestSlot, IntoFd, Target, add_flags, on, sqe};
 /// [`openat2(2)`]: https://man7.org/linux/man-pages/man2/openat2.2.html
 #[doc(alias = "IORING_OP_OPENAT2")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_openat2", "io_uring_prep_openat2_direct"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct OpenAt2(Sqe);
 
 /// Gives a file another name.
@@ -51,8 +51,8 @@ pub struct OpenAt2(Sqe);
 /// [`renameat2(2)`]: https://man7.org/linux/man-pages/man2/rename.2.html
 #[doc(alias = "IORING_OP_RENAMEAT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_rename", "io_uring_prep_renameat"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RenameAt(Sqe);
 
 /// Removes a name, or with [`AtFlags::REMOVEDIR`] an empty directory.
@@ -70,8 +70,8 @@ pub struct RenameAt(Sqe);
 /// [`unlinkat(2)`]: https://man7.org/linux/man-pages/man2/unlink.2.html
 #[doc(alias = "IORING_OP_UNLINKAT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_unlink", "io_uring_prep_unlinkat"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct UnlinkAt(Sqe);
 
 /// Makes a directory.
@@ -89,8 +89,8 @@ pub struct UnlinkAt(Sqe);
 /// [`mkdirat(2)`]: https://man7.org/linux/man-pages/man2/mkdir.2.html
 #[doc(alias = "IORING_OP_MKDIRAT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_mkdir", "io_uring_prep_mkdirat"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct MkdirAt(Sqe);
 
 /// Makes a symbolic link.
@@ -109,8 +109,8 @@ pub struct MkdirAt(Sqe);
 /// [`symlinkat(2)`]: https://man7.org/linux/man-pages/man2/symlink.2.html
 #[doc(alias = "IORING_OP_SYMLINKAT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_symlink", "io_uring_prep_symlinkat"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SymlinkAt(Sqe);
 
 /// Gives a file a further name.
@@ -129,8 +129,8 @@ pub struct SymlinkAt(Sqe);
 /// [`linkat(2)`]: https://man7.org/linux/man-pages/man2/link.2.html
 #[doc(alias = "IORING_OP_LINKAT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_link", "io_uring_prep_linkat"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct LinkAt(Sqe);
 
 /// The length by which the kernel tells versions of `struct open_how` apart.

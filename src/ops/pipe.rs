@@ -31,8 +31,8 @@ use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
 /// [`splice(2)`]: https://man7.org/linux/man-pages/man2/splice.2.html
 #[doc(alias = "IORING_OP_SPLICE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_splice")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Splice<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Copies data from one pipe into another and leaves it in the first.
@@ -54,8 +54,8 @@ pub struct Splice<E = Sqe>(Sqe, PhantomData<E>);
 /// [`tee(2)`]: https://man7.org/linux/man-pages/man2/tee.2.html
 #[doc(alias = "IORING_OP_TEE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_tee")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Makes a pipe.
@@ -78,8 +78,8 @@ pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 /// [`pipe2(2)`]: https://man7.org/linux/man-pages/man2/pipe.2.html
 #[doc(alias = "IORING_OP_PIPE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_pipe", "io_uring_prep_pipe_direct"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Pipe(Sqe);
 
 /// Where reading or writing begins that is no position in a file.

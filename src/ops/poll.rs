@@ -31,8 +31,8 @@ use super::{IntoTarget, on, on_none, sqe};
 /// [`epoll_ctl(2)`]: https://man7.org/linux/man-pages/man2/epoll_ctl.2.html
 #[doc(alias = "IORING_OP_POLL_ADD")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_poll_add")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct PollAdd<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Removes a [`PollAdd`], by its `user_data`.
@@ -49,8 +49,8 @@ pub struct PollAdd<E = Sqe>(Sqe, PhantomData<E>);
 /// `ENOENT` if there is no such poll, `EALREADY` if it is completing.
 #[doc(alias = "IORING_OP_POLL_REMOVE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_poll_remove")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct PollRemove(Sqe);
 
 /// Changes a [`PollAdd`] that is in flight, by its `user_data`.
@@ -68,8 +68,8 @@ pub struct PollRemove(Sqe);
 /// changed.
 #[doc(alias = "IORING_OP_POLL_REMOVE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_poll_update")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct PollUpdate(Sqe);
 
 /// The events where the kernel wants them. It once had 16 bits here, and keeps them where they

@@ -29,8 +29,8 @@ use super::{IntoTarget, on, on_none, sqe};
 /// [`fallocate(2)`]: https://man7.org/linux/man-pages/man2/fallocate.2.html
 #[doc(alias = "IORING_OP_FALLOCATE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_fallocate")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fallocate<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Gives a file another length.
@@ -50,8 +50,8 @@ pub struct Fallocate<E = Sqe>(Sqe, PhantomData<E>);
 /// [`ftruncate(2)`]: https://man7.org/linux/man-pages/man2/ftruncate.2.html
 #[doc(alias = "IORING_OP_FTRUNCATE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_ftruncate")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Ftruncate<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Starts or awaits the writing of a range of a file to the device.
@@ -72,8 +72,8 @@ pub struct Ftruncate<E = Sqe>(Sqe, PhantomData<E>);
 /// [`sync_file_range(2)`]: https://man7.org/linux/man-pages/man2/sync_file_range.2.html
 #[doc(alias = "IORING_OP_SYNC_FILE_RANGE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_sync_file_range")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SyncFileRange<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells the kernel how a range of a file will be used.
@@ -93,8 +93,8 @@ pub struct SyncFileRange<E = Sqe>(Sqe, PhantomData<E>);
 /// [`posix_fadvise(2)`]: https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
 #[doc(alias = "IORING_OP_FADVISE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_fadvise", "io_uring_prep_fadvise64"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fadvise<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Tells the kernel how a range of memory will be used, or has it done something there.
@@ -116,8 +116,8 @@ pub struct Fadvise<E = Sqe>(Sqe, PhantomData<E>);
 /// [`madvise(2)`]: https://man7.org/linux/man-pages/man2/madvise.2.html
 #[doc(alias = "IORING_OP_MADVISE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_madvise", "io_uring_prep_madvise64"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Madvise(Sqe);
 
 impl Fallocate {

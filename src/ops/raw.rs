@@ -15,8 +15,8 @@ use super::{IntoTarget, Target, add_flags, on, on_none, sqe};
 /// 0, or what [`inject_result`](Self::inject_result) says.
 #[doc(alias = "IORING_OP_NOP")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_nop")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Nop(Sqe);
 
 /// Does nothing, with an entry of 128 bytes on a ring with mixed ones.
@@ -24,8 +24,8 @@ pub struct Nop(Sqe);
 /// `IORING_OP_NOP128`. Since Linux 6.19. As [`Nop`] otherwise.
 #[doc(alias = "IORING_OP_NOP128")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_nop128")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Nop128(Sqe);
 
 /// Any operation, field by field.
@@ -36,8 +36,8 @@ pub struct Nop128(Sqe);
 ///
 /// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_rw")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RawOp(Sqe);
 
 impl Nop {

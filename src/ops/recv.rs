@@ -56,8 +56,8 @@ use super::{IntoTarget, add_flags, on, sqe};
 /// [`min_left`]: crate::register::BufferRingOptions::min_left
 #[doc(alias = "IORING_OP_RECV")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_recv")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Recv<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Receives a message into several buffers, with its address and control messages.
@@ -80,8 +80,8 @@ pub struct Recv<E = Sqe>(Sqe, PhantomData<E>);
 /// [`recvmsg(2)`]: https://man7.org/linux/man-pages/man2/recvmsg.2.html
 #[doc(alias = "IORING_OP_RECVMSG")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_recvmsg")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RecvMsg(Sqe);
 
 /// Receives into memory that the network card writes itself.

@@ -42,8 +42,8 @@ use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 /// [`pread(2)`]: https://man7.org/linux/man-pages/man2/pread.2.html
 #[doc(alias = "IORING_OP_READ")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_read")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Writes up to `len` bytes from `buf`.
@@ -75,8 +75,8 @@ pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 /// [`pwrite(2)`]: https://man7.org/linux/man-pages/man2/pwrite.2.html
 #[doc(alias = "IORING_OP_WRITE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_write")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Write(Sqe);
 
 /// Reads into several buffers, filling one after the other.
@@ -99,8 +99,8 @@ pub struct Write(Sqe);
 /// [`preadv2(2)`]: https://man7.org/linux/man-pages/man2/preadv2.2.html
 #[doc(alias = "IORING_OP_READV")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_readv", "io_uring_prep_readv2"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Readv(Sqe);
 
 /// Writes from several buffers, one after the other.
@@ -123,8 +123,8 @@ pub struct Readv(Sqe);
 /// [`pwritev2(2)`]: https://man7.org/linux/man-pages/man2/pwritev2.2.html
 #[doc(alias = "IORING_OP_WRITEV")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_writev", "io_uring_prep_writev2"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Writev(Sqe);
 
 /// Reads up to `len` bytes into `buf`, which lies in a registered buffer.
@@ -147,8 +147,8 @@ pub struct Writev(Sqe);
 /// [`pread(2)`]: https://man7.org/linux/man-pages/man2/pread.2.html
 #[doc(alias = "IORING_OP_READ_FIXED")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_read_fixed")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ReadFixed(Sqe);
 
 /// Writes up to `len` bytes from `buf`, which lies in a registered buffer.
@@ -171,8 +171,8 @@ pub struct ReadFixed(Sqe);
 /// [`pwrite(2)`]: https://man7.org/linux/man-pages/man2/pwrite.2.html
 #[doc(alias = "IORING_OP_WRITE_FIXED")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_write_fixed")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct WriteFixed(Sqe);
 
 /// Reads into several buffers that all lie in one registered buffer.
@@ -189,8 +189,8 @@ pub struct WriteFixed(Sqe);
 /// As [`Readv`] and [`ReadFixed`]; `EFAULT` also for a vector of no bytes.
 #[doc(alias = "IORING_OP_READV_FIXED")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_readv_fixed")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ReadvFixed(Sqe);
 
 /// Writes from several buffers that all lie in one registered buffer.
@@ -207,8 +207,8 @@ pub struct ReadvFixed(Sqe);
 /// As [`Writev`] and [`WriteFixed`]; `EFAULT` also for a vector of no bytes.
 #[doc(alias = "IORING_OP_WRITEV_FIXED")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_writev_fixed")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct WritevFixed(Sqe);
 
 /// Reads whenever there is data, into provided buffers.
@@ -231,8 +231,8 @@ pub struct WritevFixed(Sqe);
 /// completion queue full: the completion then comes in late, with its data and without `MORE`.
 #[doc(alias = "IORING_OP_READ_MULTISHOT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_read_multishot")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ReadMultishot<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Without an offset given, the file position is used and moved, as read(2) and write(2) do.

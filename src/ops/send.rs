@@ -38,8 +38,8 @@ use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 /// [`sendto(2)`]: https://man7.org/linux/man-pages/man2/sendto.2.html
 #[doc(alias = "IORING_OP_SEND")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_send", "io_uring_prep_send_set_addr", "io_uring_prep_sendto"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Send(Sqe);
 
 /// Sends a message from several buffers, with an address and control messages.
@@ -61,8 +61,8 @@ pub struct Send(Sqe);
 /// [`sendmsg(2)`]: https://man7.org/linux/man-pages/man2/sendmsg.2.html
 #[doc(alias = "IORING_OP_SENDMSG")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_sendmsg")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SendMsg(Sqe);
 
 /// Sends without copying the data.
@@ -95,8 +95,8 @@ pub struct SendMsg(Sqe);
 /// locked memory than is allowed; `EOPNOTSUPP` if the socket cannot.
 #[doc(alias = "IORING_OP_SEND_ZC")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_send_zc")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SendZc(Sqe);
 
 /// Sends a message without copying its data.
@@ -114,8 +114,8 @@ pub struct SendZc(Sqe);
 /// As [`SendZc`].
 #[doc(alias = "IORING_OP_SENDMSG_ZC")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias("io_uring_prep_sendmsg_zc", "io_uring_prep_sendmsg_zc_fixed"))]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SendMsgZc(Sqe);
 
 #[inline(always)]

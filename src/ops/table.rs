@@ -30,8 +30,8 @@ use super::{Fixed, Target, add_flags, on, on_none, sqe};
 /// `ENOMEM`, `EOVERFLOW`.
 #[doc(alias = "IORING_OP_PROVIDE_BUFFERS")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_provide_buffers")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ProvideBuffers(Sqe);
 
 /// Takes buffers back that [`ProvideBuffers`] gave.
@@ -48,8 +48,8 @@ pub struct ProvideBuffers(Sqe);
 /// `EINVAL` if the group is a buffer ring, `ENOENT` if there is no such group.
 #[doc(alias = "IORING_OP_REMOVE_BUFFERS")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_remove_buffers")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct RemoveBuffers(Sqe);
 
 /// Changes slots of the ring's file table.
@@ -66,8 +66,8 @@ pub struct RemoveBuffers(Sqe);
 /// As [`Registrar::update_files`](crate::register::Registrar::update_files).
 #[doc(alias = "IORING_OP_FILES_UPDATE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_files_update")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FilesUpdate(Sqe);
 
 /// Makes a descriptor of a fixed slot, which stays.
@@ -85,8 +85,8 @@ pub struct FilesUpdate(Sqe);
 /// `EBADF` if the slot is empty, `EMFILE`, `ENFILE`; `EPERM` with a personality.
 #[doc(alias = "IORING_OP_FIXED_FD_INSTALL")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_fixed_fd_install")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FixedFdInstall(Sqe);
 
 impl ProvideBuffers {

@@ -27,8 +27,8 @@ use super::{add_flags, on_none, sqe};
 /// | `ETIME` | the time has gone by: not a failure, see [`TimeoutFlags::ETIME_SUCCESS`] |
 #[doc(alias = "IORING_OP_TIMEOUT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_timeout")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Timeout(Sqe);
 
 /// Cancels the entry before it in a chain if that has not completed in time.
@@ -58,8 +58,8 @@ pub struct Timeout(Sqe);
 /// reports its end: link a further entry after the timeout, which starts only then.
 #[doc(alias = "IORING_OP_LINK_TIMEOUT")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_link_timeout")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct LinkTimeout(Sqe);
 
 /// Removes a [`Timeout`], by its `user_data`.
@@ -76,8 +76,8 @@ pub struct LinkTimeout(Sqe);
 /// `ENOENT` if there is no such timeout, `EALREADY` if it is completing.
 #[doc(alias = "IORING_OP_TIMEOUT_REMOVE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_timeout_remove")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct TimeoutRemove(Sqe);
 
 /// Gives a [`Timeout`] or a [`LinkTimeout`] in flight another time, by its `user_data`.
@@ -95,8 +95,8 @@ pub struct TimeoutRemove(Sqe);
 /// is none.
 #[doc(alias = "IORING_OP_TIMEOUT_REMOVE")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_timeout_update")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct TimeoutUpdate(Sqe);
 
 #[inline(always)]

@@ -26,8 +26,8 @@ use super::{IntoTarget, add_flags, on, sqe};
 /// [`fsetxattr(2)`]: https://man7.org/linux/man-pages/man2/setxattr.2.html
 #[doc(alias = "IORING_OP_FSETXATTR")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_fsetxattr")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FSetXattr(Sqe);
 
 /// Sets an extended attribute of the file at a path.
@@ -46,8 +46,8 @@ pub struct FSetXattr(Sqe);
 /// [`setxattr(2)`]: https://man7.org/linux/man-pages/man2/setxattr.2.html
 #[doc(alias = "IORING_OP_SETXATTR")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_setxattr")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SetXattr(Sqe);
 
 /// Reads an extended attribute of an open file.
@@ -66,8 +66,8 @@ pub struct SetXattr(Sqe);
 /// [`fgetxattr(2)`]: https://man7.org/linux/man-pages/man2/getxattr.2.html
 #[doc(alias = "IORING_OP_FGETXATTR")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_fgetxattr")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FGetXattr(Sqe);
 
 /// Reads an extended attribute of the file at a path.
@@ -86,8 +86,8 @@ pub struct FGetXattr(Sqe);
 /// [`getxattr(2)`]: https://man7.org/linux/man-pages/man2/getxattr.2.html
 #[doc(alias = "IORING_OP_GETXATTR")]
 #[derive(Clone, Copy, Debug)]
-#[must_use = "an operation does nothing before its entry is pushed"]
 #[doc(alias = "io_uring_prep_getxattr")]
+#[must_use = "an operation does nothing before its entry is pushed"]
 pub struct GetXattr(Sqe);
 
 /// An entry about the attribute `name`, whose value has `len` bytes at `value`.
