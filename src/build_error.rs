@@ -112,7 +112,7 @@ pub enum Contradiction {
     Needs {
         /// The flag.
         flag: SetupFlags,
-        /// Those of which one is needed.
+        /// The flags, one of which is needed.
         one_of: SetupFlags,
     },
     /// Flags that exclude each other.
@@ -285,7 +285,7 @@ impl BuildError {
         }
     }
 
-    /// What the kernel answered, and who may be behind it.
+    /// The kernel's answer, and what may have caused it.
     fn fmt_answer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSupported => f.write_str(
@@ -346,7 +346,7 @@ pub(crate) fn policy(errno: Errno) -> bool {
     matches!(errno, Errno::PERM | Errno::ACCESS | Errno::NOSYS)
 }
 
-/// What may be behind an `EINVAL`.
+/// The possible causes of an `EINVAL`.
 fn refused(f: &mut fmt::Formatter<'_>, flags: SetupFlags) -> fmt::Result {
     f.write_str("the kernel refuses the set-up (EINVAL)")?;
     let mut named = flags.iter_names();

@@ -186,7 +186,7 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
         Builder { wq_fd: Some(ring.as_fd()), ..self }
     }
 
-    /// Goes on submitting after an entry that is refused at once; its completion tells the
+    /// Continues to submit after an entry that is refused at once; its completion reports the
     /// error. `IORING_SETUP_SUBMIT_ALL`, since Linux 5.18.
     #[doc(alias = "IORING_SETUP_SUBMIT_ALL")]
     pub const fn submit_all(self) -> Self {

@@ -45,7 +45,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     }
 
     /// Slots that are filled and that the kernel has not taken: as many as entries were
-    /// pushed, but for wide ones of a mixed queue, which take two.
+    /// pushed, except that wide ones of a mixed queue take two.
     #[inline]
     #[doc(alias = "io_uring_sq_ready")]
     pub fn len(&self) -> u32 {
@@ -266,7 +266,8 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     ///
     /// # Errors
     ///
-    /// As [`submit`](Self::submit). If entries were taken, the wait's own error is not told.
+    /// As [`submit`](Self::submit). If entries were submitted, the error of the wait is not
+    /// reported.
     #[inline(always)]
     pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
         let taken = self.enter.submit_and_wait(self.sq, want);
@@ -294,8 +295,9 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         self.submit_with(want, EnterFlags::GETEVENTS, EnterArg::Wait(wait))
     }
 
-    /// Like [`submit_and_wait_timeout`](Self::submit_and_wait_timeout), but contents itself
-    /// with one completion once `min_wait_usec` microseconds have gone by. Since Linux 6.12
+    /// Like [`submit_and_wait_timeout`](Self::submit_and_wait_timeout), but returns
+    /// as soon as there is one completion once `min_wait_usec` microseconds have elapsed. Since
+    /// Linux 6.12
     /// ([`Features::MIN_TIMEOUT`](crate::sys::Features::MIN_TIMEOUT)).
     ///
     /// # Errors

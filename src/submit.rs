@@ -26,7 +26,7 @@ pub(crate) struct Enter {
     pub(crate) fd: i32,
     /// What every call says: whether `fd` is an index.
     base: EnterFlags,
-    /// What a call says that waits.
+    /// The arguments of a call that waits.
     waiting: EnterFlags,
     kind: Kind,
     /// Why the ring cannot be used, if it cannot.

@@ -64,7 +64,7 @@ pub enum DestSlot {
     /// Into this slot; what is there is closed. The completion's result is 0.
     At(Fixed),
     /// Into a free slot, since Linux 5.19; the completion's result is its number. `ENFILE` if
-    /// there is none, or no table.
+    /// no slot is free, or if the ring has no table.
     Alloc,
 }
 

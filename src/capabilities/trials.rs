@@ -65,7 +65,7 @@ pub(super) fn try_sqe_flags(features: Features, ops: Option<&Probe>) -> SqeFlags
     known
 }
 
-/// How many arguments a register operation says it has, so that it gets as far as its memory.
+/// The number of arguments to pass to a register operation, so that the kernel reads its memory.
 fn arguments(op: RegisterOp) -> u32 {
     match op {
         RegisterOp::REGISTER_FILES2

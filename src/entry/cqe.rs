@@ -66,7 +66,7 @@ impl Cqe {
         self.0.flags.contains(CqeFlags::MORE)
     }
 
-    /// Whether the provided buffer is not used up: the next data goes behind this, into the same
+    /// Whether the provided buffer is not used up: the next data goes after this, into the same
     /// one. `IORING_CQE_F_BUF_MORE`, since Linux 6.12.
     #[inline(always)]
     #[doc(alias = "IORING_CQE_F_BUF_MORE")]

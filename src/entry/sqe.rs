@@ -266,7 +266,7 @@ impl Sqe {
         self.0.tail = sqe_tail { raw };
     }
 
-    /// Sets the third address, and zeroes the word behind it.
+    /// Sets the third address, and zeroes the word after it.
     #[inline(always)]
     pub const fn set_addr3(&mut self, addr3: SharedPtr) {
         self.0.tail = sqe_tail { addr3: sqe_addr3 { addr3, __pad2: [0] } };
@@ -328,7 +328,7 @@ impl Sqe {
     /// Posts no completion if this entry succeeds. `IOSQE_CQE_SKIP_SUCCESS`, since Linux 5.17
     /// ([`Features::CQE_SKIP`](crate::sys::Features::CQE_SKIP)).
     ///
-    /// If it fails, it posts one, and the entries linked behind it are cancelled without. No
+    /// If it fails, it posts one, and the entries linked after it are cancelled without. No
     /// completion reports that what a skipped entry names may go: a later entry of its chain does,
     /// see [`SubmissionQueue::push`](crate::SubmissionQueue::push).
     ///

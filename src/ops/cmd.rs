@@ -156,7 +156,7 @@ impl UringCmd80 {
     }
 }
 
-/// An entry whose payload starts in its last 16 bytes and goes on behind them.
+/// An entry whose payload starts in its last 16 bytes and continues after them.
 #[inline(always)]
 fn wide(mut sqe: Sqe, payload: [u8; 80]) -> Sqe128 {
     // Both are there, which the compiler knows: 80 bytes are 16 and 64.

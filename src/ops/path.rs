@@ -133,7 +133,7 @@ pub struct SymlinkAt(Sqe);
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct LinkAt(Sqe);
 
-/// The length by which the kernel tells versions of `struct open_how` apart.
+/// The length by which the kernel recognises the version of `struct open_how`.
 const HOW_LEN: u32 = {
     assert!(size_of::<open_how>() == 24);
     24

@@ -46,7 +46,7 @@ use super::{IntoTarget, add_flags, on, sqe};
 /// | errno | cause |
 /// |---|---|
 /// | `EAGAIN` | the socket is non-blocking and has no data |
-/// | `ECANCELED` | cancelled, or linked behind an entry that failed |
+/// | `ECANCELED` | cancelled, or linked after an entry that failed |
 /// | `ECONNRESET` | the peer is gone |
 /// | `ENOBUFS` | a [`buffer_group`](Sqe::buffer_group) was named and has no buffer |
 /// | `ENOTCONN` | not connected |
@@ -117,7 +117,7 @@ impl Recv {
     }
 
     /// Receives from `socket` into a buffer that the kernel picks from those provided as
-    /// `group`, when there is data; [`Cqe::buffer_id`](crate::Cqe::buffer_id) says which.
+    /// `group`, when there is data; [`Cqe::buffer_id`](crate::Cqe::buffer_id) returns which.
     /// Since Linux 5.7.
     #[inline(always)]
     pub fn provided<F: IntoTarget>(socket: F, group: u16) -> Recv<F::Entry> {
@@ -204,7 +204,7 @@ impl<E> RecvZc<E> {
     }
 }
 
-/// What those that receive can be told.
+/// The options of receives.
 macro_rules! recv_options {
     ($($op:ident$(<$entry:ident>)?),+) => {$(
         impl$(<$entry>)? $op$(<$entry>)? {

@@ -31,7 +31,7 @@ use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 /// |---|---|
 /// | `EAGAIN` | the file is non-blocking and has no data |
 /// | `EBADF` | not open for reading, or an empty fixed slot |
-/// | `ECANCELED` | cancelled, or linked behind an entry that failed |
+/// | `ECANCELED` | cancelled, or linked after an entry that failed |
 /// | `EFAULT` | `buf` is outside the address space |
 /// | `EINVAL` | O_DIRECT, and something is not aligned |
 /// | `EIO` | the device failed |
@@ -63,7 +63,7 @@ pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 /// |---|---|
 /// | `EAGAIN` | the file is non-blocking and takes no data now |
 /// | `EBADF` | not open for writing, or an empty fixed slot |
-/// | `ECANCELED` | cancelled, or linked behind an entry that failed |
+/// | `ECANCELED` | cancelled, or linked after an entry that failed |
 /// | `EDQUOT`, `ENOSPC` | no quota, no space |
 /// | `EFAULT` | `buf` is outside the address space |
 /// | `EFBIG` | beyond the size that a file can have |
@@ -259,7 +259,7 @@ impl Read {
     }
 
     /// Reads from `target` up to `len` bytes into a buffer that the kernel picks from those
-    /// provided as `group`; [`Cqe::buffer_id`](crate::Cqe::buffer_id) says which. `len` of 0
+    /// provided as `group`; [`Cqe::buffer_id`](crate::Cqe::buffer_id) returns which. `len` of 0
     /// stands for the buffer's own length. Since Linux 5.7.
     ///
     /// A read that waits for data may hold a buffer meanwhile. If it fails or is cancelled then,
@@ -366,7 +366,7 @@ impl ReadMultishot {
     }
 }
 
-/// What writing can be told.
+/// The options of writes.
 macro_rules! write_options {
     ($($op:ident),+) => {$(
         impl $op {
@@ -382,7 +382,7 @@ macro_rules! write_options {
     )+};
 }
 
-/// What all transfers can be told.
+/// The options of all transfers.
 macro_rules! transfer_options {
     ($($op:ident$(<$entry:ident>)?),+) => {$(
         impl$(<$entry>)? $op$(<$entry>)? {
@@ -416,7 +416,7 @@ macro_rules! transfer_options {
     )+};
 }
 
-/// What all transfers can be told that name memory.
+/// The options of transfers that name memory.
 macro_rules! protection {
     ($($op:ident),+) => {$(
         impl $op {

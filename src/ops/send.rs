@@ -28,7 +28,7 @@ use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 /// | errno | cause |
 /// |---|---|
 /// | `EAGAIN` | the socket is non-blocking and takes no data now |
-/// | `ECANCELED` | cancelled, or linked behind an entry that failed |
+/// | `ECANCELED` | cancelled, or linked after an entry that failed |
 /// | `ECONNRESET`, `EPIPE` | the peer is gone; SIGPIPE is not raised, since Linux 5.12 |
 /// | `EDESTADDRREQ`, `ENOTCONN` | not connected, and no address given |
 /// | `EMSGSIZE` | too long for one message |
@@ -186,7 +186,7 @@ impl SendMsgZc {
     }
 }
 
-/// What those that send can be told.
+/// The options of sends.
 macro_rules! send_options {
     ($($op:ident),+) => {$(
         impl $op {
@@ -214,7 +214,7 @@ macro_rules! send_options {
     )+};
 }
 
-/// What those that send without a copy can be told.
+/// The options of zero-copy sends.
 macro_rules! fixed_buffer {
     ($($op:ident),+) => {$(
         impl $op {
@@ -230,7 +230,7 @@ macro_rules! fixed_buffer {
     )+};
 }
 
-/// What those that can send to any address can be told.
+/// The options of sends that can have an address.
 macro_rules! address {
     ($($op:ident),+) => {$(
         impl $op {

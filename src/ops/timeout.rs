@@ -23,7 +23,7 @@ use super::{add_flags, on_none, sqe};
 /// |---|---|
 /// | `ECANCELED` | removed or cancelled |
 /// | `EFAULT` | the timespec is outside the address space |
-/// | `EINVAL` | a time that is none, or flags that contradict each other |
+/// | `EINVAL` | an invalid time, or flags that contradict each other |
 /// | `ETIME` | the time has gone by: not a failure, see [`TimeoutFlags::ETIME_SUCCESS`] |
 #[doc(alias = "IORING_OP_TIMEOUT")]
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ pub struct Timeout(Sqe);
 /// |---|---|
 /// | `EALREADY` | the time was up, and the entry is completing, or with a worker |
 /// | `ECANCELED` | the entry completed in time |
-/// | `EINVAL` | a time that is none, or no entry before this one |
+/// | `EINVAL` | an invalid time, or no entry before this one |
 /// | `ENOENT` | the time was up, and there was nothing to cancel: see below |
 /// | `ETIME` | the time was up, and the entry was cancelled, or had just completed |
 ///
@@ -91,8 +91,8 @@ pub struct TimeoutRemove(Sqe);
 ///
 /// # Errors
 ///
-/// `ENOENT` if there is no such timeout, `EALREADY` if it is completing, `EINVAL` for a time that
-/// is none.
+/// `ENOENT` if there is no such timeout, `EALREADY` if it is completing, `EINVAL` for an
+/// invalid time.
 #[doc(alias = "IORING_OP_TIMEOUT_REMOVE")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_timeout_update")]
