@@ -130,7 +130,7 @@ fn a_provided_buffer_that_was_freed_is_reported() {
     unsafe { buffers.add(buffer.as_mut_ptr(), 16, 0) }.expect("room in the ring");
     buffers.publish();
     drop(buffer);
-    push(&mut ring, Read::provided(FILE, 16, 1).sqe(1));
+    push(&mut ring, Read::provided(FILE, 16, 1).sqe(1).into());
     let _ = ring.submit_and_wait(1);
     drop((buffers, ring));
     // SAFETY: of this layout, and used no more.
