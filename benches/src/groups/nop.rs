@@ -3,10 +3,10 @@
 
 use core::time::Duration;
 
-use io_uring::opcode;
+use io_uring::{Submitter, opcode};
 use ringbolt::ops::Nop;
 use ringbolt::sys::{Opcode, SetupFlags, io_uring_cqe, io_uring_sqe};
-use ringbolt::{IoUring, Sqe};
+use ringbolt::{IoUring, OneThread, Sqe, SubmissionQueue};
 
 use crate::contest::{Case, Contest, Who};
 use crate::floor::Floor;
@@ -70,18 +70,33 @@ pub fn enter(case: &mut Case<'_>, setup: Setup, batch: u32) {
         enter_floor_polled(case, batch, 2 * entries);
         enter_peer_polled(case, batch, 2 * entries);
     } else {
-        enter_ours(case, setup, batch, entries);
-        enter_floor(case, setup, batch, entries);
-        enter_peer(case, setup, batch, entries);
+        enter_ours(case, setup, batch, |queue, want| {
+            queue.submit_and_wait(want).expect("completions");
+        });
+        enter_floor(case, setup, batch, |floor, want| {
+            floor.enter(want, want).expect("completions");
+        });
+        enter_peer(case, setup, batch, |submitter, want| {
+            submitter.submit_and_wait(want).expect("completions");
+        });
     }
 }
 
-fn enter_ours(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
+/// The queue that a batch is pushed to.
+pub(super) type Queue<'r> = SubmissionQueue<'r, Sqe, OneThread>;
+
+/// Enters ringbolt, with `wait` to submit a batch and wait for it.
+pub(super) fn enter_ours(
+    case: &mut Case<'_>,
+    setup: Setup,
+    batch: u32,
+    wait: impl Fn(&mut Queue<'_>, u32) + 'static,
+) {
     let mut builder = IoUring::builder().flags(setup.flags);
     if setup.is_registered {
         builder = builder.register_ring_fd();
     }
-    let mut ours = builder.build_local(entries).expect("a ring");
+    let mut ours = builder.build_local(ENTRIES).expect("a ring");
     case.enter(Who::Ringbolt, move |turns| {
         let mut digest = Digest::default();
         for _ in 0..turns {
@@ -91,7 +106,7 @@ fn enter_ours(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
             for n in 0..want {
                 submission.push_safe(Nop::new().sqe(u64::from(n))).expect("room");
             }
-            submission.submit_and_wait(want).expect("completions");
+            wait(&mut submission, want);
             for cqe in ours.completion().drain() {
                 digest.add(cqe.user_data(), cqe.raw_result());
             }
@@ -100,10 +115,16 @@ fn enter_ours(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
     });
 }
 
-fn enter_floor(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
+/// Enters the floor, with `wait` to submit a batch and wait for it.
+pub(super) fn enter_floor(
+    case: &mut Case<'_>,
+    setup: Setup,
+    batch: u32,
+    wait: impl Fn(&mut Floor, u32) + 'static,
+) {
     let ours = Sqe::from(Nop::new().sqe(7));
     assert_eq!(ours, Sqe::from_raw(nop(7)), "another entry is another task");
-    let mut floor = Floor::new(entries, setup.flags).expect("a ring");
+    let mut floor = Floor::new(ENTRIES, setup.flags).expect("a ring");
     if setup.is_registered {
         floor.register_ring_fd().expect("an index");
     }
@@ -113,15 +134,21 @@ fn enter_floor(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
             // SAFETY: at most `batch` entries are in the queue, which has room for them; they
             // name nothing.
             unsafe { floor.fill(batch, nop) };
-            floor.enter(batch, batch).expect("completions");
+            wait(&mut floor, batch);
             floor.reap(|cqe: &io_uring_cqe| digest.add(cqe.user_data, cqe.res));
         }
         digest.check(turns, batch);
     });
 }
 
-fn enter_peer(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
-    let mut peer = peer(setup, entries);
+/// Enters the `io-uring` crate, with `wait` to submit a batch and wait for it.
+pub(super) fn enter_peer(
+    case: &mut Case<'_>,
+    setup: Setup,
+    batch: u32,
+    wait: impl Fn(&Submitter<'_>, usize) + 'static,
+) {
+    let mut peer = peer(setup);
     case.enter(Who::IoUring, move |turns| {
         let (mut submitter, mut submission, mut completion) = peer.split();
         if setup.is_registered {
@@ -136,7 +163,7 @@ fn enter_peer(case: &mut Case<'_>, setup: Setup, batch: u32, entries: u32) {
                 unsafe { submission.push(&nop) }.expect("room");
             }
             submission.sync();
-            submitter.submit_and_wait(batch as usize).expect("completions");
+            wait(&submitter, batch as usize);
             completion.sync();
             for cqe in &mut completion {
                 digest.add(cqe.user_data(), cqe.result());
@@ -228,7 +255,7 @@ fn nop(n: u32) -> io_uring_sqe {
     io_uring_sqe { opcode: Opcode::NOP, fd: -1, user_data: u64::from(n), ..io_uring_sqe::ZEROED }
 }
 
-fn peer(setup: Setup, entries: u32) -> io_uring::IoUring {
+fn peer(setup: Setup) -> io_uring::IoUring {
     let mut builder = io_uring::IoUring::builder();
     if setup.flags.contains(SetupFlags::DEFER_TASKRUN) {
         builder.setup_single_issuer().setup_defer_taskrun();
@@ -236,5 +263,5 @@ fn peer(setup: Setup, entries: u32) -> io_uring::IoUring {
     if setup.flags.contains(SetupFlags::NO_SQARRAY) {
         builder.setup_no_sqarray();
     }
-    builder.build(entries).expect("a ring")
+    builder.build(ENTRIES).expect("a ring")
 }
