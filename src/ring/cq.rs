@@ -144,16 +144,26 @@ impl<C: CqEntry> Cq<C> {
     /// Copies out the next entry of `span`, which is a copy of the queue's own.
     #[inline(always)]
     pub(crate) fn pop_at(&mut self, span: &mut Span<C>) -> Option<C> {
+        // The head is published after each entry: the kernel counts from the head that it sees, so
+        // a wait would otherwise return for entries that were popped already.
+        self.next_by(span, Self::pop_known)
+    }
+
+    /// Returns the next entry by `known`, which sees only the entries that are known to be ready:
+    /// they may be none, or all of them padding. Publishes the head if it has moved.
+    #[inline(always)]
+    fn next_by(
+        &mut self,
+        span: &mut Span<C>,
+        known: impl Fn(&mut Self, &mut Span<C>) -> Option<C>,
+    ) -> Option<C> {
         let before = span.head;
-        // The entries known to be ready may all be padding.
-        let mut entry = self.pop_known(span);
+        let mut entry = known(self, span);
         if entry.is_none() {
             self.refresh(span);
-            entry = self.pop_known(span);
+            entry = known(self, span);
         }
         if span.head != before {
-            // The head is published after each entry: the kernel counts from the head that it sees,
-            // so a wait would otherwise return for entries that were popped already.
             self.publish();
         }
         entry
@@ -176,17 +186,7 @@ impl<C: CqEntry> Cq<C> {
     /// Copies the next entry of `span` without consuming it.
     #[inline(always)]
     pub(crate) fn peek_at(&mut self, span: &mut Span<C>) -> Option<C> {
-        let before = span.head;
-        let mut entry = self.peek_known(span);
-        if entry.is_none() {
-            self.refresh(span);
-            entry = self.peek_known(span);
-        }
-        if span.head != before {
-            // Padding was skipped.
-            self.publish();
-        }
-        entry
+        self.next_by(span, Self::peek_known)
     }
 
     /// Copies the next entry without consuming it if it is known to be ready.
