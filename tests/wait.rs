@@ -5,13 +5,14 @@
 
 mod common;
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use common::process::bounded;
+use common::signal::{CAUGHT, signal, under_fire};
 use common::timing::{assert_about, on_each_kind, timed};
 use common::{PATIENCE, reap, require};
 use ringbolt::ops::{Nop, PollAdd, Timeout};
@@ -353,47 +354,6 @@ fn waiting_does_not_double_completions() {
             assert_eq!(reaped, [user_data]);
         }
     });
-}
-
-/// How often the signal below came.
-static CAUGHT: AtomicU32 = AtomicU32::new(0);
-
-extern "C" fn catch(_signal: libc::c_int) {
-    CAUGHT.fetch_add(1, Ordering::Relaxed);
-}
-
-/// The signal of these tests, as a set and as a number, with a handler that does not restart
-/// calls. It is sent to single threads only, so that other tests never see it.
-fn signal() -> (SigSet, libc::c_int) {
-    let number = libc::SIGUSR1;
-    // SAFETY: all zeros are no flags, an empty mask and no handler.
-    let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
-    let handler: extern "C" fn(libc::c_int) = catch;
-    action.sa_sigaction = handler as libc::sighandler_t;
-    // SAFETY: the handler only adds to an atomic number.
-    let result = unsafe { libc::sigaction(number, &raw const action, core::ptr::null_mut()) };
-    assert_eq!(result, 0);
-    (SigSet(1 << (number - 1)), number)
-}
-
-/// Sends the signal to this thread for as long as `wait` takes, and returns what it returns.
-fn under_fire<R>(wait: impl FnOnce() -> R) -> R {
-    let (_, number) = signal();
-    let over = AtomicBool::new(false);
-    // SAFETY: the call has no precondition.
-    let thread = unsafe { libc::pthread_self() };
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                // SAFETY: the thread waits for this one to end.
-                unsafe { libc::pthread_kill(thread, number) };
-                std::thread::sleep(SPAN / 10);
-            }
-        });
-        let result = wait();
-        over.store(true, Ordering::Relaxed);
-        result
-    })
 }
 
 fn submit_under<T>(

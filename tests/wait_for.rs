@@ -5,11 +5,11 @@
 mod common;
 mod op_common;
 
-use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::io::Write as _;
 
 use common::require;
+use common::signal::under_fire;
 use common::timing::on_each_kind;
 use op_common::{leaked, pipe};
 use ringbolt::ops::{Nop, PollAdd, RawOp, Read, Timeout};
@@ -27,34 +27,6 @@ const SPAN: Duration = Duration::from_millis(20);
 
 /// Long enough to know that nothing happens.
 const QUIET: i64 = 100_000_000;
-
-extern "C" fn ignore(_: libc::c_int) {}
-
-/// Sends signals to this thread for as long as `wait` takes. Returns what it returns.
-fn under_fire<R>(wait: impl FnOnce() -> R) -> R {
-    // SAFETY: all zeros are no flags, an empty mask and no handler.
-    let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
-    let handler: extern "C" fn(libc::c_int) = ignore;
-    action.sa_sigaction = handler as libc::sighandler_t;
-    let null = core::ptr::null_mut();
-    // SAFETY: the handler does nothing.
-    assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, null) }, 0);
-    // SAFETY: the call has no precondition.
-    let thread = unsafe { libc::pthread_self() };
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                // SAFETY: the thread waits for this one to end.
-                unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
-                std::thread::sleep(SPAN / 10);
-            }
-        });
-        let result = wait();
-        over.store(true, Ordering::Relaxed);
-        result
-    })
-}
 
 fn push_nop<T>(ring: &mut IoUring<Sqe, Cqe, T>, user_data: u64) {
     ring.submission().push_safe(Nop::new().sqe(user_data)).expect("room");

@@ -19,6 +19,7 @@
 
 pub(crate) mod memory;
 pub(crate) mod process;
+pub(crate) mod signal;
 pub(crate) mod timing;
 
 use core::fmt::Display;

@@ -11,7 +11,7 @@ use std::time::Instant;
 use ringbolt::sys::Opcode;
 
 use crate::common::{PATIENCE, require};
-use crate::read::signal;
+use crate::read::stop_and_continue;
 use crate::{assert_fails, command, noise, path_of, run};
 
 /// An echo server, killed when dropped.
@@ -231,19 +231,13 @@ fn reports_an_address_that_is_taken() {
 fn a_server_that_is_stopped_and_continued_serves_on() {
     require!(op: Opcode::SOCKET);
     let echo = Echo::start(&[]);
-    let stop_and_continue = || {
-        for _ in 0..5 {
-            signal(&echo.child, libc::SIGSTOP);
-            thread::sleep(Duration::from_millis(5));
-            signal(&echo.child, libc::SIGCONT);
-            thread::sleep(Duration::from_millis(5));
-        }
-    };
-    stop_and_continue();
+    let pause = Duration::from_millis(5);
+    let interrupt = || stop_and_continue(&echo.child, 5, pause, pause);
+    interrupt();
     let mut stream = echo.connect();
-    stop_and_continue();
+    interrupt();
     assert_echoes(&mut stream, &noise(100_000));
-    stop_and_continue();
+    interrupt();
     assert_echoes(&mut stream, b"more");
     drop(stream);
     assert_eq!(echo.stop(), "");

@@ -1,9 +1,11 @@
 //! The event loop: nothing is missed, and it does not spin.
 
+use core::time::Duration;
+
 use common::require;
 use ringbolt::sys::SetupFlags;
 
-use super::read::signal;
+use super::read::stop_and_continue;
 use super::{command, common, finish, run};
 
 /// The numbers that it prints: completions, wake-ups and interruptions.
@@ -50,12 +52,8 @@ fn a_loop_that_is_stopped_and_continued_misses_nothing() {
     require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
     for kind in [&["20000"][..], &["--descriptor", "20000"]] {
         let child = command("event_loop", kind).spawn().expect("the example starts");
-        for _ in 0..10 {
-            signal(&child, libc::SIGSTOP);
-            std::thread::sleep(core::time::Duration::from_millis(2));
-            signal(&child, libc::SIGCONT);
-            std::thread::sleep(core::time::Duration::from_millis(2));
-        }
+        let pause = Duration::from_millis(2);
+        stop_and_continue(&child, 10, pause, pause);
         let output = finish(child);
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{text}");

@@ -22,8 +22,19 @@ fn the_program_of_the_readme_is_the_example() {
     assert!(example.ends_with(&format!("\n\n{program}")), "README.md and examples/read.rs differ");
 }
 
+/// Stops and continues a child, as Ctrl-Z and `fg` do: it is left to run for one time and stopped
+/// for the other, over and over.
+pub(crate) fn stop_and_continue(child: &Child, times: u32, running: Duration, stopped: Duration) {
+    for _ in 0..times {
+        sleep(running);
+        signal(child, libc::SIGSTOP);
+        sleep(stopped);
+        signal(child, libc::SIGCONT);
+    }
+}
+
 /// Sends a signal to a child.
-pub(crate) fn signal(child: &Child, signal: libc::c_int) {
+fn signal(child: &Child, signal: libc::c_int) {
     let pid = libc::pid_t::try_from(child.id()).expect("a number");
     // SAFETY: a child of ours, which has not been waited for.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
@@ -43,12 +54,7 @@ fn examples_that_are_stopped_and_continued_wait_on() {
         let child = command(example, &[path]).spawn().expect("the example starts");
         // Waits until the other end is open.
         let mut writer = OpenOptions::new().write(true).open(&fifo).expect("the other end");
-        for _ in 0..5 {
-            sleep(Duration::from_millis(20));
-            signal(&child, libc::SIGSTOP);
-            sleep(Duration::from_millis(5));
-            signal(&child, libc::SIGCONT);
-        }
+        stop_and_continue(&child, 5, Duration::from_millis(20), Duration::from_millis(5));
         writer.write_all(b"what was written late").expect("room in the pipe");
         drop(writer);
         let output = finish(child);
@@ -67,12 +73,7 @@ fn a_copy_that_is_stopped_and_continued_is_whole() {
     let (from, to) = (dir.file("from", &bytes), dir.path().join("to"));
     let paths = [&from, &to].map(|path| path.to_str().expect("a plain name"));
     let child = command("cp", &paths).spawn().expect("the example starts");
-    for _ in 0..10 {
-        signal(&child, libc::SIGSTOP);
-        sleep(Duration::from_millis(2));
-        signal(&child, libc::SIGCONT);
-        sleep(Duration::from_millis(1));
-    }
+    stop_and_continue(&child, 10, Duration::from_millis(1), Duration::from_millis(2));
     assert!(finish(child).status.success());
     assert!(fs::read(to).expect("the copy") == bytes, "the copy differs");
 }
