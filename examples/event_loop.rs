@@ -2,7 +2,7 @@
 //!
 //! Shows the two ways to wake a loop around epoll. A thread's own ring ([`IoUring::local`]) defers
 //! its work until the thread enters it, so its descriptor never wakes anybody: an eventfd does. A
-//! ring with default flags posts completions by itself, so its descriptor will do.
+//! ring with default flags posts completions by itself, so its descriptor is enough.
 //!
 //! After each wake-up, and after each submission, `get_events` brings in what is there and makes no
 //! system call when there is nothing; the loop sleeps only when there is nothing left.

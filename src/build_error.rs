@@ -112,7 +112,7 @@ pub enum Contradiction {
     Needs {
         /// The flag.
         flag: SetupFlags,
-        /// The flags, one of which is needed.
+        /// The flags. At least one of them is needed.
         one_of: SetupFlags,
     },
     /// Flags that exclude each other.

@@ -233,9 +233,8 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// # Errors
     ///
     /// As [`SubmissionQueue::enter`].
-    #[doc(alias = "io_uring_enter")]
+    #[doc(alias("io_uring_enter", "io_uring_enter2", "io_uring_set_iowait"))]
     #[inline]
-    #[doc(alias("io_uring_enter2", "io_uring_set_iowait"))]
     pub fn enter(
         &mut self,
         want: u32,

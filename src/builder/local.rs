@@ -62,7 +62,8 @@ impl<S: SqEntry, C: CqEntry> Builder<'_, S, C> {
             drop(ring);
             ring = self.clone().flags(wishes).build_local(entries)?;
         }
-        // An older kernel, or 16 rings on this thread: its descriptor will do.
+        // This fails on an older kernel, and if the thread has registered 16 rings. Calls
+        // then use the descriptor itself.
         let _ = ring.register_ring_fd();
         Ok(ring)
     }

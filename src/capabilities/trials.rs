@@ -280,7 +280,7 @@ fn can_set_up(flags: SetupFlags) -> bool {
     match unsafe { sys::io_uring_setup(1, &mut params) } {
         Ok(fd) => {
             // SAFETY: set-up just made the descriptor, and nobody else knows it. An index instead
-            // is returned only with memory of ours, and there is none.
+            // is returned only with memory of ours, which this set-up does not have.
             drop(unsafe { OwnedFd::from_raw_fd(fd) });
             true
         }
