@@ -91,6 +91,7 @@ mod entry;
 mod errno;
 mod explain;
 mod handle;
+pub mod jobs;
 mod message;
 pub mod ops;
 #[cfg(feature = "owned")]

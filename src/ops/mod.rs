@@ -118,6 +118,7 @@ mod epoll;
 mod fs;
 mod futex;
 mod into_target;
+pub(crate) mod lent;
 mod msg;
 mod msg_ring;
 mod net;
@@ -139,6 +140,7 @@ pub use epoll::{EpollCtl, EpollWait};
 pub use fs::{Close, Fsync, OpenAt, Statx};
 pub use futex::{ChildInfo, FutexWait, FutexWaitv, FutexWake, WaitId};
 pub use into_target::{IntoFd, IntoTarget};
+pub use lent::{Bytes, Group, Lent, Multi, MultiIn, On, Op, OpIn, Span};
 pub use msg::MsgHdr;
 pub use msg_ring::{MsgRing, MsgRingFd};
 pub use net::{Accept, Bind, Connect, Listen, Shutdown, Socket};
@@ -224,3 +226,21 @@ macro_rules! sqe {
     ($($op:ident),+) => { sqe!($($op),+ => $crate::entry::Sqe, core::convert::identity); };
 }
 use sqe;
+
+/// Gives operations whose operands are borrowed the way to their entry: `op` for those that complete
+/// once. What a completion makes stands after the operation's name: [`Makes`](lent::Makes).
+macro_rules! op {
+    ($($op:ident: $makes:ident),+) => {$(
+        impl<'a> $op<$crate::ops::Lent<'a>> {
+            /// The entry, for a job of the [safe front](crate::jobs).
+            #[inline(always)]
+            pub const fn op<'s>(self) -> $crate::ops::OpIn<'a, 's>
+            where
+                's: 'a,
+            {
+                $crate::ops::OpIn::new(self.0, $crate::ops::lent::Makes::$makes)
+            }
+        }
+    )+};
+}
+use op;

@@ -9,7 +9,7 @@ use crate::sys::{
     sqe_write_stream,
 };
 
-use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
+use super::{Bytes, IntoTarget, IoVec, Lent, On, Span, Target, add_flags, on, op, sqe};
 
 /// Reads up to `len` bytes into `buf`.
 ///
@@ -77,7 +77,7 @@ pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_write")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Write(Sqe);
+pub struct Write<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Reads into several buffers, filling one after the other.
 ///
@@ -271,6 +271,17 @@ impl Read {
     }
 }
 
+impl<'a> Read<Lent<'a>> {
+    /// Reads from `target` into `buf`, for a job of the [safe front](crate::jobs). The file position
+    /// is used as by [`new`](Read::new).
+    #[inline(always)]
+    pub fn lent(target: impl Into<On<'a>>, buf: impl Into<Span<'a>>) -> Self {
+        let span = buf.into();
+        let buf = SharedPtr::from_mut(span.as_mut_ptr());
+        Self(transfer(Opcode::READ, target.into().target(), buf, span.len_field()), PhantomData)
+    }
+}
+
 impl Write {
     /// Writes to `target` up to `len` bytes from `buf`.
     ///
@@ -278,7 +289,20 @@ impl Write {
     /// [`offset`](Self::offset) gives another place.
     #[inline(always)]
     pub fn new(target: impl IntoTarget, buf: *const u8, len: u32) -> Self {
-        Self(transfer(Opcode::WRITE, target.into_target(), SharedPtr::new(buf), len))
+        let buf = SharedPtr::new(buf);
+        Self(transfer(Opcode::WRITE, target.into_target(), buf, len), PhantomData)
+    }
+}
+
+impl<'a> Write<Lent<'a>> {
+    /// Writes `bytes` to `target`, for a job of the [safe front](crate::jobs). The file position is
+    /// used as by [`new`](Write::new).
+    #[inline(always)]
+    pub fn lent(target: impl Into<On<'a>>, bytes: impl Into<Bytes<'a>>) -> Self {
+        let bytes = bytes.into();
+        let buf = SharedPtr::new(bytes.as_ptr());
+        let sqe = transfer(Opcode::WRITE, target.into().target(), buf, bytes.len_field());
+        Self(sqe, PhantomData)
     }
 }
 
@@ -368,8 +392,8 @@ impl ReadMultishot {
 
 /// The options of writes.
 macro_rules! write_options {
-    ($($op:ident),+) => {$(
-        impl $op {
+    ($($op:ident$(<$entry:ident>)?),+) => {$(
+        impl$(<$entry>)? $op$(<$entry>)? {
             /// Groups what is written with other data of the same `stream`, on devices that
             /// keep streams apart; 0 for none. Since Linux 6.16.
             #[inline(always)]
@@ -441,7 +465,8 @@ macro_rules! protection {
 }
 
 protection!(Read, Write, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
-transfer_options!(Read<E>, Write, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
-write_options!(Write, Writev, WriteFixed, WritevFixed);
+transfer_options!(Read<E>, Write<E>, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
+write_options!(Write<E>, Writev, WriteFixed, WritevFixed);
 sqe!(Write, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
 sqe!(either: Read, ReadMultishot);
+op!(Read: Nothing, Write: Nothing);
