@@ -12,7 +12,7 @@ use crate::sys::{
     sqe_sockopt, sqe_tail,
 };
 
-use super::{IntoTarget, Target, add_flags, on, sqe};
+use super::{Bytes, IntoTarget, Lent, On, SocketOption, Span, Target, add_flags, on, op, sqe};
 
 /// A command that the file's driver interprets.
 ///
@@ -74,7 +74,7 @@ pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_cmd_discard")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct BlockDiscard(Sqe);
+pub struct BlockDiscard<E = Sqe>(Sqe, PhantomData<E>);
 
 #[inline(always)]
 const fn command(opcode: Opcode, file: Target, code: u32) -> Sqe {
@@ -183,6 +183,8 @@ impl SocketCommand {
     /// Reads option `name` of `level` into the `len` bytes at `value`, which must stay, and not be
     /// touched, until the completion has been popped. `SOCKET_URING_OP_GETSOCKOPT`, since Linux
     /// 6.7; only for `SOL_SOCKET`.
+    ///
+    /// For `SO_GET_FILTER`, `len` counts instructions: the kernel stores up to `8 * len` bytes.
     #[inline(always)]
     pub fn get_option(
         socket: impl IntoTarget,
@@ -244,15 +246,7 @@ impl SocketCommand {
 
     #[inline(always)]
     fn new(socket: impl IntoTarget, code: SocketCmd) -> Self {
-        Self(command(Opcode::URING_CMD, socket.into_target(), code.as_raw()), PhantomData)
-    }
-
-    #[inline(always)]
-    const fn option(mut self, level: u32, optname: u32, optval: SharedPtr, optlen: u32) -> Self {
-        self.0.as_raw_mut().addr = sqe_addr { sockopt: sqe_sockopt { level, optname } };
-        self.0.set_addr3(optval);
-        self.0.set_file_index(optlen);
-        self
+        Self::on(socket.into_target(), code)
     }
 
     #[inline(always)]
@@ -263,17 +257,91 @@ impl SocketCommand {
     }
 }
 
+impl<E> SocketCommand<E> {
+    #[inline(always)]
+    const fn on(socket: Target, code: SocketCmd) -> Self {
+        Self(command(Opcode::URING_CMD, socket, code.as_raw()), PhantomData)
+    }
+
+    #[inline(always)]
+    const fn option(mut self, level: u32, optname: u32, optval: SharedPtr, optlen: u32) -> Self {
+        self.0.as_raw_mut().addr = sqe_addr { sockopt: sqe_sockopt { level, optname } };
+        self.0.set_addr3(optval);
+        self.0.set_file_index(optlen);
+        self
+    }
+}
+
+impl<'a> SocketCommand<Lent<'a>> {
+    /// How many bytes wait to be received, for a job of the [safe front](crate::jobs).
+    /// `SOCKET_URING_OP_SIOCINQ`, since Linux 6.6.
+    #[inline(always)]
+    pub fn bytes_to_read_lent(socket: impl Into<On<'a>>) -> Self {
+        Self::on(socket.into().target(), SocketCmd::SIOCINQ)
+    }
+
+    /// How many bytes have not been sent, or not acknowledged, for a job of the
+    /// [safe front](crate::jobs). `SOCKET_URING_OP_SIOCOUTQ`, since Linux 6.6.
+    #[inline(always)]
+    pub fn bytes_to_send_lent(socket: impl Into<On<'a>>) -> Self {
+        Self::on(socket.into().target(), SocketCmd::SIOCOUTQ)
+    }
+
+    /// Reads `option` into `value`, for a job of the [safe front](crate::jobs).
+    /// `SOCKET_URING_OP_GETSOCKOPT`, since Linux 6.7; only for options of the level `SOL_SOCKET`.
+    #[inline(always)]
+    pub fn get_option_lent(
+        socket: impl Into<On<'a>>,
+        option: SocketOption,
+        value: impl Into<Span<'a>>,
+    ) -> Self {
+        let value = value.into();
+        let this = Self::on(socket.into().target(), SocketCmd::GETSOCKOPT);
+        let (start, len) = (SharedPtr::from_mut(value.as_mut_ptr()), value.len_field());
+        this.option(option.level, option.name, start, len)
+    }
+
+    /// Sets `option` to `value`, for a job of the [safe front](crate::jobs).
+    /// `SOCKET_URING_OP_SETSOCKOPT`, since Linux 6.7.
+    #[inline(always)]
+    pub fn set_option_lent(
+        socket: impl Into<On<'a>>,
+        option: SocketOption,
+        value: impl Into<Bytes<'a>>,
+    ) -> Self {
+        let value = value.into();
+        let this = Self::on(socket.into().target(), SocketCmd::SETSOCKOPT);
+        let (start, len) = (SharedPtr::new(value.as_ptr()), value.len_field());
+        this.option(option.level, option.name, start, len)
+    }
+}
+
 impl BlockDiscard {
     /// Discards `len` bytes of `device` from `offset` on.
     #[inline(always)]
     pub fn new(device: impl IntoTarget, offset: u64, len: u64) -> Self {
-        let code = BlockUringCmd::DISCARD.as_raw();
-        let mut sqe = command(Opcode::URING_CMD, device.into_target(), code);
-        sqe.set_addr_raw(offset);
-        sqe.set_tail([len, 0]);
-        Self(sqe)
+        Self(discard(device.into_target(), offset, len), PhantomData)
     }
+}
+
+impl<'a> BlockDiscard<Lent<'a>> {
+    /// Discards `len` bytes of `device` from `offset` on, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(device: impl Into<On<'a>>, offset: u64, len: u64) -> Self {
+        Self(discard(device.into().target(), offset, len), PhantomData)
+    }
+}
+
+/// An entry that discards a range of `device`.
+#[inline(always)]
+const fn discard(device: Target, offset: u64, len: u64) -> Sqe {
+    let mut sqe = command(Opcode::URING_CMD, device, BlockUringCmd::DISCARD.as_raw());
+    sqe.set_addr_raw(offset);
+    sqe.set_tail([len, 0]);
+    sqe
 }
 
 sqe!(UringCmd, BlockDiscard);
 sqe!(either: SocketCommand);
+op!(BlockDiscard: Nothing, SocketCommand: Nothing);

@@ -1,16 +1,19 @@
 //! Files by name, and what is done to a file other than reading and writing.
 #![forbid(unsafe_code)]
 
-use core::ffi::c_char;
+use core::ffi::{CStr, c_char};
 use core::marker::PhantomData;
 
-use rustix::fd::RawFd;
-use rustix::fs::{AtFlags, Mode, OFlags, Statx as StatxBuf, StatxFlags};
+use rustix::fd::{IntoRawFd as _, OwnedFd, RawFd};
+use rustix::fs::{Mode, OFlags};
 
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{FsyncFlags, Opcode, SharedPtr};
 
-use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, on_none, sqe};
+use super::{
+    DestSlot, Fixed, InSlot, IntoFd, IntoTarget, Lent, On, OnFd, Target, add_flags, on, on_none,
+    op, sqe,
+};
 
 /// Opens a file by its path.
 ///
@@ -39,7 +42,7 @@ use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, on_none,
 #[doc(alias("io_uring_prep_open", "io_uring_prep_open_direct", "io_uring_prep_openat"))]
 #[doc(alias = "io_uring_prep_openat_direct")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct OpenAt(Sqe);
+pub struct OpenAt<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Closes a descriptor, or empties a fixed slot.
 ///
@@ -92,27 +95,6 @@ pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Tells what kind of file there is under a path.
-///
-/// `IORING_OP_STATX`, like [`statx(2)`]. Since Linux 5.6. The path must stay until taken; the
-/// buffer must stay, and not be touched, until the completion has been popped.
-///
-/// # Result
-///
-/// 0.
-///
-/// # Errors
-///
-/// `EACCES`, `ELOOP`, `ENAMETOOLONG`, `ENOENT`, `ENOTDIR` about the path, `EFAULT` about the
-/// buffer, `EINVAL` for unknown flags.
-///
-/// [`statx(2)`]: https://man7.org/linux/man-pages/man2/statx.2.html
-#[doc(alias = "IORING_OP_STATX")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "io_uring_prep_statx")]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Statx(Sqe);
-
 impl OpenAt {
     /// Opens the file at the NUL-terminated `path`, from directory `dir` on; rustix's `CWD`
     /// stands for the working directory.
@@ -120,17 +102,7 @@ impl OpenAt {
     /// On 32-bit machines, files beyond 2 GiB need [`OFlags::LARGEFILE`].
     #[inline(always)]
     pub fn new(dir: impl IntoFd, path: *const c_char, flags: OFlags) -> Self {
-        let mut sqe = on(Opcode::OPENAT, Target::Fd(dir.into_fd()));
-        sqe.set_addr(SharedPtr::new(path));
-        sqe.set_op_flags(flags.bits());
-        Self(sqe)
-    }
-
-    /// The permissions of a file that is created.
-    #[inline(always)]
-    pub const fn mode(mut self, mode: Mode) -> Self {
-        self.0.set_len(mode.bits());
-        self
+        Self(open(Target::Fd(dir.into_fd()), path, flags), PhantomData)
     }
 
     /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
@@ -140,6 +112,41 @@ impl OpenAt {
         self.0.set_file_index(slot.file_index());
         self
     }
+}
+
+impl<'a> OpenAt<Lent<'a>> {
+    /// Opens the file at `path`, from directory `dir` on, for a job of the
+    /// [safe front](crate::jobs). Otherwise as [`new`](OpenAt::new).
+    #[inline(always)]
+    pub fn lent(dir: impl Into<OnFd<'a>>, path: &'a CStr, flags: OFlags) -> Self {
+        Self(open(dir.into().target(), path.as_ptr(), flags), PhantomData)
+    }
+
+    /// Puts the file into a free slot of the ring's file table instead of making a descriptor.
+    /// Since Linux 5.19. `O_CLOEXEC` is refused then.
+    #[inline(always)]
+    pub const fn in_slot(mut self) -> OpenAt<InSlot<Lent<'a>>> {
+        self.0.set_file_index(DestSlot::Alloc.file_index());
+        OpenAt(self.0, PhantomData)
+    }
+}
+
+impl<E> OpenAt<E> {
+    /// The permissions of a file that is created.
+    #[inline(always)]
+    pub const fn mode(mut self, mode: Mode) -> Self {
+        self.0.set_len(mode.bits());
+        self
+    }
+}
+
+/// An entry that opens the file at `path`.
+#[inline(always)]
+fn open(dir: Target, path: *const c_char, flags: OFlags) -> Sqe {
+    let mut sqe = on(Opcode::OPENAT, dir);
+    sqe.set_addr(SharedPtr::new(path));
+    sqe.set_op_flags(flags.bits());
+    sqe
 }
 
 impl Close {
@@ -169,11 +176,39 @@ impl Close {
     }
 }
 
+impl<'a> Close<Lent<'a>> {
+    /// Closes the descriptor in `file`, for a job of the [safe front](crate::jobs). It is taken out
+    /// of `file`, and belongs to the entry from then on. If there is none, the result is `EBADF`.
+    ///
+    /// What the entry does not close stays open until the process ends. This is so if it is not
+    /// started, or cancelled before it begins, or linked after an entry that failed: the result is
+    /// `ECANCELED`. An error does not give the descriptor back, since some file systems report one
+    /// for a descriptor that they have closed, with an errno of their choice. Where this matters,
+    /// start the close by itself, or drop the descriptor instead.
+    ///
+    /// The [safe front](crate::jobs) closes a slot when its owner is dropped: there is no form of
+    /// this for slots.
+    #[inline(always)]
+    pub fn lent(file: &'a mut Option<OwnedFd>) -> Self {
+        // -1 is nobody's descriptor: the kernel answers `EBADF`.
+        let fd = file.take().map_or(-1, OwnedFd::into_raw_fd);
+        Self(on(Opcode::CLOSE, Target::Fd(fd)), PhantomData)
+    }
+}
+
 impl Fsync {
     /// Synchronises all of `file`.
     #[inline(always)]
     pub fn new<F: IntoTarget>(file: F) -> Fsync<F::Entry> {
         Fsync(on(Opcode::FSYNC, file.into_target()), PhantomData)
+    }
+}
+
+impl<'a> Fsync<Lent<'a>> {
+    /// Synchronises all of `file`, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(file: impl Into<On<'a>>) -> Self {
+        Self(on(Opcode::FSYNC, file.into().target()), PhantomData)
     }
 }
 
@@ -201,25 +236,7 @@ impl<E> Fsync<E> {
     }
 }
 
-impl Statx {
-    /// Stores into `buf` what `mask` asks for about the file at the NUL-terminated `path`,
-    /// from directory `dir` on.
-    #[inline(always)]
-    pub fn new(
-        dir: impl IntoFd,
-        path: *const c_char,
-        flags: AtFlags,
-        mask: StatxFlags,
-        buf: *mut StatxBuf,
-    ) -> Self {
-        let mut sqe = on(Opcode::STATX, Target::Fd(dir.into_fd()));
-        sqe.set_addr(SharedPtr::new(path));
-        sqe.set_addr2(SharedPtr::from_mut(buf));
-        sqe.set_len(mask.bits());
-        sqe.set_op_flags(flags.bits());
-        Self(sqe)
-    }
-}
-
-sqe!(OpenAt, Statx);
+sqe!(OpenAt);
 sqe!(either: Close, Fsync);
+op!(OpenAt: Descriptor, Close: Nothing, Fsync: Nothing);
+op!(in a slot: OpenAt);

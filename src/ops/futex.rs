@@ -1,13 +1,17 @@
 //! Waiting for other threads and processes: futexes and `waitid`.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+use core::sync::atomic::AtomicU32;
+
 use rustix::fd::AsRawFd;
 use rustix::process::{WaitId as Who, WaitIdOptions};
 
 use crate::entry::Sqe;
 use crate::sys::{Futex2Flags, Opcode, SharedPtr, futex_waitv};
+use crate::target::fd_bits;
 
-use super::{Target, on, on_none, sqe};
+use super::{Lent, Target, on, on_none, op, sqe};
 
 /// Waits until woken on a futex, if it has the value expected.
 ///
@@ -28,7 +32,7 @@ use super::{Target, on, on_none, sqe};
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_futex_wait")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct FutexWait(Sqe);
+pub struct FutexWait<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Wakes those who wait on a futex.
 ///
@@ -48,7 +52,7 @@ pub struct FutexWait(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_futex_wake")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct FutexWake(Sqe);
+pub struct FutexWake<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Waits until woken on one of several futexes, if all have the values expected.
 ///
@@ -67,7 +71,7 @@ pub struct FutexWake(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_futex_waitv")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct FutexWaitv(Sqe);
+pub struct FutexWaitv<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Waits until a child changes its state.
 ///
@@ -87,10 +91,22 @@ pub struct FutexWaitv(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_waitid")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct WaitId(Sqe);
+pub struct WaitId<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Any bit wakes, and is woken.
 const ANY_BIT: u64 = 0xffff_ffff;
+
+/// What a futex of the safe front is: 32 bits wide, and of this process. Other sizes, and a node
+/// number after the word, would have the kernel read or write beyond the word.
+const PRIVATE: Futex2Flags = Futex2Flags::SIZE_U32.union(Futex2Flags::PRIVATE);
+
+/// Takes the flag of futexes of one process back.
+#[inline(always)]
+const fn share(sqe: &mut Sqe) {
+    let flags = Futex2Flags::from_bits_retain(fd_bits(sqe.fd()));
+    let flags = Futex2Flags::from_bits_retain(flags.bits() & !Futex2Flags::PRIVATE.bits());
+    sqe.set_fd(i32::from_ne_bytes(flags.bits().to_ne_bytes()));
+}
 
 #[inline(always)]
 fn futex(opcode: Opcode, word: *const u32, value: u64, flags: Futex2Flags) -> Sqe {
@@ -108,7 +124,27 @@ impl FutexWait {
     /// processes share it.
     #[inline(always)]
     pub fn new(word: *const u32, expected: u64, flags: Futex2Flags) -> Self {
-        Self(futex(Opcode::FUTEX_WAIT, word, expected, flags))
+        Self(futex(Opcode::FUTEX_WAIT, word, expected, flags), PhantomData)
+    }
+}
+
+impl<'a> FutexWait<Lent<'a>> {
+    /// Waits on `word` if it is `expected`, for a job of the [safe front](crate::jobs). It is woken
+    /// by this process, unless it is [`shared`](Self::shared).
+    #[inline(always)]
+    pub fn lent(word: &'a AtomicU32, expected: u32) -> Self {
+        let expected = u64::from(expected);
+        Self(futex(Opcode::FUTEX_WAIT, word.as_ptr(), expected, PRIVATE), PhantomData)
+    }
+}
+
+impl<E> FutexWait<E> {
+    /// Is woken by other processes, too, which share the memory of the word. Takes
+    /// [`Futex2Flags::PRIVATE`] back.
+    #[inline(always)]
+    pub const fn shared(mut self) -> Self {
+        share(&mut self.0);
+        self
     }
 
     /// Is woken only by those who name one of these bits.
@@ -123,7 +159,28 @@ impl FutexWake {
     /// Wakes up to `count` of those who wait on `word`.
     #[inline(always)]
     pub fn new(word: *const u32, count: u64, flags: Futex2Flags) -> Self {
-        Self(futex(Opcode::FUTEX_WAKE, word, count, flags))
+        Self(futex(Opcode::FUTEX_WAKE, word, count, flags), PhantomData)
+    }
+}
+
+impl<'a> FutexWake<Lent<'a>> {
+    /// Wakes up to `count` of those who wait on `word`, for a job of the
+    /// [safe front](crate::jobs). It wakes those of this process, unless it is
+    /// [`shared`](Self::shared).
+    #[inline(always)]
+    pub fn lent(word: &'a AtomicU32, count: u32) -> Self {
+        let count = u64::from(count);
+        Self(futex(Opcode::FUTEX_WAKE, word.as_ptr(), count, PRIVATE), PhantomData)
+    }
+}
+
+impl<E> FutexWake<E> {
+    /// Wakes those of other processes, too, which share the memory of the word. Takes
+    /// [`Futex2Flags::PRIVATE`] back.
+    #[inline(always)]
+    pub const fn shared(mut self) -> Self {
+        share(&mut self.0);
+        self
     }
 
     /// Wakes only those who wait for one of these bits.
@@ -138,10 +195,60 @@ impl FutexWaitv {
     /// Waits on the `count` futexes at `futexes`.
     #[inline(always)]
     pub const fn new(futexes: *const futex_waitv, count: u32) -> Self {
-        let mut sqe = Sqe::new(Opcode::FUTEX_WAITV);
-        sqe.set_addr(SharedPtr::new(futexes));
-        sqe.set_len(count);
-        Self(sqe)
+        Self(wait_for_any(futexes, count), PhantomData)
+    }
+}
+
+impl<'a> FutexWaitv<Lent<'a>> {
+    /// Waits on the futexes of `words`, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(words: &'a [FutexWord<'a>]) -> Self {
+        // More than the field holds are too many for the kernel in any case.
+        let count = u32::try_from(words.len()).unwrap_or(u32::MAX);
+        Self(wait_for_any(words.as_ptr().cast(), count), PhantomData)
+    }
+}
+
+/// An entry that waits on one of `count` futexes.
+#[inline(always)]
+const fn wait_for_any(futexes: *const futex_waitv, count: u32) -> Sqe {
+    let mut sqe = Sqe::new(Opcode::FUTEX_WAITV);
+    sqe.set_addr(SharedPtr::new(futexes));
+    sqe.set_len(count);
+    sqe
+}
+
+/// A futex of [`FutexWaitv::lent`], borrowed, and the value that it is expected to have.
+///
+/// ```
+/// use core::sync::atomic::AtomicU32;
+/// use ringbolt::ops::{FutexWaitv, FutexWord};
+///
+/// let words = [AtomicU32::new(0), AtomicU32::new(1)];
+/// let both = [FutexWord::new(&words[0], 0), FutexWord::new(&words[1], 1).shared()];
+/// let op = FutexWaitv::lent(&both).op();
+/// # let _ = op;
+/// ```
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub struct FutexWord<'w>(futex_waitv, PhantomData<&'w AtomicU32>);
+
+impl<'w> FutexWord<'w> {
+    /// The futex `word`, which is to be `expected`. It is woken by this process, unless it is
+    /// [`shared`](Self::shared).
+    #[inline]
+    pub const fn new(word: &'w AtomicU32, expected: u32) -> Self {
+        let uaddr = SharedPtr::from_mut(word.as_ptr());
+        let val = expected as u64;
+        Self(futex_waitv { val, uaddr, flags: PRIVATE, __reserved: 0 }, PhantomData)
+    }
+
+    /// Is woken by other processes, too, which share the memory of the word.
+    #[must_use]
+    #[inline]
+    pub const fn shared(mut self) -> Self {
+        self.0.flags = Futex2Flags::SIZE_U32;
+        self
     }
 }
 
@@ -200,24 +307,47 @@ impl ChildInfo {
     }
 }
 
+impl Default for ChildInfo {
+    fn default() -> Self {
+        Self::ZEROED
+    }
+}
+
 impl WaitId {
     /// Waits for `who` to do what `options` say, and stores what it was at `info`, which may be
     /// null.
     #[inline(always)]
     pub fn new(who: Who<'_>, options: WaitIdOptions, info: *mut ChildInfo) -> Self {
-        let (kind, id) = match who {
-            Who::Pid(pid) => (1, pid.as_raw_nonzero().get()),
-            Who::Pgid(group) => (2, group.map_or(0, |group| group.as_raw_nonzero().get())),
-            Who::PidFd(fd) => (3, fd.as_raw_fd()),
-            _ => (0, 0),
-        };
-        let mut sqe = on_none(Opcode::WAITID);
-        sqe.set_fd(id);
-        sqe.set_len(kind);
-        sqe.set_addr2(SharedPtr::from_mut(info));
-        sqe.set_file_index(options.bits());
-        Self(sqe)
+        Self(wait_for(&who, options, info), PhantomData)
     }
 }
 
+impl<'a> WaitId<Lent<'a>> {
+    /// Waits for `who` to do what `options` say, and stores what it was in `info`, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(who: Who<'a>, options: WaitIdOptions, info: &'a mut ChildInfo) -> Self {
+        *info = ChildInfo::ZEROED;
+        Self(wait_for(&who, options, info), PhantomData)
+    }
+}
+
+/// An entry that waits for a child.
+#[inline(always)]
+fn wait_for(who: &Who<'_>, options: WaitIdOptions, info: *mut ChildInfo) -> Sqe {
+    let (kind, id) = match who {
+        Who::Pid(pid) => (1, pid.as_raw_nonzero().get()),
+        Who::Pgid(group) => (2, group.map_or(0, |group| group.as_raw_nonzero().get())),
+        Who::PidFd(fd) => (3, fd.as_raw_fd()),
+        _ => (0, 0),
+    };
+    let mut sqe = on_none(Opcode::WAITID);
+    sqe.set_fd(id);
+    sqe.set_len(kind);
+    sqe.set_addr2(SharedPtr::from_mut(info));
+    sqe.set_file_index(options.bits());
+    sqe
+}
+
 sqe!(FutexWait, FutexWake, FutexWaitv, WaitId);
+op!(FutexWait: Nothing, FutexWake: Nothing, FutexWaitv: Nothing, WaitId: Nothing);

@@ -124,28 +124,34 @@ mod msg_ring;
 mod net;
 mod path;
 mod pipe;
+mod pipe_ends;
 mod poll;
 mod range;
 mod raw;
 mod recv;
 mod rw;
 mod send;
+mod socket_option;
+mod statx;
 mod table;
+#[cfg(test)]
+mod tests;
 mod timeout;
 mod xattr;
 
 pub use cancel::{AsyncCancel, CancelFile};
 pub use cmd::{BlockDiscard, SocketCommand, UringCmd, UringCmd80};
 pub use epoll::{EpollCtl, EpollWait};
-pub use fs::{Close, Fsync, OpenAt, Statx};
-pub use futex::{ChildInfo, FutexWait, FutexWaitv, FutexWake, WaitId};
+pub use fs::{Close, Fsync, OpenAt};
+pub use futex::{ChildInfo, FutexWait, FutexWaitv, FutexWake, FutexWord, WaitId};
 pub use into_target::{IntoFd, IntoTarget};
-pub use lent::{Bytes, Group, Lent, Multi, MultiIn, On, Op, OpIn, Span};
+pub use lent::{Bytes, Group, InSlot, Lent, Multi, MultiIn, On, OnFd, Op, OpIn, Span};
 pub use msg::MsgHdr;
 pub use msg_ring::{MsgRing, MsgRingFd};
 pub use net::{Accept, Bind, Connect, Listen, Shutdown, Socket};
 pub use path::{LinkAt, MkdirAt, OpenAt2, RenameAt, SymlinkAt, UnlinkAt};
 pub use pipe::{Pipe, Splice, Tee};
+pub use pipe_ends::PipeEnds;
 pub use poll::{PollAdd, PollRemove, PollUpdate};
 pub use range::{Fadvise, Fallocate, Ftruncate, Madvise, SyncFileRange};
 pub use raw::{Nop, Nop128, RawOp};
@@ -154,6 +160,8 @@ pub use rw::{
     Read, ReadFixed, ReadMultishot, Readv, ReadvFixed, Write, WriteFixed, Writev, WritevFixed,
 };
 pub use send::{Send, SendMsg, SendMsgZc, SendZc};
+pub use socket_option::SocketOption;
+pub use statx::Statx;
 pub use table::{FilesUpdate, FixedFdInstall, ProvideBuffers, RemoveBuffers};
 pub use timeout::{LinkTimeout, Timeout, TimeoutRemove, TimeoutUpdate};
 pub use xattr::{FGetXattr, FSetXattr, GetXattr, SetXattr};
@@ -227,11 +235,17 @@ macro_rules! sqe {
 }
 use sqe;
 
-/// Gives operations whose operands are borrowed the way to their entry: `op` for those that complete
-/// once. What a completion makes stands after the operation's name: [`Makes`](lent::Makes).
+/// Gives operations whose operands are borrowed the way to their entry: `op` for those that
+/// complete once. After its name stands what a completion makes: [`Makes`](lent::Makes).
 macro_rules! op {
-    ($($op:ident: $makes:ident),+) => {$(
-        impl<'a> $op<$crate::ops::Lent<'a>> {
+    ($($op:ident: $makes:ident),+) => {
+        $(op!(impl $op, $crate::ops::Lent<'a>, $makes);)+
+    };
+    (in a slot: $($op:ident),+) => {
+        $(op!(impl $op, $crate::ops::InSlot<$crate::ops::Lent<'a>>, Slot);)+
+    };
+    (impl $op:ident, $form:ty, $makes:ident) => {
+        impl<'a> $op<$form> {
             /// The entry, for a job of the [safe front](crate::jobs).
             #[inline(always)]
             pub const fn op<'s>(self) -> $crate::ops::OpIn<'a, 's>
@@ -241,6 +255,6 @@ macro_rules! op {
                 $crate::ops::OpIn::new(self.0, $crate::ops::lent::Makes::$makes)
             }
         }
-    )+};
+    };
 }
 use op;

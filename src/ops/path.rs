@@ -1,7 +1,8 @@
 //! Directories and names.
 #![forbid(unsafe_code)]
 
-use core::ffi::c_char;
+use core::ffi::{CStr, c_char};
+use core::marker::PhantomData;
 
 use rustix::fs::{AtFlags, Mode, RenameFlags};
 
@@ -9,7 +10,7 @@ use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr, open_how};
 use crate::target::fd_bits;
 
-use super::{DestSlot, IntoFd, Target, add_flags, on, sqe};
+use super::{DestSlot, InSlot, IntoFd, Lent, OnFd, Target, add_flags, on, op, sqe};
 
 /// Opens a file by its path, as a struct says.
 ///
@@ -32,7 +33,7 @@ use super::{DestSlot, IntoFd, Target, add_flags, on, sqe};
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_openat2", "io_uring_prep_openat2_direct"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct OpenAt2(Sqe);
+pub struct OpenAt2<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Gives a file another name.
 ///
@@ -53,7 +54,7 @@ pub struct OpenAt2(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_rename", "io_uring_prep_renameat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct RenameAt(Sqe);
+pub struct RenameAt<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Removes a name, or with [`AtFlags::REMOVEDIR`] an empty directory.
 ///
@@ -72,7 +73,7 @@ pub struct RenameAt(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_unlink", "io_uring_prep_unlinkat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct UnlinkAt(Sqe);
+pub struct UnlinkAt<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Makes a directory.
 ///
@@ -91,7 +92,7 @@ pub struct UnlinkAt(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_mkdir", "io_uring_prep_mkdirat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct MkdirAt(Sqe);
+pub struct MkdirAt<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Makes a symbolic link.
 ///
@@ -111,7 +112,7 @@ pub struct MkdirAt(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_symlink", "io_uring_prep_symlinkat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct SymlinkAt(Sqe);
+pub struct SymlinkAt<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Gives a file a further name.
 ///
@@ -131,7 +132,7 @@ pub struct SymlinkAt(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_link", "io_uring_prep_linkat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct LinkAt(Sqe);
+pub struct LinkAt<E = Sqe>(Sqe, PhantomData<E>);
 
 /// The length by which the kernel recognises the version of `struct open_how`.
 const HOW_LEN: u32 = {
@@ -147,20 +148,59 @@ fn named(opcode: Opcode, dir: impl IntoFd, path: *const c_char) -> Sqe {
     sqe
 }
 
-/// The number of a second descriptor, where the field for a length is.
+/// An entry about two names, the second of which has its directory where the field for a length is.
 #[inline(always)]
-fn second(dir: impl IntoFd) -> u32 {
-    fd_bits(dir.into_fd())
+fn both_named(
+    opcode: Opcode,
+    from_dir: impl IntoFd,
+    from: *const c_char,
+    to_dir: impl IntoFd,
+    to: *const c_char,
+) -> Sqe {
+    let mut sqe = named(opcode, from_dir, from);
+    sqe.set_addr2(SharedPtr::new(to));
+    sqe.set_len(fd_bits(to_dir.into_fd()));
+    sqe
+}
+
+/// An entry that opens the file at `path` as `how` says.
+#[inline(always)]
+fn open(dir: impl IntoFd, path: *const c_char, how: *const open_how) -> Sqe {
+    let mut sqe = named(Opcode::OPENAT2, dir, path);
+    sqe.set_addr2(SharedPtr::new(how));
+    sqe.set_len(HOW_LEN);
+    sqe
+}
+
+/// An entry that removes the name at `path`.
+#[inline(always)]
+fn unlink(dir: impl IntoFd, path: *const c_char, flags: AtFlags) -> Sqe {
+    let mut sqe = named(Opcode::UNLINKAT, dir, path);
+    sqe.set_op_flags(flags.bits());
+    sqe
+}
+
+/// An entry that makes a directory at `path`.
+#[inline(always)]
+fn make_dir(dir: impl IntoFd, path: *const c_char, mode: Mode) -> Sqe {
+    let mut sqe = named(Opcode::MKDIRAT, dir, path);
+    sqe.set_len(mode.bits());
+    sqe
+}
+
+/// An entry that makes a link at `path` which leads to `target`.
+#[inline(always)]
+fn link_to(target: *const c_char, dir: impl IntoFd, path: *const c_char) -> Sqe {
+    let mut sqe = named(Opcode::SYMLINKAT, dir, target);
+    sqe.set_addr2(SharedPtr::new(path));
+    sqe
 }
 
 impl OpenAt2 {
     /// Opens the file at the NUL-terminated `path`, from directory `dir` on, as `how` says.
     #[inline(always)]
     pub fn new(dir: impl IntoFd, path: *const c_char, how: *const open_how) -> Self {
-        let mut sqe = named(Opcode::OPENAT2, dir, path);
-        sqe.set_addr2(SharedPtr::new(how));
-        sqe.set_len(HOW_LEN);
-        Self(sqe)
+        Self(open(dir, path, how), PhantomData)
     }
 
     /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
@@ -169,6 +209,23 @@ impl OpenAt2 {
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
         self
+    }
+}
+
+impl<'a> OpenAt2<Lent<'a>> {
+    /// Opens the file at `path`, from directory `dir` on, as `how` says, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(dir: impl Into<OnFd<'a>>, path: &'a CStr, how: &'a open_how) -> Self {
+        Self(open(dir.into().target(), path.as_ptr(), how), PhantomData)
+    }
+
+    /// Puts the file into a free slot of the ring's file table instead of making a descriptor.
+    /// Since Linux 5.19. `O_CLOEXEC` is refused then.
+    #[inline(always)]
+    pub const fn in_slot(mut self) -> OpenAt2<InSlot<Lent<'a>>> {
+        self.0.set_file_index(DestSlot::Alloc.file_index());
+        OpenAt2(self.0, PhantomData)
     }
 }
 
@@ -182,12 +239,27 @@ impl RenameAt {
         to_dir: impl IntoFd,
         to: *const c_char,
     ) -> Self {
-        let mut sqe = named(Opcode::RENAMEAT, from_dir, from);
-        sqe.set_addr2(SharedPtr::new(to));
-        sqe.set_len(second(to_dir));
-        Self(sqe)
+        Self(both_named(Opcode::RENAMEAT, from_dir, from, to_dir, to), PhantomData)
     }
+}
 
+impl<'a> RenameAt<Lent<'a>> {
+    /// Renames `from`, in directory `from_dir`, to `to`, in directory `to_dir`, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(
+        from_dir: impl Into<OnFd<'a>>,
+        from: &'a CStr,
+        to_dir: impl Into<OnFd<'a>>,
+        to: &'a CStr,
+    ) -> Self {
+        let (from_dir, to_dir) = (from_dir.into().target(), to_dir.into().target());
+        let (from, to) = (from.as_ptr(), to.as_ptr());
+        Self(both_named(Opcode::RENAMEAT, from_dir, from, to_dir, to), PhantomData)
+    }
+}
+
+impl<E> RenameAt<E> {
     /// Adds `RENAME_` flags.
     #[inline(always)]
     pub const fn flags(mut self, flags: RenameFlags) -> Self {
@@ -200,9 +272,16 @@ impl UnlinkAt {
     /// Removes the name at the NUL-terminated `path`, from directory `dir` on.
     #[inline(always)]
     pub fn new(dir: impl IntoFd, path: *const c_char, flags: AtFlags) -> Self {
-        let mut sqe = named(Opcode::UNLINKAT, dir, path);
-        sqe.set_op_flags(flags.bits());
-        Self(sqe)
+        Self(unlink(dir, path, flags), PhantomData)
+    }
+}
+
+impl<'a> UnlinkAt<Lent<'a>> {
+    /// Removes the name at `path`, from directory `dir` on, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(dir: impl Into<OnFd<'a>>, path: &'a CStr, flags: AtFlags) -> Self {
+        Self(unlink(dir.into().target(), path.as_ptr(), flags), PhantomData)
     }
 }
 
@@ -210,9 +289,16 @@ impl MkdirAt {
     /// Makes a directory at the NUL-terminated `path`, from directory `dir` on.
     #[inline(always)]
     pub fn new(dir: impl IntoFd, path: *const c_char, mode: Mode) -> Self {
-        let mut sqe = named(Opcode::MKDIRAT, dir, path);
-        sqe.set_len(mode.bits());
-        Self(sqe)
+        Self(make_dir(dir, path, mode), PhantomData)
+    }
+}
+
+impl<'a> MkdirAt<Lent<'a>> {
+    /// Makes a directory at `path`, from directory `dir` on, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(dir: impl Into<OnFd<'a>>, path: &'a CStr, mode: Mode) -> Self {
+        Self(make_dir(dir.into().target(), path.as_ptr(), mode), PhantomData)
     }
 }
 
@@ -221,9 +307,16 @@ impl SymlinkAt {
     /// with NUL.
     #[inline(always)]
     pub fn new(target: *const c_char, dir: impl IntoFd, path: *const c_char) -> Self {
-        let mut sqe = named(Opcode::SYMLINKAT, dir, target);
-        sqe.set_addr2(SharedPtr::new(path));
-        Self(sqe)
+        Self(link_to(target, dir, path), PhantomData)
+    }
+}
+
+impl<'a> SymlinkAt<Lent<'a>> {
+    /// Makes a link at `path`, from directory `dir` on, that leads to `target`, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(target: &'a CStr, dir: impl Into<OnFd<'a>>, path: &'a CStr) -> Self {
+        Self(link_to(target.as_ptr(), dir.into().target(), path.as_ptr()), PhantomData)
     }
 }
 
@@ -237,12 +330,27 @@ impl LinkAt {
         to_dir: impl IntoFd,
         to: *const c_char,
     ) -> Self {
-        let mut sqe = named(Opcode::LINKAT, from_dir, from);
-        sqe.set_addr2(SharedPtr::new(to));
-        sqe.set_len(second(to_dir));
-        Self(sqe)
+        Self(both_named(Opcode::LINKAT, from_dir, from, to_dir, to), PhantomData)
     }
+}
 
+impl<'a> LinkAt<Lent<'a>> {
+    /// Names the file at `from`, from directory `from_dir` on, also `to`, from directory
+    /// `to_dir` on, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(
+        from_dir: impl Into<OnFd<'a>>,
+        from: &'a CStr,
+        to_dir: impl Into<OnFd<'a>>,
+        to: &'a CStr,
+    ) -> Self {
+        let (from_dir, to_dir) = (from_dir.into().target(), to_dir.into().target());
+        let (from, to) = (from.as_ptr(), to.as_ptr());
+        Self(both_named(Opcode::LINKAT, from_dir, from, to_dir, to), PhantomData)
+    }
+}
+
+impl<E> LinkAt<E> {
     /// Adds `AT_SYMLINK_FOLLOW`, `AT_EMPTY_PATH`.
     #[inline(always)]
     pub const fn flags(mut self, flags: AtFlags) -> Self {
@@ -252,3 +360,6 @@ impl LinkAt {
 }
 
 sqe!(OpenAt2, RenameAt, UnlinkAt, MkdirAt, SymlinkAt, LinkAt);
+op!(OpenAt2: Descriptor);
+op!(in a slot: OpenAt2);
+op!(RenameAt: Nothing, UnlinkAt: Nothing, MkdirAt: Nothing, SymlinkAt: Nothing, LinkAt: Nothing);

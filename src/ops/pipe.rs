@@ -9,7 +9,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags};
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr, SpliceFlags as RingSpliceFlags};
 
-use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
+use super::{DestSlot, Fixed, IntoTarget, Lent, On, PipeEnds, Target, add_flags, on, op, sqe};
 
 /// Moves data between a pipe and a file or another pipe, without copying it through the program.
 ///
@@ -80,7 +80,7 @@ pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_pipe", "io_uring_prep_pipe_direct"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Pipe(Sqe);
+pub struct Pipe<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Where reading or writing begins that is no position in a file.
 const NO_OFFSET: u64 = u64::MAX;
@@ -106,13 +106,28 @@ impl Splice {
         output: O,
         len: u32,
     ) -> Splice<I::EntryWith<O>> {
-        let mut sqe = on(Opcode::SPLICE, output.into_target());
-        sqe.set_len(len);
-        sqe.set_addr_raw(NO_OFFSET);
-        sqe.set_off(NO_OFFSET);
-        read_from(&mut sqe, input.into_target());
-        Splice(sqe, PhantomData)
+        Splice(splice(input.into_target(), output.into_target(), len), PhantomData)
     }
+}
+
+impl<'a> Splice<Lent<'a>> {
+    /// Moves up to `len` bytes from `input` to `output`, both at their current position, for a job
+    /// of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(input: impl Into<On<'a>>, output: impl Into<On<'a>>, len: u32) -> Self {
+        Self(splice(input.into().target(), output.into().target(), len), PhantomData)
+    }
+}
+
+/// An entry that moves up to `len` bytes from `input` to `output`.
+#[inline(always)]
+const fn splice(input: Target, output: Target, len: u32) -> Sqe {
+    let mut sqe = on(Opcode::SPLICE, output);
+    sqe.set_len(len);
+    sqe.set_addr_raw(NO_OFFSET);
+    sqe.set_off(NO_OFFSET);
+    read_from(&mut sqe, input);
+    sqe
 }
 
 impl<E> Splice<E> {
@@ -162,11 +177,26 @@ impl Tee {
         output: O,
         len: u32,
     ) -> Tee<I::EntryWith<O>> {
-        let mut sqe = on(Opcode::TEE, output.into_target());
-        sqe.set_len(len);
-        read_from(&mut sqe, input.into_target());
-        Tee(sqe, PhantomData)
+        Tee(tee(input.into_target(), output.into_target(), len), PhantomData)
     }
+}
+
+impl<'a> Tee<Lent<'a>> {
+    /// Copies up to `len` bytes from pipe `input` to pipe `output`, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(input: impl Into<On<'a>>, output: impl Into<On<'a>>, len: u32) -> Self {
+        Self(tee(input.into().target(), output.into().target(), len), PhantomData)
+    }
+}
+
+/// An entry that copies up to `len` bytes from `input` to `output`.
+#[inline(always)]
+const fn tee(input: Target, output: Target, len: u32) -> Sqe {
+    let mut sqe = on(Opcode::TEE, output);
+    sqe.set_len(len);
+    read_from(&mut sqe, input);
+    sqe
 }
 
 impl<E> Tee<E> {
@@ -182,16 +212,7 @@ impl Pipe {
     /// Makes a pipe and stores its two descriptors, or slots, at `ends`.
     #[inline(always)]
     pub const fn new(ends: *mut [RawFd; 2]) -> Self {
-        let mut sqe = Sqe::new(Opcode::PIPE);
-        sqe.set_addr(SharedPtr::from_mut(ends));
-        Self(sqe)
-    }
-
-    /// Adds `O_CLOEXEC`, `O_NONBLOCK`, `O_DIRECT`.
-    #[inline(always)]
-    pub const fn flags(mut self, flags: PipeFlags) -> Self {
-        add_flags(&mut self.0, flags.bits());
-        self
+        Self(pipe(ends), PhantomData)
     }
 
     /// Puts the pipe into the ring's file table instead of making descriptors: into the slot named
@@ -203,5 +224,32 @@ impl Pipe {
     }
 }
 
+impl<'a> Pipe<Lent<'a>> {
+    /// Makes a pipe and stores its two descriptors in `ends`, for a job of the
+    /// [safe front](crate::jobs). Descriptors that are in `ends` are closed.
+    #[inline(always)]
+    pub fn lent(ends: &'a mut PipeEnds) -> Self {
+        Self(pipe(ends.lend()), PhantomData)
+    }
+}
+
+impl<E> Pipe<E> {
+    /// Adds `O_CLOEXEC`, `O_NONBLOCK`, `O_DIRECT`.
+    #[inline(always)]
+    pub const fn flags(mut self, flags: PipeFlags) -> Self {
+        add_flags(&mut self.0, flags.bits());
+        self
+    }
+}
+
+/// An entry that makes a pipe and stores its ends.
+#[inline(always)]
+const fn pipe(ends: *mut [RawFd; 2]) -> Sqe {
+    let mut sqe = Sqe::new(Opcode::PIPE);
+    sqe.set_addr(SharedPtr::from_mut(ends));
+    sqe
+}
+
 sqe!(Pipe);
 sqe!(either: Splice, Tee);
+op!(Splice: Nothing, Tee: Nothing, Pipe: Nothing);

@@ -9,7 +9,7 @@ use rustix::mm::Advice as MemoryAdvice;
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr};
 
-use super::{IntoTarget, on, on_none, sqe};
+use super::{IntoTarget, Lent, On, Target, on, on_none, op, sqe};
 
 /// Sets space aside for a range of a file, or takes it away.
 ///
@@ -129,22 +129,51 @@ impl Fallocate {
         offset: u64,
         len: u64,
     ) -> Fallocate<F::Entry> {
-        let mut sqe = on(Opcode::FALLOCATE, file.into_target());
-        sqe.set_off(offset);
-        sqe.set_addr_raw(len);
-        sqe.set_len(mode.bits());
-        Fallocate(sqe, PhantomData)
+        Fallocate(allocate(file.into_target(), mode, offset, len), PhantomData)
     }
+}
+
+impl<'a> Fallocate<Lent<'a>> {
+    /// Acts on `len` bytes of `file` from `offset` on, as `mode` says, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(file: impl Into<On<'a>>, mode: FallocateFlags, offset: u64, len: u64) -> Self {
+        Self(allocate(file.into().target(), mode, offset, len), PhantomData)
+    }
+}
+
+/// An entry that allocates in `file`.
+#[inline(always)]
+fn allocate(file: Target, mode: FallocateFlags, offset: u64, len: u64) -> Sqe {
+    let mut sqe = on(Opcode::FALLOCATE, file);
+    sqe.set_off(offset);
+    sqe.set_addr_raw(len);
+    sqe.set_len(mode.bits());
+    sqe
 }
 
 impl Ftruncate {
     /// Makes `file` `len` bytes long.
     #[inline(always)]
     pub fn new<F: IntoTarget>(file: F, len: u64) -> Ftruncate<F::Entry> {
-        let mut sqe = on(Opcode::FTRUNCATE, file.into_target());
-        sqe.set_off(len);
-        Ftruncate(sqe, PhantomData)
+        Ftruncate(truncate(file.into_target(), len), PhantomData)
     }
+}
+
+impl<'a> Ftruncate<Lent<'a>> {
+    /// Makes `file` `len` bytes long, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(file: impl Into<On<'a>>, len: u64) -> Self {
+        Self(truncate(file.into().target(), len), PhantomData)
+    }
+}
+
+/// An entry that makes `file` `len` bytes long.
+#[inline(always)]
+const fn truncate(file: Target, len: u64) -> Sqe {
+    let mut sqe = on(Opcode::FTRUNCATE, file);
+    sqe.set_off(len);
+    sqe
 }
 
 impl SyncFileRange {
@@ -157,22 +186,51 @@ impl SyncFileRange {
         len: u32,
         flags: u32,
     ) -> SyncFileRange<F::Entry> {
-        let mut sqe = on(Opcode::SYNC_FILE_RANGE, file.into_target());
-        sqe.set_off(offset);
-        sqe.set_len(len);
-        sqe.set_op_flags(flags);
-        SyncFileRange(sqe, PhantomData)
+        SyncFileRange(synchronise(file.into_target(), offset, len, flags), PhantomData)
     }
+}
+
+impl<'a> SyncFileRange<Lent<'a>> {
+    /// Acts on `len` bytes of `file` from `offset` on, for a job of the
+    /// [safe front](crate::jobs). Otherwise as [`new`](SyncFileRange::new).
+    #[inline(always)]
+    pub fn lent(file: impl Into<On<'a>>, offset: u64, len: u32, flags: u32) -> Self {
+        Self(synchronise(file.into().target(), offset, len, flags), PhantomData)
+    }
+}
+
+/// An entry that synchronises a range of `file`.
+#[inline(always)]
+const fn synchronise(file: Target, offset: u64, len: u32, flags: u32) -> Sqe {
+    let mut sqe = on(Opcode::SYNC_FILE_RANGE, file);
+    sqe.set_off(offset);
+    sqe.set_len(len);
+    sqe.set_op_flags(flags);
+    sqe
 }
 
 impl Fadvise {
     /// Advises on all of `file`.
     #[inline(always)]
     pub fn new<F: IntoTarget>(file: F, advice: FileAdvice) -> Fadvise<F::Entry> {
-        let mut sqe = on(Opcode::FADVISE, file.into_target());
-        sqe.set_op_flags(advice as u32);
-        Fadvise(sqe, PhantomData)
+        Fadvise(advise(file.into_target(), advice), PhantomData)
     }
+}
+
+impl<'a> Fadvise<Lent<'a>> {
+    /// Advises on all of `file`, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(file: impl Into<On<'a>>, advice: FileAdvice) -> Self {
+        Self(advise(file.into().target(), advice), PhantomData)
+    }
+}
+
+/// An entry that advises on all of `file`.
+#[inline(always)]
+const fn advise(file: Target, advice: FileAdvice) -> Sqe {
+    let mut sqe = on(Opcode::FADVISE, file);
+    sqe.set_op_flags(advice as u32);
+    sqe
 }
 
 impl<E> Fadvise<E> {
@@ -207,3 +265,4 @@ impl Madvise {
 
 sqe!(Madvise);
 sqe!(either: Fallocate, Ftruncate, SyncFileRange, Fadvise);
+op!(Fallocate: Nothing, Ftruncate: Nothing, SyncFileRange: Nothing, Fadvise: Nothing);

@@ -4,7 +4,8 @@
 use crate::entry::{SafeSqe, Sqe, Sqe128};
 use crate::sys::{NopFlags, Opcode, SharedPtr};
 
-use super::{IntoTarget, Target, add_flags, on, on_none, sqe};
+use super::lent::Makes;
+use super::{IntoTarget, OpIn, Target, add_flags, on, on_none, sqe};
 
 /// Does nothing, and completes.
 ///
@@ -99,6 +100,14 @@ impl Nop {
         // The field is unsigned, the result is not: the bits are the same.
         self.0.set_len(u32::from_ne_bytes(result.to_ne_bytes()));
         self.flags(NopFlags::INJECT_RESULT)
+    }
+}
+
+impl Nop {
+    /// The entry, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub const fn op<'a, 's: 'a>(self) -> OpIn<'a, 's> {
+        OpIn::new(self.0, Makes::Nothing)
     }
 }
 

@@ -6,7 +6,8 @@ use crate::sys::{FixedFdFlags, IORING_FILE_INDEX_ALLOC, Opcode, SharedPtr};
 
 use crate::target::FileSlot;
 
-use super::{Fixed, Target, add_flags, on, on_none, sqe};
+use super::lent::Makes;
+use super::{Fixed, OpIn, Target, add_flags, on, on_none, sqe};
 
 /// Gives the kernel buffers to pick from, in the older way.
 ///
@@ -148,6 +149,14 @@ impl FixedFdInstall {
     pub const fn flags(mut self, flags: FixedFdFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
         self
+    }
+}
+
+impl FixedFdInstall {
+    /// The entry, for a job of the [safe front](crate::jobs), whose event has the descriptor.
+    #[inline(always)]
+    pub const fn op<'a, 's: 'a>(self) -> OpIn<'a, 's> {
+        OpIn::new(self.0, Makes::Descriptor)
     }
 }
 

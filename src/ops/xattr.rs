@@ -1,14 +1,15 @@
 //! Extended attributes.
 #![forbid(unsafe_code)]
 
-use core::ffi::{c_char, c_void};
+use core::ffi::{CStr, c_char, c_void};
+use core::marker::PhantomData;
 
 use rustix::fs::XattrFlags;
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SharedPtr};
 
-use super::{IntoTarget, add_flags, on, sqe};
+use super::{Bytes, IntoTarget, Lent, On, Span, add_flags, on, op, sqe};
 
 /// Sets an extended attribute of an open file.
 ///
@@ -28,7 +29,7 @@ use super::{IntoTarget, add_flags, on, sqe};
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_fsetxattr")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct FSetXattr(Sqe);
+pub struct FSetXattr<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Sets an extended attribute of the file at a path.
 ///
@@ -48,7 +49,7 @@ pub struct FSetXattr(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_setxattr")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct SetXattr(Sqe);
+pub struct SetXattr<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Reads an extended attribute of an open file.
 ///
@@ -68,7 +69,7 @@ pub struct SetXattr(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_fgetxattr")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct FGetXattr(Sqe);
+pub struct FGetXattr<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Reads an extended attribute of the file at a path.
 ///
@@ -88,7 +89,7 @@ pub struct FGetXattr(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_getxattr")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct GetXattr(Sqe);
+pub struct GetXattr<E = Sqe>(Sqe, PhantomData<E>);
 
 /// An entry about the attribute `name`, whose value has `len` bytes at `value`.
 #[inline(always)]
@@ -112,9 +113,23 @@ impl FSetXattr {
     pub fn new(file: impl IntoTarget, name: *const c_char, value: *const c_void, len: u32) -> Self {
         let mut sqe = on(Opcode::FSETXATTR, file.into_target());
         attribute(&mut sqe, name, SharedPtr::new(value), len);
-        Self(sqe)
+        Self(sqe, PhantomData)
     }
+}
 
+impl<'a> FSetXattr<Lent<'a>> {
+    /// Sets attribute `name` of `file` to `value`, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(file: impl Into<On<'a>>, name: &'a CStr, value: impl Into<Bytes<'a>>) -> Self {
+        let value = value.into();
+        let mut sqe = on(Opcode::FSETXATTR, file.into().target());
+        let len = value.len_field();
+        attribute(&mut sqe, name.as_ptr(), SharedPtr::new(value.as_ptr()), len);
+        Self(sqe, PhantomData)
+    }
+}
+
+impl<E> FSetXattr<E> {
     /// Adds `XATTR_` flags: only if it is there, or only if it is not.
     #[inline(always)]
     pub const fn flags(mut self, flags: XattrFlags) -> Self {
@@ -130,9 +145,24 @@ impl SetXattr {
     pub fn new(path: *const c_char, name: *const c_char, value: *const c_void, len: u32) -> Self {
         let mut sqe = at(Opcode::SETXATTR, path);
         attribute(&mut sqe, name, SharedPtr::new(value), len);
-        Self(sqe)
+        Self(sqe, PhantomData)
     }
+}
 
+impl<'a> SetXattr<Lent<'a>> {
+    /// Sets attribute `name` of the file at `path` to `value`, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(path: &'a CStr, name: &'a CStr, value: impl Into<Bytes<'a>>) -> Self {
+        let value = value.into();
+        let mut sqe = at(Opcode::SETXATTR, path.as_ptr());
+        let len = value.len_field();
+        attribute(&mut sqe, name.as_ptr(), SharedPtr::new(value.as_ptr()), len);
+        Self(sqe, PhantomData)
+    }
+}
+
+impl<E> SetXattr<E> {
     /// Adds `XATTR_` flags: only if it is there, or only if it is not.
     #[inline(always)]
     pub const fn flags(mut self, flags: XattrFlags) -> Self {
@@ -147,7 +177,19 @@ impl FGetXattr {
     pub fn new(file: impl IntoTarget, name: *const c_char, value: *mut c_void, len: u32) -> Self {
         let mut sqe = on(Opcode::FGETXATTR, file.into_target());
         attribute(&mut sqe, name, SharedPtr::from_mut(value), len);
-        Self(sqe)
+        Self(sqe, PhantomData)
+    }
+}
+
+impl<'a> FGetXattr<Lent<'a>> {
+    /// Reads attribute `name` of `file` into `value`, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(file: impl Into<On<'a>>, name: &'a CStr, value: impl Into<Span<'a>>) -> Self {
+        let value = value.into();
+        let mut sqe = on(Opcode::FGETXATTR, file.into().target());
+        let len = value.len_field();
+        attribute(&mut sqe, name.as_ptr(), SharedPtr::from_mut(value.as_mut_ptr()), len);
+        Self(sqe, PhantomData)
     }
 }
 
@@ -158,8 +200,22 @@ impl GetXattr {
     pub fn new(path: *const c_char, name: *const c_char, value: *mut c_void, len: u32) -> Self {
         let mut sqe = at(Opcode::GETXATTR, path);
         attribute(&mut sqe, name, SharedPtr::from_mut(value), len);
-        Self(sqe)
+        Self(sqe, PhantomData)
+    }
+}
+
+impl<'a> GetXattr<Lent<'a>> {
+    /// Reads attribute `name` of the file at `path` into `value`, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(path: &'a CStr, name: &'a CStr, value: impl Into<Span<'a>>) -> Self {
+        let value = value.into();
+        let mut sqe = at(Opcode::GETXATTR, path.as_ptr());
+        let len = value.len_field();
+        attribute(&mut sqe, name.as_ptr(), SharedPtr::from_mut(value.as_mut_ptr()), len);
+        Self(sqe, PhantomData)
     }
 }
 
 sqe!(FSetXattr, SetXattr, FGetXattr, GetXattr);
+op!(FSetXattr: Nothing, SetXattr: Nothing, FGetXattr: Nothing, GetXattr: Nothing);
