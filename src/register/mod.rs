@@ -95,6 +95,35 @@ pub unsafe fn register(
 }
 
 impl<'r> Registrar<'r> {
+    /// The registrar of a ring of which only a descriptor is known, such as one that another
+    /// library or another process has made. `ring` may be any descriptor: the methods fail with
+    /// `EOPNOTSUPP` if it is not a ring's.
+    ///
+    /// Nothing is known about who made the ring: `ECHILD` is not reported.
+    ///
+    /// ```
+    /// use std::os::fd::AsFd;
+    /// use ringbolt::{IoUring, register::Registrar, sys::Opcode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// // SAFETY: nothing is registered, and this program reaps the ring.
+    /// let registrar = unsafe { Registrar::of_ring(ring.as_fd()) };
+    /// assert!(registrar.probe()?.supports(Opcode::NOP));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// The code that pushes to the ring and reaps it allows for what is registered, changed and
+    /// cancelled through this. Tags are completions with any `user_data`, which that code must not
+    /// take for those of its operations; slots and buffers that it uses are not replaced; and what
+    /// it has registered by unsafe code is not unregistered before it expects that.
+    pub unsafe fn of_ring(ring: BorrowedFd<'r>) -> Self {
+        Self { fd: ring.as_raw_fd(), by_index: 0, home: None, ring: PhantomData }
+    }
+
     pub(crate) fn new(fd: BorrowedFd<'r>, home: Home) -> Self {
         Self { fd: fd.as_raw_fd(), by_index: 0, home: Some(home), ring: PhantomData }
     }
