@@ -120,9 +120,14 @@ fn unsafe_code_stands_in_few_files() {
         "src/entry/cqe.rs",
         "src/entry/slot.rs",
         "src/entry/sqe.rs",
+        "src/ops/fs.rs",
+        "src/ops/made.rs",
         "src/ops/msg.rs",
+        "src/ops/path.rs",
+        "src/ops/pipe.rs",
         "src/ops/pipe_ends.rs",
         "src/ops/statx.rs",
+        "src/ops/table.rs",
         "src/register/",
         "src/resize.rs",
         "src/ring/",
@@ -231,7 +236,9 @@ fn no_file_is_over_its_budget() {
             over.push(format!("{} has {lines} lines", source.path));
         }
         for (number, line) in source.text.lines().enumerate() {
-            if line.chars().count() > 100 {
+            // A row of a table cannot be broken.
+            let is_row = line.starts_with("//! | ") && line.ends_with(" |");
+            if line.chars().count() > 100 && !is_row {
                 over.push(format!("{}:{} is over 100 columns", source.path, number + 1));
             }
         }

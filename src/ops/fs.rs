@@ -1,5 +1,4 @@
 //! Files by name, and what is done to a file other than reading and writing.
-#![forbid(unsafe_code)]
 
 use core::ffi::{CStr, c_char};
 use core::marker::PhantomData;
@@ -7,12 +6,14 @@ use core::marker::PhantomData;
 use rustix::fd::{IntoRawFd as _, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags};
 
-use crate::entry::{SafeSqe, Sqe};
+use rustix::io::Errno;
+
+use crate::entry::{Cqe, SafeSqe, Sqe};
 use crate::sys::{FsyncFlags, Opcode, SharedPtr};
 
 use super::{
-    DestSlot, Fixed, InSlot, IntoFd, IntoTarget, Lent, On, OnFd, Target, add_flags, on, on_none,
-    op, sqe,
+    DestSlot, Fixed, InSlot, IntoFd, IntoTarget, Lent, On, OnFd, Target, add_flags, made, on,
+    on_none, op, sqe,
 };
 
 /// Opens a file by its path.
@@ -111,6 +112,24 @@ impl OpenAt {
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
         self
+    }
+}
+
+impl OpenAt {
+    /// The descriptor that was opened, from the completion.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    ///
+    /// # Safety
+    ///
+    /// `cqe` is the completion of an `OpenAt` without [`fixed`](Self::fixed), and this is called
+    /// once for it.
+    #[inline]
+    pub unsafe fn opened(cqe: &Cqe) -> Result<OwnedFd, Errno> {
+        // SAFETY: the completion of an operation that makes a descriptor, which this returns once.
+        unsafe { made::descriptor(cqe) }
     }
 }
 

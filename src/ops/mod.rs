@@ -106,6 +106,27 @@
 //! ring.submission().push_safe(Accept::new(Fixed(0)).peer(address, len).sqe(1)).unwrap();
 //! ```
 //!
+//! # What has no safe form
+//!
+//! `X::lent` of an operation borrows what it names, and makes an entry for a job of the
+//! [safe front](crate::jobs). These have no such form:
+//!
+//! | operation | reason |
+//! |---|---|
+//! | [`AsyncCancel`], [`CancelFile`], [`PollRemove`], [`TimeoutRemove`] | they name other jobs by user data or by file; [`Jobs::cancel`](crate::jobs::Jobs::cancel) names one by its key |
+//! | [`PollUpdate`], [`TimeoutUpdate`] | they change an operation of another job, or its user data |
+//! | [`MsgRing`], [`MsgRingFd`] | they post completions with any user data, and so claim that an operation has ended |
+//! | [`ProvideBuffers`], [`RemoveBuffers`] | their memory stays lent after the completion |
+//! | [`FilesUpdate`] | it replaces slots that others own |
+//! | [`RecvZc`] | its memory is registered by unsafe code, and stays lent after the completion |
+//! | [`Madvise`] | it changes memory without a borrow of it: `MADV_DONTNEED` empties it |
+//! | [`UringCmd`], [`UringCmd80`] | what they do is up to a driver |
+//! | [`Nop128`] | it is for rings with mixed entries |
+//! | [`RawOp`] | it can be anything |
+//!
+//! Of [`SocketCommand`], time stamps have none: they complete more than once, and have completions
+//! of 32 bytes. Neither have addresses of sockets.
+//!
 //! # Support
 //!
 //! Each operation says since which kernel there is one. Ask
@@ -119,6 +140,7 @@ mod fs;
 mod futex;
 mod into_target;
 pub(crate) mod lent;
+mod made;
 mod msg;
 mod msg_ring;
 mod net;

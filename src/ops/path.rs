@@ -1,16 +1,17 @@
 //! Directories and names.
-#![forbid(unsafe_code)]
 
 use core::ffi::{CStr, c_char};
 use core::marker::PhantomData;
 
+use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, RenameFlags};
+use rustix::io::Errno;
 
-use crate::entry::Sqe;
+use crate::entry::{Cqe, Sqe};
 use crate::sys::{Opcode, SharedPtr, open_how};
 use crate::target::fd_bits;
 
-use super::{DestSlot, InSlot, IntoFd, Lent, OnFd, Target, add_flags, on, op, sqe};
+use super::{DestSlot, InSlot, IntoFd, Lent, OnFd, Target, add_flags, made, on, op, sqe};
 
 /// Opens a file by its path, as a struct says.
 ///
@@ -209,6 +210,24 @@ impl OpenAt2 {
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
         self
+    }
+}
+
+impl OpenAt2 {
+    /// The descriptor that was opened, from the completion.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    ///
+    /// # Safety
+    ///
+    /// `cqe` is the completion of an `OpenAt2` without [`fixed`](Self::fixed), and this is called
+    /// once for it.
+    #[inline]
+    pub unsafe fn opened(cqe: &Cqe) -> Result<OwnedFd, Errno> {
+        // SAFETY: the completion of an operation that makes a descriptor, which this returns once.
+        unsafe { made::descriptor(cqe) }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Pipes, and moving data through them.
-#![forbid(unsafe_code)]
 
 use core::marker::PhantomData;
 
-use rustix::fd::RawFd;
+use rustix::fd::{FromRawFd as _, OwnedFd, RawFd};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
-use crate::entry::Sqe;
+use crate::entry::{Cqe, Sqe};
 use crate::sys::{Opcode, SharedPtr, SpliceFlags as RingSpliceFlags};
 
 use super::{DestSlot, Fixed, IntoTarget, Lent, On, PipeEnds, Target, add_flags, on, op, sqe};
@@ -221,6 +221,30 @@ impl Pipe {
     pub const fn fixed(mut self, slot: DestSlot) -> Self {
         self.0.set_file_index(slot.file_index());
         self
+    }
+}
+
+impl Pipe {
+    /// The end to read from and the end to write to, from the completion and from where they were
+    /// stored.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    ///
+    /// # Safety
+    ///
+    /// `cqe` is the completion of a `Pipe` without [`fixed`](Self::fixed), `ends` is what it
+    /// stored, and this is called once for it.
+    #[inline]
+    pub unsafe fn made(cqe: &Cqe, ends: [RawFd; 2]) -> Result<(OwnedFd, OwnedFd), Errno> {
+        cqe.result()?;
+        let [read, write] = ends;
+        // SAFETY: the operation has succeeded and stored this descriptor, which nobody owns yet.
+        let read = unsafe { OwnedFd::from_raw_fd(read) };
+        // SAFETY: as above.
+        let write = unsafe { OwnedFd::from_raw_fd(write) };
+        Ok((read, write))
     }
 }
 

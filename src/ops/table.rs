@@ -1,13 +1,15 @@
 //! The ring's own tables: provided buffers and fixed files, changed in order with other entries.
-#![forbid(unsafe_code)]
 
-use crate::entry::{SafeSqe, Sqe};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+
+use crate::entry::{Cqe, SafeSqe, Sqe};
 use crate::sys::{FixedFdFlags, IORING_FILE_INDEX_ALLOC, Opcode, SharedPtr};
 
 use crate::target::FileSlot;
 
 use super::lent::Makes;
-use super::{Fixed, OpIn, Target, add_flags, on, on_none, sqe};
+use super::{Fixed, OpIn, Target, add_flags, made, on, on_none, sqe};
 
 /// Gives the kernel buffers to pick from, in the older way.
 ///
@@ -153,6 +155,21 @@ impl FixedFdInstall {
 }
 
 impl FixedFdInstall {
+    /// The descriptor that was made, from the completion.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    ///
+    /// # Safety
+    ///
+    /// `cqe` is the completion of a `FixedFdInstall`, and this is called once for it.
+    #[inline]
+    pub unsafe fn installed(cqe: &Cqe) -> Result<OwnedFd, Errno> {
+        // SAFETY: the completion of an operation that makes a descriptor, which this returns once.
+        unsafe { made::descriptor(cqe) }
+    }
+
     /// The entry, for a job of the [safe front](crate::jobs), whose event has the descriptor.
     #[inline(always)]
     pub const fn op<'a, 's: 'a>(self) -> OpIn<'a, 's> {
