@@ -7,7 +7,7 @@
 //!
 //! A method that takes flags adds them to those that are set, in every operation: to set two
 //! flags, call it once with both, or once with each. Any other method replaces what was set by an
-//! earlier call of the same method. So do the methods of [`RawOp`], which set fields.
+//! earlier call of the same method. So do the methods of [`Sqe`] that set fields.
 //!
 //! ```
 //! use ringbolt::IoUring;

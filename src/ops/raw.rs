@@ -31,9 +31,23 @@ pub struct Nop128(Sqe);
 
 /// Any operation, field by field.
 ///
-/// For operations that this crate has no type for yet. Fields that are not set are 0. What
-/// they mean, and what must stay until when, the kernel's documentation of the operation says:
+/// For operations that this crate has no type for yet. Fields that are not set are 0. The kernel's
+/// documentation of the operation describes what they mean, and what must stay until when:
 /// [`io_uring_enter(2)`].
+///
+/// ```
+/// use ringbolt::ops::{RawOp, Read, Target};
+/// use ringbolt::sys::{Opcode, SharedPtr};
+///
+/// let mut buf = [0; 64];
+/// let file = Target::Fd(7);
+/// let raw = RawOp::new(Opcode::READ).target(file).fields(|sqe| {
+///     sqe.set_addr(SharedPtr::from_mut(buf.as_mut_ptr()));
+///     sqe.set_len(64);
+///     sqe.set_off(5);
+/// });
+/// assert_eq!(raw.sqe(1), Read::new(file, buf.as_mut_ptr(), 64).offset(5).sqe(1));
+/// ```
 ///
 /// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
 #[derive(Clone, Copy, Debug)]
@@ -144,88 +158,11 @@ impl RawOp {
         self
     }
 
-    /// The field `fd`, where it is not a file.
+    /// Sets fields by the methods of [`Sqe`]: all of them but `user_data`, which
+    /// [`sqe`](Self::sqe) sets.
     #[inline(always)]
-    pub const fn fd(mut self, fd: i32) -> Self {
-        self.0.set_fd(fd);
-        self
-    }
-
-    /// The field `ioprio`.
-    #[inline(always)]
-    pub const fn ioprio(mut self, ioprio: u16) -> Self {
-        self.0.set_ioprio(ioprio);
-        self
-    }
-
-    /// The field `off`.
-    #[inline(always)]
-    pub const fn off(mut self, off: u64) -> Self {
-        self.0.set_off(off);
-        self
-    }
-
-    /// The field `addr2`, which is `off` as an address.
-    #[inline(always)]
-    pub const fn addr2(mut self, addr2: SharedPtr) -> Self {
-        self.0.set_addr2(addr2);
-        self
-    }
-
-    /// The field `addr`.
-    #[inline(always)]
-    pub const fn addr(mut self, addr: SharedPtr) -> Self {
-        self.0.set_addr(addr);
-        self
-    }
-
-    /// The field `addr` where it is a number.
-    #[inline(always)]
-    pub const fn addr_raw(mut self, addr: u64) -> Self {
-        self.0.set_addr_raw(addr);
-        self
-    }
-
-    /// The field `len`.
-    #[inline(always)]
-    pub const fn len(mut self, len: u32) -> Self {
-        self.0.set_len(len);
-        self
-    }
-
-    /// The flags of the operation, `rw_flags` and its other names.
-    #[inline(always)]
-    pub const fn op_flags(mut self, flags: u32) -> Self {
-        self.0.set_op_flags(flags);
-        self
-    }
-
-    /// The field `buf_index` or `buf_group`.
-    #[inline(always)]
-    pub const fn buf_index(mut self, buf_index: u16) -> Self {
-        self.0.set_buf_index(buf_index);
-        self
-    }
-
-    /// The field `file_index`, `splice_fd_in` and its other names, as the kernel has it: a
-    /// destination slot counts from 1.
-    #[inline(always)]
-    pub const fn file_index(mut self, file_index: u32) -> Self {
-        self.0.set_file_index(file_index);
-        self
-    }
-
-    /// The field `addr3`.
-    #[inline(always)]
-    pub const fn addr3(mut self, addr3: SharedPtr) -> Self {
-        self.0.set_addr3(addr3);
-        self
-    }
-
-    /// The last 16 bytes, as two numbers.
-    #[inline(always)]
-    pub const fn tail(mut self, tail: [u64; 2]) -> Self {
-        self.0.set_tail(tail);
+    pub fn fields(mut self, set: impl FnOnce(&mut Sqe)) -> Self {
+        set(&mut self.0);
         self
     }
 }
