@@ -18,6 +18,23 @@ use super::{Bytes, IntoTarget, Lent, On, SocketOption, Span, Target, add_flags, 
 ///
 /// `IORING_OP_URING_CMD`. Since Linux 5.19. The result, the errors, and what must stay until when
 /// are the driver's.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::UringCmd;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let entry = UringCmd::new(&file, 0).sqe(1);
+/// // SAFETY: the file has no driver that takes commands.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert!(cqe.result().is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[doc(alias = "IORING_OP_URING_CMD")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_uring_cmd")]
@@ -28,6 +45,14 @@ pub struct UringCmd(Sqe);
 ///
 /// `IORING_OP_URING_CMD` on the former, since Linux 5.19, and `IORING_OP_URING_CMD128` on the
 /// latter, since Linux 6.19. As [`UringCmd`] otherwise.
+///
+/// ```
+/// use ringbolt::ops::{Target, UringCmd80};
+///
+/// let device = Target::Fd(7);
+/// let entry = UringCmd80::new(device, 1, [0xa5; 80]).sqe(7);
+/// assert_eq!(entry.payload, [0xa5; 64]); // After the first 16 bytes.
+/// ```
 #[doc(alias = "IORING_OP_URING_CMD128")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_uring_cmd128")]
@@ -41,6 +66,29 @@ pub struct UringCmd80(Sqe128);
 ///
 /// On a [`Fixed`](super::Fixed) slot, those that ask for a count or for time stamps are pushed
 /// safely.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::SocketCommand;
+/// use std::io::Write;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// let (socket, _) = listener.accept()?;
+/// peer.write_all(b"hello")?;
+/// let entry = SocketCommand::bytes_to_read(&socket).sqe(1);
+/// // SAFETY: `socket` stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// # if cqe.result().is_ok() {
+/// assert_eq!(cqe.result(), Ok(5));
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -62,6 +110,23 @@ pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// `IORING_OP_URING_CMD` with `BLOCK_URING_CMD_DISCARD`, like the ioctl `BLKDISCARD`. Since Linux
 /// 6.12. **What was there is lost.**
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::BlockDiscard;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let entry = BlockDiscard::new(&file, 0, 4096).sqe(1);
+/// // SAFETY: `file` stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert!(cqe.result().is_err()); // It is no block device.
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///

@@ -16,6 +16,29 @@ use super::{IntoFd, IntoTarget, Lent, On, OnFd, Target, on, op, sqe};
 /// `IORING_OP_EPOLL_CTL`, like [`epoll_ctl(2)`]. Since Linux 5.6. The event must stay until
 /// taken.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::EpollCtl;
+/// use ringbolt::rustix::event::epoll::{CreateFlags, Event, EventData, EventFlags, create};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::EPOLL_CTL) {
+/// #     return Ok(());
+/// # }
+/// let set = create(CreateFlags::CLOEXEC)?;
+/// let (reader, _writer) = ringbolt::rustix::pipe::pipe()?;
+/// let event = Event { flags: EventFlags::IN, data: EventData::new_u64(7) };
+/// let entry = EpollCtl::add(&set, &reader, &event).sqe(1);
+/// // SAFETY: all three stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0.
@@ -36,6 +59,33 @@ pub struct EpollCtl<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// `IORING_OP_EPOLL_WAIT`, like [`epoll_wait(2)`] without a timeout. Since Linux 6.15. The place
 /// for events must stay, and not be touched, until the completion has been popped.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::EpollWait;
+/// use ringbolt::rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::EPOLL_WAIT) {
+/// #     return Ok(());
+/// # }
+/// let set = epoll::create(CreateFlags::CLOEXEC)?;
+/// let (_reader, writer) = ringbolt::rustix::pipe::pipe()?;
+/// epoll::add(&set, &writer, EventData::new_u64(7), EventFlags::OUT)?;
+/// let nothing = Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
+/// let mut events = [nothing; 4];
+/// let entry = EpollWait::new(&set, events.as_mut_ptr(), 4).sqe(1);
+/// // SAFETY: set and events stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(1));
+/// # let data = events[0].data;
+/// assert_eq!(data.u64(), 7);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///

@@ -1,49 +1,14 @@
-//! Files by name, and what is done to a file other than reading and writing.
+//! What is done to an open file other than reading and writing.
+#![forbid(unsafe_code)]
 
-use core::ffi::{CStr, c_char};
 use core::marker::PhantomData;
 
 use rustix::fd::{IntoRawFd as _, OwnedFd, RawFd};
-use rustix::fs::{Mode, OFlags};
 
-use rustix::io::Errno;
+use crate::entry::{SafeSqe, Sqe};
+use crate::sys::{FsyncFlags, Opcode};
 
-use crate::entry::{Cqe, SafeSqe, Sqe};
-use crate::sys::{FsyncFlags, Opcode, SharedPtr};
-
-use super::{
-    DestSlot, Fixed, InSlot, IntoFd, IntoTarget, Lent, On, OnFd, Target, add_flags, made, on,
-    on_none, op, sqe,
-};
-
-/// Opens a file by its path.
-///
-/// `IORING_OP_OPENAT`, like [`openat(2)`]. Since Linux 5.6. The path must stay until taken.
-///
-/// # Result
-///
-/// The new descriptor, which is the caller's to close; or see [`DestSlot`]. Programs that are
-/// executed inherit it, unless [`OFlags::CLOEXEC`] is set.
-///
-/// # Errors
-///
-/// | errno | cause |
-/// |---|---|
-/// | `EACCES`, `EPERM`, `EROFS` | not permitted |
-/// | `EEXIST` | `O_EXCL`, and it is there |
-/// | `EINVAL` | flags that contradict each other, or CLOEXEC with a fixed slot |
-/// | `EISDIR`, `ENOTDIR`, `ELOOP` | not the kind of file that was asked for |
-/// | `EMFILE`, `ENFILE` | too many open files, or no free slot |
-/// | `ENAMETOOLONG`, `ENOENT` | no such name |
-/// | `ENXIO` | a fixed slot, and no file table |
-///
-/// [`openat(2)`]: https://man7.org/linux/man-pages/man2/openat.2.html
-#[doc(alias = "IORING_OP_OPENAT")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias("io_uring_prep_open", "io_uring_prep_open_direct", "io_uring_prep_openat"))]
-#[doc(alias = "io_uring_prep_openat_direct")]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct OpenAt<E = Sqe>(Sqe, PhantomData<E>);
+use super::{DestSlot, Fixed, IntoTarget, Lent, On, Target, add_flags, on, on_none, op, sqe};
 
 /// Closes a descriptor, or empties a fixed slot.
 ///
@@ -56,6 +21,24 @@ pub struct OpenAt<E = Sqe>(Sqe, PhantomData<E>);
 /// peer is not informed, until they have ended. Cancel them first, by
 /// [`AsyncCancel::of_file`](super::AsyncCancel::of_file) with `all`, or use
 /// [`Shutdown`](super::Shutdown).
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Close;
+/// use std::os::fd::IntoRawFd;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let entry = Close::new(file.into_raw_fd()).sqe(1);
+/// // SAFETY: nobody else owns the descriptor.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -80,6 +63,25 @@ pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Fsync;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # let path = std::env::temp_dir().join(format!("ringbolt-fsync-{}", std::process::id()));
+/// let file = std::fs::File::create(&path)?;
+/// let entry = Fsync::new(&file).data_only().sqe(1);
+/// // SAFETY: `file` stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0.
@@ -95,78 +97,6 @@ pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "io_uring_prep_fsync")]
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
-
-impl OpenAt {
-    /// Opens the file at the NUL-terminated `path`, from directory `dir` on; rustix's `CWD`
-    /// stands for the working directory.
-    ///
-    /// On 32-bit machines, files beyond 2 GiB need [`OFlags::LARGEFILE`].
-    #[inline(always)]
-    pub fn new(dir: impl IntoFd, path: *const c_char, flags: OFlags) -> Self {
-        Self(open(Target::Fd(dir.into_fd()), path, flags), PhantomData)
-    }
-
-    /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
-    /// 5.15. `O_CLOEXEC` is refused then.
-    #[inline(always)]
-    pub const fn fixed(mut self, slot: DestSlot) -> Self {
-        self.0.set_file_index(slot.file_index());
-        self
-    }
-}
-
-impl OpenAt {
-    /// The descriptor that was opened, from the completion.
-    ///
-    /// # Errors
-    ///
-    /// Those of the operation.
-    ///
-    /// # Safety
-    ///
-    /// `cqe` is the completion of an `OpenAt` without [`fixed`](Self::fixed), and this is called
-    /// once for it.
-    #[inline]
-    pub unsafe fn opened(cqe: &Cqe) -> Result<OwnedFd, Errno> {
-        // SAFETY: the completion of an operation that makes a descriptor, which this returns once.
-        unsafe { made::descriptor(cqe) }
-    }
-}
-
-impl<'a> OpenAt<Lent<'a>> {
-    /// Opens the file at `path`, from directory `dir` on, for a job of the
-    /// [safe front](crate::jobs). Otherwise as [`new`](OpenAt::new).
-    #[inline(always)]
-    pub fn lent(dir: impl Into<OnFd<'a>>, path: &'a CStr, flags: OFlags) -> Self {
-        Self(open(dir.into().target(), path.as_ptr(), flags), PhantomData)
-    }
-
-    /// Puts the file into a free slot of the ring's file table instead of making a descriptor.
-    /// Since Linux 5.19. `O_CLOEXEC` is refused then.
-    #[inline(always)]
-    pub const fn in_slot(mut self) -> OpenAt<InSlot<Lent<'a>>> {
-        self.0.set_file_index(DestSlot::Alloc.file_index());
-        OpenAt(self.0, PhantomData)
-    }
-}
-
-impl<E> OpenAt<E> {
-    /// The permissions of a file that is created.
-    #[inline(always)]
-    pub const fn mode(mut self, mode: Mode) -> Self {
-        self.0.set_len(mode.bits());
-        self
-    }
-}
-
-/// An entry that opens the file at `path`.
-#[inline(always)]
-fn open(dir: Target, path: *const c_char, flags: OFlags) -> Sqe {
-    let mut sqe = on(Opcode::OPENAT, dir);
-    sqe.set_addr(SharedPtr::new(path));
-    sqe.set_op_flags(flags.bits());
-    sqe
-}
 
 impl Close {
     /// Closes descriptor `fd`.
@@ -255,7 +185,5 @@ impl<E> Fsync<E> {
     }
 }
 
-sqe!(OpenAt);
 sqe!(either: Close, Fsync);
-op!(OpenAt: Descriptor, Close: Nothing, Fsync: Nothing);
-op!(in a slot: OpenAt);
+op!(Close: Nothing, Fsync: Nothing);

@@ -18,6 +18,30 @@ use super::{Lent, Target, on, on_none, op, sqe};
 /// `IORING_OP_FUTEX_WAIT`, like [`futex(2)`] `FUTEX_WAIT_BITSET`, with the flags of futex2. Since
 /// Linux 6.7. The word must stay until the completion has been popped.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::FutexWait;
+/// use ringbolt::rustix::io::Errno;
+/// use ringbolt::sys::Futex2Flags;
+/// use std::sync::atomic::AtomicU32;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FUTEX_WAIT) {
+/// #     return Ok(());
+/// # }
+/// let word = AtomicU32::new(1);
+/// let flags = Futex2Flags::SIZE_U32 | Futex2Flags::PRIVATE;
+/// let entry = FutexWait::new(word.as_ptr(), 0, flags).sqe(1);
+/// // SAFETY: `word` stays until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Err(Errno::AGAIN)); // It is not 0.
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0: woken.
@@ -39,6 +63,29 @@ pub struct FutexWait<E = Sqe>(Sqe, PhantomData<E>);
 /// `IORING_OP_FUTEX_WAKE`, like [`futex(2)`] `FUTEX_WAKE_BITSET`, with the flags of futex2. Since
 /// Linux 6.7. The word must stay until the completion has been popped.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::FutexWake;
+/// use ringbolt::sys::Futex2Flags;
+/// use std::sync::atomic::AtomicU32;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FUTEX_WAKE) {
+/// #     return Ok(());
+/// # }
+/// let word = AtomicU32::new(1);
+/// let flags = Futex2Flags::SIZE_U32 | Futex2Flags::PRIVATE;
+/// let entry = FutexWake::new(word.as_ptr(), 1, flags).sqe(1);
+/// // SAFETY: `word` stays until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0)); // Nobody waits.
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// How many were woken.
@@ -59,6 +106,34 @@ pub struct FutexWake<E = Sqe>(Sqe, PhantomData<E>);
 /// `IORING_OP_FUTEX_WAITV`, like `futex_waitv(2)`. Since Linux 6.7. The array must stay until
 /// taken, the words until the completion has been popped.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::FutexWaitv;
+/// use ringbolt::rustix::io::Errno;
+/// use ringbolt::sys::{Futex2Flags, SharedPtr, futex_waitv};
+/// use std::sync::atomic::AtomicU32;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FUTEX_WAITV) {
+/// #     return Ok(());
+/// # }
+/// let words = [AtomicU32::new(1), AtomicU32::new(1)];
+/// let flags = Futex2Flags::SIZE_U32 | Futex2Flags::PRIVATE;
+/// let both = words.each_ref().map(|word| {
+///     let uaddr = SharedPtr::from_mut(word.as_ptr());
+///     futex_waitv { val: 0, uaddr, flags, __reserved: 0 }
+/// });
+/// let entry = FutexWaitv::new(both.as_ptr(), 2).sqe(1);
+/// // SAFETY: array and words stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Err(Errno::AGAIN)); // They are not 0.
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// The index of the futex that it was woken on.
@@ -77,6 +152,30 @@ pub struct FutexWaitv<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// `IORING_OP_WAITID`, like [`waitid(2)`]. Since Linux 6.7. The place for the information must
 /// stay, and not be touched, until the completion has been popped.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::{ChildInfo, WaitId};
+/// use ringbolt::rustix::process::{WaitId as Who, WaitIdOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::WAITID) {
+/// #     return Ok(());
+/// # }
+/// let child = std::process::Command::new("true").spawn()?;
+/// let pid = ringbolt::rustix::process::Pid::from_child(&child);
+/// let mut info = ChildInfo::ZEROED;
+/// let entry = WaitId::new(Who::Pid(pid), WaitIdOptions::EXITED, &mut info).sqe(1);
+/// // SAFETY: `info` stays, and is not touched, until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// assert_eq!((info.code(), info.status()), (1, 0)); // CLD_EXITED
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///

@@ -10,6 +10,28 @@ use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, sqe};
 ///
 /// `IORING_OP_MSG_RING` with `IORING_MSG_DATA`. Since Linux 5.18.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::MsgRing;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::MSG_RING) {
+/// #     return Ok(());
+/// # }
+/// let mut other = IoUring::new(8)?;
+/// let entry = MsgRing::new(&other, 5, 99).sqe(1);
+/// // SAFETY: `other` stays open, and its completion is known to be a message.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// let message = other.completion().pop().ok_or("no message")?;
+/// assert_eq!((message.user_data(), message.result()), (99, Ok(5)));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0. The other ring gets a completion with the `result` and `user_data` named.
@@ -27,6 +49,32 @@ pub struct MsgRing(Sqe);
 /// Puts a file of this ring's table into the table of another, which gets a completion.
 ///
 /// `IORING_OP_MSG_RING` with `IORING_MSG_SEND_FD`. Since Linux 6.0.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::{DestSlot, Fixed, MsgRingFd};
+/// use ringbolt::register::FileSlot;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::MSG_RING) {
+/// #     return Ok(());
+/// # }
+/// let mut other = IoUring::new(8)?;
+/// other.registrar().register_files(&[FileSlot::EMPTY])?;
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// ring.registrar().register_files(&[(&file).into()])?;
+/// let entry = MsgRingFd::new(&other, Fixed(0), DestSlot::At(Fixed(0)), 99).sqe(1);
+/// // SAFETY: `other` stays open, and its completion is known to be a message.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// let message = other.completion().pop().ok_or("no message")?;
+/// assert_eq!(message.user_data(), 99);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///

@@ -1,45 +1,48 @@
 //! Directories and names.
+#![forbid(unsafe_code)]
 
 use core::ffi::{CStr, c_char};
 use core::marker::PhantomData;
 
-use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, RenameFlags};
-use rustix::io::Errno;
 
-use crate::entry::{Cqe, Sqe};
-use crate::sys::{Opcode, SharedPtr, open_how};
+use crate::entry::Sqe;
+use crate::sys::{Opcode, SharedPtr};
 use crate::target::fd_bits;
 
-use super::{DestSlot, InSlot, IntoFd, Lent, OnFd, Target, add_flags, made, on, op, sqe};
-
-/// Opens a file by its path, as a struct says.
-///
-/// `IORING_OP_OPENAT2`, like [`openat2(2)`]. Since Linux 5.6. The path and the struct must stay
-/// until taken.
-///
-/// # Result
-///
-/// The new descriptor, which is the caller's to close; or see [`DestSlot`]. Programs that are
-/// executed inherit it, unless the flags of the struct have `O_CLOEXEC`.
-///
-/// # Errors
-///
-/// As [`OpenAt`](super::OpenAt); `E2BIG` for a struct with fields that this kernel lacks,
-/// `EAGAIN` if `RESOLVE_CACHED` finds nothing or `RESOLVE_IN_ROOT` lost a race, `EXDEV` if the
-/// path leads out of where it may.
-///
-/// [`openat2(2)`]: https://man7.org/linux/man-pages/man2/openat2.2.html
-#[doc(alias = "IORING_OP_OPENAT2")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias("io_uring_prep_openat2", "io_uring_prep_openat2_direct"))]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct OpenAt2<E = Sqe>(Sqe, PhantomData<E>);
+use super::{IntoFd, Lent, OnFd, Target, add_flags, on, op, sqe};
 
 /// Gives a file another name.
 ///
 /// `IORING_OP_RENAMEAT`, like [`renameat2(2)`]. Since Linux 5.11. The paths must stay until
 /// taken.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::RenameAt;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::RENAMEAT) {
+/// #     return Ok(());
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("ringbolt-rename-{}", std::process::id()));
+/// # let _ = std::fs::remove_dir_all(&dir);
+/// # std::fs::create_dir(&dir)?;
+/// # let dir_path = dir.clone();
+/// # let dir = std::fs::File::open(&dir)?;
+/// # std::fs::write(dir_path.join("from"), "")?;
+/// let (from, to) = (c"from", c"to");
+/// let entry = RenameAt::new(&dir, from.as_ptr(), &dir, to.as_ptr()).sqe(1);
+/// // SAFETY: directory and paths stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # std::fs::remove_dir_all(dir_path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -61,6 +64,33 @@ pub struct RenameAt<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// `IORING_OP_UNLINKAT`, like [`unlinkat(2)`]. Since Linux 5.11. The path must stay until taken.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::UnlinkAt;
+/// use ringbolt::rustix::fs::AtFlags;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::UNLINKAT) {
+/// #     return Ok(());
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("ringbolt-unlink-{}", std::process::id()));
+/// # let _ = std::fs::remove_dir_all(&dir);
+/// # std::fs::create_dir(&dir)?;
+/// # let dir_path = dir.clone();
+/// # let dir = std::fs::File::open(&dir)?;
+/// # std::fs::write(dir_path.join("old"), "")?;
+/// let entry = UnlinkAt::new(&dir, c"old".as_ptr(), AtFlags::empty()).sqe(1);
+/// // SAFETY: the directory stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # std::fs::remove_dir_all(dir_path)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0.
@@ -79,6 +109,33 @@ pub struct UnlinkAt<E = Sqe>(Sqe, PhantomData<E>);
 /// Makes a directory.
 ///
 /// `IORING_OP_MKDIRAT`, like [`mkdirat(2)`]. Since Linux 5.15. The path must stay until taken.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::MkdirAt;
+/// use ringbolt::rustix::fs::Mode;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::MKDIRAT) {
+/// #     return Ok(());
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("ringbolt-mkdir-{}", std::process::id()));
+/// # let _ = std::fs::remove_dir_all(&dir);
+/// # std::fs::create_dir(&dir)?;
+/// # let dir_path = dir.clone();
+/// # let dir = std::fs::File::open(&dir)?;
+/// let entry = MkdirAt::new(&dir, c"new".as_ptr(), Mode::RWXU).sqe(1);
+/// // SAFETY: the directory stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # assert!(dir_path.join("new").is_dir());
+/// # std::fs::remove_dir_all(dir_path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -100,6 +157,33 @@ pub struct MkdirAt<E = Sqe>(Sqe, PhantomData<E>);
 /// `IORING_OP_SYMLINKAT`, like [`symlinkat(2)`]. Since Linux 5.15. The paths must stay until
 /// taken.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::SymlinkAt;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::SYMLINKAT) {
+/// #     return Ok(());
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("ringbolt-symlink-{}", std::process::id()));
+/// # let _ = std::fs::remove_dir_all(&dir);
+/// # std::fs::create_dir(&dir)?;
+/// # let dir_path = dir.clone();
+/// # let dir = std::fs::File::open(&dir)?;
+/// let (target, path) = (c"elsewhere", c"link");
+/// let entry = SymlinkAt::new(target.as_ptr(), &dir, path.as_ptr()).sqe(1);
+/// // SAFETY: directory and paths stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # assert_eq!(std::fs::read_link(dir_path.join("link"))?.to_str(), Some("elsewhere"));
+/// # std::fs::remove_dir_all(dir_path)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0.
@@ -119,6 +203,33 @@ pub struct SymlinkAt<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// `IORING_OP_LINKAT`, like [`linkat(2)`]. Since Linux 5.15. The paths must stay until taken.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::LinkAt;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::LINKAT) {
+/// #     return Ok(());
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("ringbolt-link-{}", std::process::id()));
+/// # let _ = std::fs::remove_dir_all(&dir);
+/// # std::fs::create_dir(&dir)?;
+/// # let dir_path = dir.clone();
+/// # let dir = std::fs::File::open(&dir)?;
+/// # std::fs::write(dir_path.join("one"), "")?;
+/// let (one, other) = (c"one", c"other");
+/// let entry = LinkAt::new(&dir, one.as_ptr(), &dir, other.as_ptr()).sqe(1);
+/// // SAFETY: directory and paths stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # std::fs::remove_dir_all(dir_path)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0.
@@ -134,12 +245,6 @@ pub struct SymlinkAt<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias("io_uring_prep_link", "io_uring_prep_linkat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct LinkAt<E = Sqe>(Sqe, PhantomData<E>);
-
-/// The length by which the kernel recognises the version of `struct open_how`.
-const HOW_LEN: u32 = {
-    assert!(size_of::<open_how>() == 24);
-    24
-};
 
 /// An entry about the name at `path`, from directory `dir` on.
 #[inline(always)]
@@ -161,15 +266,6 @@ fn both_named(
     let mut sqe = named(opcode, from_dir, from);
     sqe.set_addr2(SharedPtr::new(to));
     sqe.set_len(fd_bits(to_dir.into_fd()));
-    sqe
-}
-
-/// An entry that opens the file at `path` as `how` says.
-#[inline(always)]
-fn open(dir: impl IntoFd, path: *const c_char, how: *const open_how) -> Sqe {
-    let mut sqe = named(Opcode::OPENAT2, dir, path);
-    sqe.set_addr2(SharedPtr::new(how));
-    sqe.set_len(HOW_LEN);
     sqe
 }
 
@@ -195,57 +291,6 @@ fn link_to(target: *const c_char, dir: impl IntoFd, path: *const c_char) -> Sqe 
     let mut sqe = named(Opcode::SYMLINKAT, dir, target);
     sqe.set_addr2(SharedPtr::new(path));
     sqe
-}
-
-impl OpenAt2 {
-    /// Opens the file at the NUL-terminated `path`, from directory `dir` on, as `how` says.
-    #[inline(always)]
-    pub fn new(dir: impl IntoFd, path: *const c_char, how: *const open_how) -> Self {
-        Self(open(dir, path, how), PhantomData)
-    }
-
-    /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
-    /// 5.15. `O_CLOEXEC` is refused then.
-    #[inline(always)]
-    pub const fn fixed(mut self, slot: DestSlot) -> Self {
-        self.0.set_file_index(slot.file_index());
-        self
-    }
-}
-
-impl OpenAt2 {
-    /// The descriptor that was opened, from the completion.
-    ///
-    /// # Errors
-    ///
-    /// Those of the operation.
-    ///
-    /// # Safety
-    ///
-    /// `cqe` is the completion of an `OpenAt2` without [`fixed`](Self::fixed), and this is called
-    /// once for it.
-    #[inline]
-    pub unsafe fn opened(cqe: &Cqe) -> Result<OwnedFd, Errno> {
-        // SAFETY: the completion of an operation that makes a descriptor, which this returns once.
-        unsafe { made::descriptor(cqe) }
-    }
-}
-
-impl<'a> OpenAt2<Lent<'a>> {
-    /// Opens the file at `path`, from directory `dir` on, as `how` says, for a job of the
-    /// [safe front](crate::jobs).
-    #[inline(always)]
-    pub fn lent(dir: impl Into<OnFd<'a>>, path: &'a CStr, how: &'a open_how) -> Self {
-        Self(open(dir.into().target(), path.as_ptr(), how), PhantomData)
-    }
-
-    /// Puts the file into a free slot of the ring's file table instead of making a descriptor.
-    /// Since Linux 5.19. `O_CLOEXEC` is refused then.
-    #[inline(always)]
-    pub const fn in_slot(mut self) -> OpenAt2<InSlot<Lent<'a>>> {
-        self.0.set_file_index(DestSlot::Alloc.file_index());
-        OpenAt2(self.0, PhantomData)
-    }
 }
 
 impl RenameAt {
@@ -378,7 +423,5 @@ impl<E> LinkAt<E> {
     }
 }
 
-sqe!(OpenAt2, RenameAt, UnlinkAt, MkdirAt, SymlinkAt, LinkAt);
-op!(OpenAt2: Descriptor);
-op!(in a slot: OpenAt2);
+sqe!(RenameAt, UnlinkAt, MkdirAt, SymlinkAt, LinkAt);
 op!(RenameAt: Nothing, UnlinkAt: Nothing, MkdirAt: Nothing, SymlinkAt: Nothing, LinkAt: Nothing);

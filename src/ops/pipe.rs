@@ -18,6 +18,29 @@ use super::{DestSlot, Fixed, IntoTarget, Lent, On, PipeEnds, Target, add_flags, 
 ///
 /// Between two [`Fixed`] slots it is pushed safely.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Splice;
+/// use ringbolt::rustix::pipe::pipe;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::SPLICE) {
+/// #     return Ok(());
+/// # }
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let (reader, writer) = pipe()?;
+/// let entry = Splice::new(&file, &writer, 64).input_offset(0).sqe(1);
+/// // SAFETY: both files stay open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(64));
+/// # drop(reader);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// Bytes moved; 0 at the end of the input.
@@ -42,6 +65,28 @@ pub struct Splice<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// Between two [`Fixed`] slots it is pushed safely.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Tee;
+/// use ringbolt::rustix::{io::write, pipe::pipe};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::TEE) {
+/// #     return Ok(());
+/// # }
+/// let ((from, in_), (_out, to)) = (pipe()?, pipe()?);
+/// write(&in_, b"hello")?;
+/// let entry = Tee::new(&from, &to, 64).sqe(1);
+/// // SAFETY: both pipes stay open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(5));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// Bytes copied; 0 at the end of the input.
@@ -62,6 +107,29 @@ pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// `IORING_OP_PIPE`, like [`pipe2(2)`]. Since Linux 6.16. The place for the two numbers must
 /// stay, and not be touched, until the completion has been popped.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Pipe;
+/// use ringbolt::rustix::pipe::PipeFlags;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::PIPE) {
+/// #     return Ok(());
+/// # }
+/// let mut ends = [-1; 2];
+/// let entry = Pipe::new(&raw mut ends).flags(PipeFlags::CLOEXEC).sqe(1);
+/// // SAFETY: `ends` stays, and is not touched, until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// // SAFETY: the completion of the pipe, once, and what it stored.
+/// let (read, write) = unsafe { Pipe::made(&cqe, ends) }?;
+/// # let _ = (read, write);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///

@@ -17,6 +17,32 @@ use super::{IntoTarget, Lent, On, Target, on, on_none, op, sqe};
 ///
 /// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Fallocate;
+/// use ringbolt::rustix::fs::FallocateFlags;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FALLOCATE) {
+/// #     return Ok(());
+/// # }
+/// # let path = std::env::temp_dir().join(format!("ringbolt-fallocate-{}", std::process::id()));
+/// # let file = std::fs::File::create(&path)?;
+/// let entry = Fallocate::new(&file, FallocateFlags::empty(), 0, 4096).sqe(1);
+/// // SAFETY: `file` stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// # if cqe.result() != Err(ringbolt::rustix::io::Errno::OPNOTSUPP) {
+/// assert_eq!(cqe.result(), Ok(0));
+/// assert_eq!(file.metadata()?.len(), 4096);
+/// # }
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0.
@@ -38,6 +64,29 @@ pub struct Fallocate<E = Sqe>(Sqe, PhantomData<E>);
 /// `IORING_OP_FTRUNCATE`, like [`ftruncate(2)`]. Since Linux 6.9.
 ///
 /// On a [`Fixed`](super::Fixed) slot it is pushed safely.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Ftruncate;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FTRUNCATE) {
+/// #     return Ok(());
+/// # }
+/// # let path = std::env::temp_dir().join(format!("ringbolt-ftruncate-{}", std::process::id()));
+/// # let file = std::fs::File::create(&path)?;
+/// let entry = Ftruncate::new(&file, 100).sqe(1);
+/// // SAFETY: `file` stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// assert_eq!(file.metadata()?.len(), 100);
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -61,6 +110,29 @@ pub struct Ftruncate<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::SyncFileRange;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::SYNC_FILE_RANGE) {
+/// #     return Ok(());
+/// # }
+/// # let path = std::env::temp_dir().join(format!("ringbolt-sync-{}", std::process::id()));
+/// # let file = std::fs::File::create(&path)?;
+/// const SYNC_FILE_RANGE_WRITE: u32 = 2;
+/// let entry = SyncFileRange::new(&file, 0, 0, SYNC_FILE_RANGE_WRITE).sqe(1);
+/// // SAFETY: `file` stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0.
@@ -81,6 +153,27 @@ pub struct SyncFileRange<E = Sqe>(Sqe, PhantomData<E>);
 /// `IORING_OP_FADVISE`, like [`posix_fadvise(2)`]. Since Linux 5.6.
 ///
 /// On a [`Fixed`](super::Fixed) slot it is pushed safely.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Fadvise;
+/// use ringbolt::rustix::fs::Advice;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FADVISE) {
+/// #     return Ok(());
+/// # }
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let entry = Fadvise::new(&file, Advice::WillNeed).sqe(1);
+/// // SAFETY: `file` stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -103,6 +196,31 @@ pub struct Fadvise<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// Some advice changes the memory: `MADV_DONTNEED` empties it. The range must not be used
 /// otherwise until the completion has been popped.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Madvise;
+/// use ringbolt::rustix::mm::{Advice, MapFlags, ProtFlags, mmap_anonymous, munmap};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::MADVISE) {
+/// #     return Ok(());
+/// # }
+/// let (len, prot) = (4096, ProtFlags::READ);
+/// // SAFETY: new memory, wherever the kernel wants it.
+/// let start = unsafe { mmap_anonymous(core::ptr::null_mut(), len, prot, MapFlags::PRIVATE) }?;
+/// let entry = Madvise::new(start.cast(), len as u64, Advice::WillNeed).sqe(1);
+/// // SAFETY: the memory stays mapped until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # // SAFETY: it was mapped above, and nothing uses it.
+/// # unsafe { munmap(start, len) }?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///

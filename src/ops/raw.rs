@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::entry::{SafeSqe, Sqe, Sqe128};
-use crate::sys::{NopFlags, Opcode, SharedPtr};
+use crate::sys::{NopFlags, Opcode};
 
 use super::lent::Makes;
 use super::{IntoTarget, OpIn, Target, add_flags, on, on_none, sqe};
@@ -10,6 +10,21 @@ use super::{IntoTarget, OpIn, Target, add_flags, on, on_none, sqe};
 /// Does nothing, and completes.
 ///
 /// `IORING_OP_NOP`. Since Linux 5.1. Names no memory: it is pushed safely.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Nop;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let entry = Nop::new().sqe(7);
+/// ring.submission().push_safe(entry)?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!((cqe.user_data(), cqe.result()), (7, Ok(0)));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -23,6 +38,13 @@ pub struct Nop(Sqe);
 /// Does nothing, with an entry of 128 bytes on a ring with mixed ones.
 ///
 /// `IORING_OP_NOP128`. Since Linux 6.19. As [`Nop`] otherwise.
+///
+/// ```
+/// use ringbolt::ops::Nop128;
+///
+/// let entry = Nop128::new().sqe(7);
+/// assert_eq!(entry.sqe.user_data(), 7);
+/// ```
 #[doc(alias = "IORING_OP_NOP128")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_nop128")]

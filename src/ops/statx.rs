@@ -15,6 +15,26 @@ use super::{IntoFd, Lent, OnFd, Target, on, op, sqe};
 /// `IORING_OP_STATX`, like [`statx(2)`]. Since Linux 5.6. The path must stay until taken; the
 /// buffer must stay, and not be touched, until the completion has been popped.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Statx;
+/// use ringbolt::rustix::fs::{AtFlags, CWD, StatxFlags};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let (path, mut info) = (c"Cargo.toml", Statx::ZEROED);
+/// let (flags, mask) = (AtFlags::empty(), StatxFlags::SIZE);
+/// let entry = Statx::new(CWD, path.as_ptr(), flags, mask, &mut info).sqe(1);
+/// // SAFETY: path and buffer stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// assert_eq!(info.stx_size, std::fs::metadata("Cargo.toml")?.len());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0.

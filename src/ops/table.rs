@@ -23,6 +23,31 @@ use super::{Fixed, OpIn, Target, add_flags, made, on, on_none, sqe};
 /// after closing has returned, for as long as it takes. Close the ring when no operation that picks
 /// from the group is in flight any more; then the memory is the program's again.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::{ProvideBuffers, RemoveBuffers};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::PROVIDE_BUFFERS) {
+/// #     return Ok(());
+/// # }
+/// let mut memory = vec![0; 4 * 256];
+/// let entry = ProvideBuffers::new(memory.as_mut_ptr(), 256, 4, 7, 0).sqe(1);
+/// // SAFETY: `memory` stays until the buffers have been removed.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+///
+/// ring.submission().push_safe(RemoveBuffers::new(4, 7).sqe(2))?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(4));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0 or, before Linux 5.8, how many.
@@ -42,6 +67,25 @@ pub struct ProvideBuffers(Sqe);
 /// `IORING_OP_REMOVE_BUFFERS`. Since Linux 5.7. Names no memory: it is pushed safely. Buffers that
 /// operations in flight have picked are not in the group any more, and are not removed.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::RemoveBuffers;
+/// use ringbolt::rustix::io::Errno;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::REMOVE_BUFFERS) {
+/// #     return Ok(());
+/// # }
+/// let entry = RemoveBuffers::new(4, 7).sqe(1);
+/// ring.submission().push_safe(entry)?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Err(Errno::NOENT)); // There is no group 7.
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// How many were removed: at most as many as there are.
@@ -60,6 +104,29 @@ pub struct RemoveBuffers(Sqe);
 /// `IORING_OP_FILES_UPDATE`. Since Linux 5.6. The array must stay, and not be touched, until the
 /// completion has been popped; the descriptors must be open until then.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::{Fixed, FilesUpdate};
+/// use ringbolt::register::FileSlot;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FILES_UPDATE) {
+/// #     return Ok(());
+/// # }
+/// ring.registrar().register_files(&[FileSlot::EMPTY; 2])?;
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let slots = [FileSlot::from(&file)];
+/// let entry = FilesUpdate::new(Fixed(1), slots.as_ptr(), 1).sqe(1);
+/// // SAFETY: array and file stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(1));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// How many slots were changed.
@@ -77,6 +144,28 @@ pub struct FilesUpdate(Sqe);
 ///
 /// `IORING_OP_FIXED_FD_INSTALL`. Since Linux 6.8. Names no memory and no descriptor: it is pushed
 /// safely.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::{Fixed, FixedFdInstall};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FIXED_FD_INSTALL) {
+/// #     return Ok(());
+/// # }
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// ring.registrar().register_files(&[(&file).into()])?;
+/// let entry = FixedFdInstall::new(Fixed(0)).sqe(1);
+/// ring.submission().push_safe(entry)?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// // SAFETY: the completion of the operation, once.
+/// let again = unsafe { FixedFdInstall::installed(&cqe) }?;
+/// # let _ = again;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///

@@ -16,6 +16,33 @@ use super::{Bytes, IntoTarget, Lent, On, Span, add_flags, on, op, sqe};
 /// `IORING_OP_FSETXATTR`, like [`fsetxattr(2)`]. Since Linux 5.19. The name and the value must
 /// stay until taken.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::FSetXattr;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FSETXATTR) {
+/// #     return Ok(());
+/// # }
+/// # let path = std::env::temp_dir().join(format!("ringbolt-fsetxattr-{}", std::process::id()));
+/// # let file = std::fs::File::create(&path)?;
+/// # let c_path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
+/// let (name, value) = (c"user.colour", b"blue");
+/// let start = value.as_ptr().cast();
+/// let entry = FSetXattr::new(&file, name.as_ptr(), start, 4).sqe(1);
+/// // SAFETY: file, name and value stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// # if cqe.result() != Err(ringbolt::rustix::io::Errno::OPNOTSUPP) {
+/// assert_eq!(cqe.result(), Ok(0));
+/// # }
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0.
@@ -35,6 +62,34 @@ pub struct FSetXattr<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// `IORING_OP_SETXATTR`, like [`setxattr(2)`]. Since Linux 5.19. The path, the name and the
 /// value must stay until taken.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::SetXattr;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::SETXATTR) {
+/// #     return Ok(());
+/// # }
+/// # let path = std::env::temp_dir().join(format!("ringbolt-setxattr-{}", std::process::id()));
+/// # let file = std::fs::File::create(&path)?;
+/// # let c_path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
+/// # let _ = &file;
+/// let (name, value) = (c"user.colour", b"blue");
+/// let start = value.as_ptr().cast();
+/// let entry = SetXattr::new(c_path.as_ptr(), name.as_ptr(), start, 4).sqe(1);
+/// // SAFETY: path, name and value stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// # if cqe.result() != Err(ringbolt::rustix::io::Errno::OPNOTSUPP) {
+/// assert_eq!(cqe.result(), Ok(0));
+/// # }
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -56,6 +111,35 @@ pub struct SetXattr<E = Sqe>(Sqe, PhantomData<E>);
 /// `IORING_OP_FGETXATTR`, like [`fgetxattr(2)`]. Since Linux 5.19. The name must stay until
 /// taken; the buffer must stay, and not be touched, until the completion has been popped.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::FGetXattr;
+/// use ringbolt::rustix::io::Errno;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FGETXATTR) {
+/// #     return Ok(());
+/// # }
+/// # let path = std::env::temp_dir().join(format!("ringbolt-fgetxattr-{}", std::process::id()));
+/// # let file = std::fs::File::create(&path)?;
+/// # let c_path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
+/// let (name, mut value) = (c"user.colour", [0_u8; 16]);
+/// let start = value.as_mut_ptr().cast();
+/// let entry = FGetXattr::new(&file, name.as_ptr(), start, 16).sqe(1);
+/// // SAFETY: file, name and value stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// // There is no such attribute.
+/// # if cqe.result() != Err(ringbolt::rustix::io::Errno::OPNOTSUPP) {
+/// assert_eq!(cqe.result(), Err(Errno::NODATA));
+/// # }
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// The length of the value in bytes. With a buffer of 0 bytes, the length that one must have.
@@ -75,6 +159,36 @@ pub struct FGetXattr<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// `IORING_OP_GETXATTR`, like [`getxattr(2)`]. Since Linux 5.19. The path and the name must stay
 /// until taken; the buffer must stay, and not be touched, until the completion has been popped.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::GetXattr;
+/// use ringbolt::rustix::io::Errno;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::GETXATTR) {
+/// #     return Ok(());
+/// # }
+/// # let path = std::env::temp_dir().join(format!("ringbolt-getxattr-{}", std::process::id()));
+/// # let file = std::fs::File::create(&path)?;
+/// # let c_path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
+/// # let _ = &file;
+/// let (name, mut value) = (c"user.colour", [0_u8; 16]);
+/// let start = value.as_mut_ptr().cast();
+/// let entry = GetXattr::new(c_path.as_ptr(), name.as_ptr(), start, 16).sqe(1);
+/// // SAFETY: path, name and value stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// // There is no such attribute.
+/// # if cqe.result() != Err(ringbolt::rustix::io::Errno::OPNOTSUPP) {
+/// assert_eq!(cqe.result(), Err(Errno::NODATA));
+/// # }
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
