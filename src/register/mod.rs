@@ -69,6 +69,21 @@ pub struct Registrar<'r> {
 ///
 /// `fd` may be -1 for operations that need no ring. Returns the result of the system call.
 ///
+/// ```
+/// use core::ptr::null_mut;
+/// use std::os::fd::AsRawFd;
+/// use ringbolt::{IoUring, register::register, rustix::io::Errno, sys::RegisterOp};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ring = IoUring::new(8)?;
+/// let op = RegisterOp::UNREGISTER_FILES;
+/// // SAFETY: the operation takes no argument, and no entry is in flight.
+/// let result = unsafe { register(ring.as_raw_fd(), op, null_mut(), 0) };
+/// assert_eq!(result, Err(Errno::NXIO)); // There is no file table.
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// Those of the operation; see [`io_uring_register(2)`].
@@ -141,6 +156,20 @@ impl<'r> Registrar<'r> {
     }
 
     /// Calls `io_uring_register(2)` on this ring without any checks.
+    ///
+    /// ```
+    /// use core::ptr::null_mut;
+    /// use ringbolt::{IoUring, rustix::io::Errno, sys::RegisterOp};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let op = RegisterOp::UNREGISTER_FILES;
+    /// // SAFETY: the operation takes no argument, and no entry is in flight.
+    /// let result = unsafe { ring.registrar().raw(op, null_mut(), 0) };
+    /// assert_eq!(result, Err(Errno::NXIO)); // There is no file table.
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
