@@ -171,6 +171,7 @@ impl UringCmd {
 
     /// Uses registered buffer `buf_index`. `IORING_URING_CMD_FIXED`, since Linux 6.1.
     #[inline(always)]
+    #[doc(alias = "IORING_URING_CMD_FIXED")]
     pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
         self.0.set_buf_index(buf_index);
         self.flags(UringCmdFlags::FIXED)

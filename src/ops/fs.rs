@@ -165,6 +165,7 @@ impl<E> Fsync<E> {
     /// Leaves metadata out that is not needed to read the data, as `fdatasync(2)` does.
     /// `IORING_FSYNC_DATASYNC`, since Linux 5.1.
     #[inline(always)]
+    #[doc(alias = "IORING_FSYNC_DATASYNC")]
     pub const fn data_only(self) -> Self {
         self.flags(FsyncFlags::DATASYNC)
     }

@@ -106,6 +106,7 @@ impl MsgRing {
 
     /// Adds flags to the completion. `IORING_MSG_RING_FLAGS_PASS`, since Linux 6.3.
     #[inline(always)]
+    #[doc(alias = "IORING_MSG_RING_FLAGS_PASS")]
     pub const fn cqe_flags(mut self, flags: CqeFlags) -> Self {
         self.0.set_file_index(self.0.file_index() | flags.bits());
         self.flags(MsgRingFlags::FLAGS_PASS)
@@ -134,6 +135,7 @@ impl MsgRingFd {
 
     /// Posts no completion on the other ring. `IORING_MSG_RING_CQE_SKIP`, since Linux 6.0.
     #[inline(always)]
+    #[doc(alias = "IORING_MSG_RING_CQE_SKIP")]
     pub const fn skip(mut self) -> Self {
         add_flags(&mut self.0, MsgRingFlags::CQE_SKIP.bits());
         self

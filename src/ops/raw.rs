@@ -87,6 +87,7 @@ impl Nop {
 
     /// Looks a file up, and lets go of it again. `IORING_NOP_FILE`, since Linux 6.13.
     #[inline(always)]
+    #[doc(alias("IORING_NOP_FILE", "IORING_NOP_FIXED_FILE"))]
     pub fn file(mut self, file: impl IntoTarget) -> Self {
         let mut flags = NopFlags::FILE;
         let target = file.into_target();
@@ -101,6 +102,7 @@ impl Nop {
     /// Looks registered buffer `buf_index` up, and lets go of it again.
     /// `IORING_NOP_FIXED_BUFFER`, since Linux 6.13.
     #[inline(always)]
+    #[doc(alias = "IORING_NOP_FIXED_BUFFER")]
     pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
         self.0.set_buf_index(buf_index);
         self.flags(NopFlags::FIXED_BUFFER)
@@ -108,6 +110,7 @@ impl Nop {
 
     /// Completes by way of task work. `IORING_NOP_TW`, since Linux 6.17.
     #[inline(always)]
+    #[doc(alias = "IORING_NOP_TW")]
     pub const fn task_work(self) -> Self {
         self.flags(NopFlags::TW)
     }
@@ -115,6 +118,7 @@ impl Nop {
     /// Completes with 32 bytes, whose second half is `extra`. `IORING_NOP_CQE32`, since Linux
     /// 6.18.
     #[inline(always)]
+    #[doc(alias = "IORING_NOP_CQE32")]
     pub const fn cqe32(mut self, extra: [u64; 2]) -> Self {
         let [first, second] = extra;
         self.0.set_off(first);
@@ -132,6 +136,7 @@ impl Nop {
     /// Completes with `result`, an errno if negative: for tests.
     /// `IORING_NOP_INJECT_RESULT`, since Linux 6.10.
     #[inline(always)]
+    #[doc(alias = "IORING_NOP_INJECT_RESULT")]
     pub const fn inject_result(mut self, result: i32) -> Self {
         // The field is unsigned, the result is not: the bits are the same.
         self.0.set_len(u32::from_ne_bytes(result.to_ne_bytes()));

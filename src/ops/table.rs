@@ -219,6 +219,7 @@ impl FilesUpdate {
     /// Puts each of the `count` descriptors at `fds` into a free slot, whose number replaces it
     /// there. `IORING_FILE_INDEX_ALLOC`, since Linux 5.19.
     #[inline(always)]
+    #[doc(alias = "IORING_FILE_INDEX_ALLOC")]
     pub const fn alloc(fds: *mut i32, count: u32) -> Self {
         let mut sqe = on_none(Opcode::FILES_UPDATE);
         sqe.set_addr(SharedPtr::from_mut(fds));
@@ -237,6 +238,7 @@ impl FixedFdInstall {
 
     /// Adds `IORING_FIXED_FD_` flags.
     #[inline(always)]
+    #[doc(alias = "IORING_FIXED_FD_NO_CLOEXEC")]
     pub const fn flags(mut self, flags: FixedFdFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
         self
