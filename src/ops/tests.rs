@@ -1,5 +1,4 @@
 //! What is lent is encoded as what is named by address: the entries of both forms are the same.
-#![forbid(unsafe_code)]
 
 use core::sync::atomic::AtomicU32;
 use std::io::{Stdin, Stdout, stdin, stdout};
@@ -10,11 +9,12 @@ use rustix::event::epoll::{Event, EventData, EventFlags};
 use rustix::fs::{
     Advice, AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, StatxFlags, XattrFlags,
 };
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use rustix::process::{WaitId as Who, WaitIdOptions};
 
 use crate::entry::Sqe;
-use crate::sys::{FsyncFlags, Futex2Flags, futex_waitv, open_how};
+use crate::sys::{FsyncFlags, Futex2Flags, Opcode, futex_waitv, open_how};
 
 use super::lent::Makes;
 use super::{
@@ -222,4 +222,74 @@ fn commands_of_sockets_borrow_the_values_of_options() {
     );
     let raw = SocketCommand::get_option(&socket, 1, 3, start, 4).sqe(0);
     is(SocketCommand::get_option_lent(&socket, SocketOption::TYPE, &mut value).op(), raw);
+}
+
+/// The result of `op` on the running kernel.
+fn run(op: OpIn<'_, '_>) -> Result<u32, Errno> {
+    let mut ring = crate::IoUring::new(2).expect("a ring");
+    let (sqe, ..) = op.into_parts();
+    // SAFETY: what the entry names is borrowed for longer than this function, which does not return
+    // before the completion is there.
+    unsafe { ring.submission().push(sqe) }.expect("room");
+    while ring.wait_for(1).is_err() {}
+    ring.completion().pop().expect("a completion").result()
+}
+
+/// Whether the running kernel has an operation; if it has not, says so.
+fn has(opcode: Opcode) -> bool {
+    let ring = crate::IoUring::new(2).expect("a ring");
+    let has = ring.registrar().probe().is_ok_and(|probe| probe.supports(opcode));
+    if !has {
+        std::eprintln!("skipped: kernel lacks {opcode}");
+    }
+    has
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs a kernel")]
+fn the_ends_of_a_pipe_are_taken_once_and_only_if_there_is_one() {
+    if !has(Opcode::PIPE) {
+        return;
+    }
+    let mut ends = PipeEnds::new();
+    assert_eq!(run(Pipe::lent(&mut ends).flags(PipeFlags::CLOEXEC).op()), Ok(0));
+    let (read, write) = ends.take().expect("both ends");
+    assert!(ends.take().is_none(), "they were taken");
+    assert_eq!(rustix::io::write(&write, b"!"), Ok(1));
+    assert_eq!(rustix::io::read(&read, &mut [0; 2]), Ok(1));
+
+    // What nobody takes is closed: by the next pipe, whose failure leaves nothing, and by a drop.
+    assert_eq!(run(Pipe::lent(&mut ends).flags(PipeFlags::CLOEXEC).op()), Ok(0));
+    let kept = ends.take().expect("both ends");
+    let writer = rustix::io::dup(&kept.1).expect("a descriptor");
+    drop(kept);
+    assert_eq!(rustix::io::write(&writer, b"!"), Err(Errno::PIPE));
+    let invalid = PipeFlags::from_bits_retain(1);
+    assert_eq!(run(Pipe::lent(&mut ends).flags(invalid).op()), Err(Errno::INVAL));
+    assert!(ends.take().is_none(), "it failed");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs a kernel")]
+fn a_close_closes_what_it_has_taken() {
+    let (one, other) = UnixStream::pair().expect("two sockets");
+    let mut owned = Some(OwnedFd::from(one));
+    assert_eq!(run(Close::lent(&mut owned).op()), Ok(0));
+    assert_eq!(rustix::io::read(&other, &mut [0; 1]), Ok(0), "its peer is gone");
+    assert_eq!(run(Close::lent(&mut owned).op()), Err(Errno::BADF), "there is none");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs a kernel")]
+fn options_of_a_socket_are_set_and_read() {
+    let (socket, _other) = UnixStream::pair().expect("two sockets");
+    let (on, mut value) = (1_i32.to_ne_bytes(), [0; 4]);
+    let set = SocketCommand::set_option_lent(&socket, SocketOption::REUSE_ADDR, &on).op();
+    if run(set) == Err(Errno::OPNOTSUPP) {
+        std::eprintln!("skipped: kernel lacks commands of sockets");
+        return;
+    }
+    let get = SocketCommand::get_option_lent(&socket, SocketOption::REUSE_ADDR, &mut value).op();
+    assert_eq!(run(get), Ok(4));
+    assert_eq!(value, on);
 }

@@ -4,6 +4,8 @@
 //! only a descriptor.
 
 mod buf_ring;
+mod buf_ring_error;
+mod buf_ring_options;
 mod buffers;
 mod cancel;
 mod control;
@@ -22,9 +24,9 @@ use core::marker::PhantomData;
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
-pub use buf_ring::{
-    BufferRing, BufferRingFull, BufferRingOptions, Bundle, MAX_BUFFERS, UnregisterError,
-};
+pub use buf_ring::{BufferRing, Bundle, MAX_BUFFERS};
+pub use buf_ring_error::{BufferRingFull, UnregisterError};
+pub use buf_ring_options::BufferRingOptions;
 pub use buffers::CloneRange;
 pub use cancel::CancelWhat;
 pub use control::{Clock, Napi};
