@@ -213,7 +213,7 @@ impl UringCmd80 {
         self
     }
 
-    /// The entry, with what its completions are to be recognised by.
+    /// The entry, with the `user_data` of its completions.
     #[must_use = "an entry does nothing before it is pushed"]
     #[inline(always)]
     pub const fn sqe(mut self, user_data: u64) -> Sqe128 {

@@ -103,7 +103,7 @@ pub struct EpollCtl<E = Sqe>(Sqe, PhantomData<E>);
 pub struct EpollWait<E = Sqe>(Sqe, PhantomData<E>);
 
 impl EpollCtl {
-    /// Adds `file` to `set`, to wait for what `event` says. `EPOLL_CTL_ADD`.
+    /// Adds `file` to `set`, to wait for the events in `event`. `EPOLL_CTL_ADD`.
     #[inline(always)]
     pub fn add(set: impl IntoFd, file: impl IntoFd, event: *const Event) -> Self {
         Self(change(set, file, ADD, event), PhantomData)
@@ -123,7 +123,7 @@ impl EpollCtl {
 }
 
 impl<'a> EpollCtl<Lent<'a>> {
-    /// Adds `file` to `set`, to wait for what `event` says, for a job of the
+    /// Adds `file` to `set`, to wait for the events in `event`, for a job of the
     /// [safe front](crate::jobs). `EPOLL_CTL_ADD`.
     #[inline(always)]
     pub fn add_lent(set: impl Into<OnFd<'a>>, file: impl Into<OnFd<'a>>, event: &'a Event) -> Self {

@@ -56,10 +56,10 @@ use super::{DestSlot, Fixed, IntoTarget, Lent, On, Target, add_flags, on, on_non
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Brings what was written to the device.
+/// Writes to the device what was written to a file.
 ///
-/// `IORING_OP_FSYNC`, like [`fsync(2)`]. Since Linux 5.1. Writes in flight are not waited for:
-/// [link](Sqe::link) or [drain](Sqe::drain).
+/// `IORING_OP_FSYNC`, like [`fsync(2)`]. Since Linux 5.1. It does not wait for writes in
+/// flight: [link](Sqe::link) or [drain](Sqe::drain) it.
 ///
 /// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
@@ -117,7 +117,7 @@ impl Close {
     /// Empties fixed slot `slot`. Names no descriptor: it is pushed safely.
     #[inline(always)]
     pub const fn fixed(slot: Fixed) -> Close<SafeSqe> {
-        // The slot is told where others have their destination, and no descriptor is.
+        // The slot is in the field where others have their destination, and there is no descriptor.
         let mut sqe = on_none(Opcode::CLOSE);
         sqe.set_fd(0);
         sqe.set_file_index(DestSlot::At(slot).file_index());

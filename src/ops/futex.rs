@@ -58,7 +58,7 @@ use super::{Lent, Target, on, on_none, op, sqe};
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct FutexWait<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Wakes those who wait on a futex.
+/// Wakes waiters on a futex.
 ///
 /// `IORING_OP_FUTEX_WAKE`, like [`futex(2)`] `FUTEX_WAKE_BITSET`, with the flags of futex2. Since
 /// Linux 6.7. The word must stay until the completion has been popped.
@@ -88,7 +88,7 @@ pub struct FutexWait<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// # Result
 ///
-/// How many were woken.
+/// The number of waiters that were woken.
 ///
 /// # Errors
 ///
@@ -179,7 +179,7 @@ pub struct FutexWaitv<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// # Result
 ///
-/// 0, and the information if something has happened.
+/// 0. The information is stored if something has happened.
 ///
 /// # Errors
 ///
@@ -219,7 +219,7 @@ fn futex(opcode: Opcode, word: *const u32, value: u64, flags: Futex2Flags) -> Sq
 }
 
 impl FutexWait {
-    /// Waits on `word` if it is `expected`. The flags say how wide it is, and whether other
+    /// Waits on `word` if it is `expected`. The flags give its width, and whether other
     /// processes share it.
     #[inline(always)]
     pub fn new(word: *const u32, expected: u64, flags: Futex2Flags) -> Self {
@@ -351,7 +351,7 @@ impl<'w> FutexWord<'w> {
     }
 }
 
-/// What a child came to: `siginfo_t` as the kernel fills it in for [`WaitId`].
+/// What happened to a child: `siginfo_t` as the kernel fills it in for [`WaitId`].
 #[doc(alias = "siginfo_t")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -394,7 +394,7 @@ impl ChildInfo {
         self.child.uid
     }
 
-    /// Its exit status, or the number of the signal, as [`code`](Self::code) says.
+    /// Its exit status, or the number of the signal: see [`code`](Self::code).
     pub const fn status(&self) -> i32 {
         self.child.status
     }
@@ -413,8 +413,8 @@ impl Default for ChildInfo {
 }
 
 impl WaitId {
-    /// Waits for `who` to do what `options` say, and stores what it was at `info`, which may be
-    /// null.
+    /// Waits for one of the events in `options` of `who`, and stores information about it at
+    /// `info`, which may be null.
     #[inline(always)]
     pub fn new(who: Who<'_>, options: WaitIdOptions, info: *mut ChildInfo) -> Self {
         Self(wait_for(&who, options, info), PhantomData)
@@ -422,8 +422,8 @@ impl WaitId {
 }
 
 impl<'a> WaitId<Lent<'a>> {
-    /// Waits for `who` to do what `options` say, and stores what it was in `info`, for a job of the
-    /// [safe front](crate::jobs).
+    /// Waits for one of the events in `options` of `who`, and stores information about it in
+    /// `info`, for a job of the [safe front](crate::jobs).
     #[inline(always)]
     pub fn lent(who: Who<'a>, options: WaitIdOptions, info: &'a mut ChildInfo) -> Self {
         *info = ChildInfo::ZEROED;

@@ -2,7 +2,7 @@
 //!
 //! What an operation cannot do without is an argument of its `new`; the rest is set by
 //! methods, in the words of the man page. `sqe(user_data)` makes the entry, and is the only
-//! way out: what an operation's completion is to be recognised by cannot be forgotten. Flags
+//! way out: the `user_data` of a completion cannot be forgotten. Flags
 //! that mean the same for every operation are set on the [`Sqe`].
 //!
 //! A method that takes flags adds them to those that are set, in every operation: to set two
@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! An operation that is made and not pushed does nothing, and the compiler says so:
+//! An operation that is made and not pushed does nothing, and the compiler warns:
 //!
 //! ```compile_fail
 //! #![deny(unused_must_use)]
@@ -44,7 +44,7 @@
 //! memory is only read while the entry is taken, that is until the submit that hands it over
 //! has returned (with SQPOLL: until the queue's head has gone past it); with
 //! [`Features::SUBMIT_STABLE`](crate::sys::Features::SUBMIT_STABLE), since Linux 5.5, that
-//! goes for timespecs, vectors, paths and addresses. Where an operation's documentation says
+//! applies to timespecs, vectors, paths and addresses. Where an operation's documentation says
 //! *until taken*, this is meant.
 //!
 //! # What is pushed safely
@@ -129,9 +129,9 @@
 //!
 //! # Support
 //!
-//! Each operation says since which kernel there is one. Ask
-//! [`Registrar::probe`](crate::register::Registrar::probe) what the running kernel has; one
-//! that it has not completes with `EINVAL`.
+//! The documentation of each operation gives the first kernel that has it. Ask
+//! [`Registrar::probe`](crate::register::Registrar::probe) what the running kernel has. An
+//! operation that it lacks completes with `EINVAL`.
 
 mod cancel;
 mod cmd;
@@ -210,7 +210,7 @@ const fn on(opcode: Opcode, target: Target) -> Sqe {
     sqe
 }
 
-/// An entry for `opcode` that acts on no file, which the kernel wants said with -1.
+/// An entry for `opcode` that acts on no file: the kernel requires -1.
 #[inline(always)]
 const fn on_none(opcode: Opcode) -> Sqe {
     on(opcode, Target::Fd(-1))
@@ -226,7 +226,7 @@ const fn add_flags(sqe: &mut Sqe, flags: u32) {
 macro_rules! sqe {
     ($($op:ident),+ => $entry:ty, $wrap:expr) => {$(
         impl $op {
-            /// The entry, with what its completions are to be recognised by.
+            /// The entry, with the `user_data` of its completions.
             #[must_use = "an entry does nothing before it is pushed"]
             #[inline(always)]
             pub const fn sqe(self, user_data: u64) -> $entry {
@@ -236,7 +236,7 @@ macro_rules! sqe {
     )+};
     (either: $($op:ident),+) => {$(
         impl $op {
-            /// The entry, with what its completions are to be recognised by. It is pushed by
+            /// The entry, with the `user_data` of its completions. It is pushed by
             /// [`push`](crate::SubmissionQueue::push), which is unsafe.
             #[must_use = "an entry does nothing before it is pushed"]
             #[inline(always)]
@@ -246,7 +246,7 @@ macro_rules! sqe {
         }
 
         impl $op<$crate::entry::SafeSqe> {
-            /// The entry, with what its completions are to be recognised by. It names no memory,
+            /// The entry, with the `user_data` of its completions. It names no memory,
             /// and is pushed by [`push_safe`](crate::SubmissionQueue::push_safe).
             #[must_use = "an entry does nothing before it is pushed"]
             #[inline(always)]

@@ -38,8 +38,8 @@ use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, sqe};
 ///
 /// # Errors
 ///
-/// `EBADFD` if it is no ring, or a disabled one; `EOVERFLOW` if its completion queue is full and
-/// nothing can be kept; `EOPNOTSUPP` if that of an IOPOLL ring is busy.
+/// `EBADFD` if the target is not a ring, or a disabled one; `EOVERFLOW` if its completion queue is
+/// full and nothing can be kept; `EOPNOTSUPP` if that of an IOPOLL ring is busy.
 #[doc(alias = "IORING_OP_MSG_RING")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_msg_ring", "io_uring_prep_msg_ring_cqe_flags"))]
@@ -79,7 +79,7 @@ pub struct MsgRing(Sqe);
 /// # Result
 ///
 /// 0, or with [`DestSlot::Alloc`] the number of the slot. The other ring gets a completion with
-/// that result and the `user_data` named, unless [`skip`](Self::skip) says otherwise.
+/// that result and the `user_data` named, unless [`skip`](Self::skip) was called.
 ///
 /// # Errors
 ///

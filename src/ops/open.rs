@@ -47,7 +47,7 @@ use super::{DestSlot, InSlot, IntoFd, Lent, OnFd, Target, made, on, op, sqe};
 /// | errno | cause |
 /// |---|---|
 /// | `EACCES`, `EPERM`, `EROFS` | not permitted |
-/// | `EEXIST` | `O_EXCL`, and it is there |
+/// | `EEXIST` | `O_EXCL`, and the file exists |
 /// | `EINVAL` | flags that contradict each other, or CLOEXEC with a fixed slot |
 /// | `EISDIR`, `ENOTDIR`, `ELOOP` | not the kind of file that was asked for |
 /// | `EMFILE`, `ENFILE` | too many open files, or no free slot |
@@ -62,7 +62,7 @@ use super::{DestSlot, InSlot, IntoFd, Lent, OnFd, Target, made, on, op, sqe};
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct OpenAt<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Opens a file by its path, as a struct says.
+/// Opens a file by its path, with the options of a struct.
 ///
 /// `IORING_OP_OPENAT2`, like [`openat2(2)`]. Since Linux 5.6. The path and the struct must stay
 /// until taken.
@@ -109,8 +109,8 @@ pub struct OpenAt<E = Sqe>(Sqe, PhantomData<E>);
 pub struct OpenAt2<E = Sqe>(Sqe, PhantomData<E>);
 
 impl OpenAt {
-    /// Opens the file at the NUL-terminated `path`, from directory `dir` on; rustix's `CWD`
-    /// stands for the working directory.
+    /// Opens the file at the NUL-terminated `path`, relative to directory `dir`; rustix's
+    /// `CWD` is the working directory.
     ///
     /// On 32-bit machines, files beyond 2 GiB need [`OFlags::LARGEFILE`].
     #[inline(always)]
@@ -187,7 +187,8 @@ const HOW_LEN: u32 = {
 };
 
 impl OpenAt2 {
-    /// Opens the file at the NUL-terminated `path`, from directory `dir` on, as `how` says.
+    /// Opens the file at the NUL-terminated `path`, relative to directory `dir`, with the options
+    /// `how`.
     #[inline(always)]
     pub fn new(dir: impl IntoFd, path: *const c_char, how: *const open_how) -> Self {
         Self(open_as(dir, path, how), PhantomData)
@@ -221,8 +222,8 @@ impl OpenAt2 {
 }
 
 impl<'a> OpenAt2<Lent<'a>> {
-    /// Opens the file at `path`, from directory `dir` on, as `how` says, for a job of the
-    /// [safe front](crate::jobs).
+    /// Opens the file at `path`, relative to directory `dir`, with the options `how`, for a job of
+    /// the [safe front](crate::jobs).
     #[inline(always)]
     pub fn lent(dir: impl Into<OnFd<'a>>, path: &'a CStr, how: &'a open_how) -> Self {
         Self(open_as(dir.into().target(), path.as_ptr(), how), PhantomData)
@@ -237,7 +238,7 @@ impl<'a> OpenAt2<Lent<'a>> {
     }
 }
 
-/// An entry that opens the file at `path` as `how` says.
+/// An entry that opens the file at `path` with the options `how`.
 #[inline(always)]
 fn open_as(dir: impl IntoFd, path: *const c_char, how: *const open_how) -> Sqe {
     let mut sqe = on(Opcode::OPENAT2, Target::Fd(dir.into_fd()));

@@ -12,7 +12,7 @@ use crate::target::fd_bits;
 
 use super::{IntoFd, Lent, OnFd, Target, add_flags, on, op, sqe};
 
-/// Gives a file another name.
+/// Renames a file.
 ///
 /// `IORING_OP_RENAMEAT`, like [`renameat2(2)`]. Since Linux 5.11. The paths must stay until
 /// taken.
@@ -199,7 +199,7 @@ pub struct MkdirAt<E = Sqe>(Sqe, PhantomData<E>);
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SymlinkAt<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Gives a file a further name.
+/// Makes a hard link: a further name of a file.
 ///
 /// `IORING_OP_LINKAT`, like [`linkat(2)`]. Since Linux 5.15. The paths must stay until taken.
 ///

@@ -11,7 +11,7 @@ use crate::sys::{Opcode, SharedPtr};
 
 use super::{IntoTarget, Lent, On, Target, on, on_none, op, sqe};
 
-/// Sets space aside for a range of a file, or takes it away.
+/// Allocates space for a range of a file, or frees it.
 ///
 /// `IORING_OP_FALLOCATE`, like [`fallocate(2)`]. Since Linux 5.6.
 ///
@@ -59,7 +59,7 @@ use super::{IntoTarget, Lent, On, Target, on, on_none, op, sqe};
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fallocate<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Gives a file another length.
+/// Sets the length of a file.
 ///
 /// `IORING_OP_FTRUNCATE`, like [`ftruncate(2)`]. Since Linux 6.9.
 ///
@@ -103,10 +103,10 @@ pub struct Fallocate<E = Sqe>(Sqe, PhantomData<E>);
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Ftruncate<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Starts or awaits the writing of a range of a file to the device.
+/// Starts writing a range of a file to the device, or waits for that.
 ///
-/// `IORING_OP_SYNC_FILE_RANGE`, like [`sync_file_range(2)`]. Since Linux 5.2. Metadata is not
-/// written: this is no [`Fsync`](super::Fsync).
+/// `IORING_OP_SYNC_FILE_RANGE`, like [`sync_file_range(2)`]. Since Linux 5.2. It does
+/// not write metadata: use [`Fsync`](super::Fsync) for that.
 ///
 /// On a [`Fixed`](super::Fixed) slot it is pushed safely.
 ///
@@ -148,7 +148,7 @@ pub struct Ftruncate<E = Sqe>(Sqe, PhantomData<E>);
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct SyncFileRange<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Tells the kernel how a range of a file will be used.
+/// Advises the kernel how a range of a file will be used.
 ///
 /// `IORING_OP_FADVISE`, like [`posix_fadvise(2)`]. Since Linux 5.6.
 ///
@@ -190,7 +190,7 @@ pub struct SyncFileRange<E = Sqe>(Sqe, PhantomData<E>);
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fadvise<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Tells the kernel how a range of memory will be used, or has it done something there.
+/// Advises the kernel how a range of memory will be used, or changes it.
 ///
 /// `IORING_OP_MADVISE`, like [`madvise(2)`]. Since Linux 5.6.
 ///
@@ -239,7 +239,7 @@ pub struct Fadvise<E = Sqe>(Sqe, PhantomData<E>);
 pub struct Madvise(Sqe);
 
 impl Fallocate {
-    /// Acts on `len` bytes of `file` from `offset` on, as `mode` says.
+    /// Acts on `len` bytes of `file` from `offset` on, in the way that `mode` selects.
     #[inline(always)]
     pub fn new<F: IntoTarget>(
         file: F,
@@ -252,8 +252,8 @@ impl Fallocate {
 }
 
 impl<'a> Fallocate<Lent<'a>> {
-    /// Acts on `len` bytes of `file` from `offset` on, as `mode` says, for a job of the
-    /// [safe front](crate::jobs).
+    /// Acts on `len` bytes of `file` from `offset` on, in the way that `mode` selects, for a job
+    /// of the [safe front](crate::jobs).
     #[inline(always)]
     pub fn lent(file: impl Into<On<'a>>, mode: FallocateFlags, offset: u64, len: u64) -> Self {
         Self(allocate(file.into().target(), mode, offset, len), PhantomData)

@@ -28,7 +28,7 @@ use super::{IntoTarget, OpIn, Target, add_flags, on, on_none, sqe};
 ///
 /// # Result
 ///
-/// 0, or what [`inject_result`](Self::inject_result) says.
+/// 0, or the value given to [`inject_result`](Self::inject_result).
 #[doc(alias = "IORING_OP_NOP")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_nop")]
@@ -85,7 +85,7 @@ impl Nop {
         Self(on_none(Opcode::NOP))
     }
 
-    /// Looks a file up, and lets go of it again. `IORING_NOP_FILE`, since Linux 6.13.
+    /// Looks up a file, and releases it again. `IORING_NOP_FILE`, since Linux 6.13.
     #[inline(always)]
     #[doc(alias("IORING_NOP_FILE", "IORING_NOP_FIXED_FILE"))]
     pub fn file(mut self, file: impl IntoTarget) -> Self {
@@ -99,7 +99,7 @@ impl Nop {
         self.flags(flags)
     }
 
-    /// Looks registered buffer `buf_index` up, and lets go of it again.
+    /// Looks up registered buffer `buf_index`, and releases it again.
     /// `IORING_NOP_FIXED_BUFFER`, since Linux 6.13.
     #[inline(always)]
     #[doc(alias = "IORING_NOP_FIXED_BUFFER")]
@@ -160,7 +160,7 @@ impl Nop128 {
         Self(on_none(Opcode::NOP128))
     }
 
-    /// The entry, with what its completion is to be recognised by.
+    /// The entry, with the `user_data` of its completion.
     #[must_use = "an entry does nothing before it is pushed"]
     #[inline(always)]
     pub const fn sqe(self, user_data: u64) -> Sqe128 {

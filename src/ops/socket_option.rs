@@ -11,7 +11,7 @@
 /// [`SocketCommand::set_option`](super::SocketCommand::set_option), whose entry is pushed unsafely,
 /// takes them.
 ///
-/// Unless said otherwise, a value is an `i32`: `1_i32.to_ne_bytes()`.
+/// Unless documented otherwise, a value is an `i32`: `1_i32.to_ne_bytes()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SocketOption {
     pub(super) level: u32,
@@ -34,10 +34,9 @@ impl SocketOption {
     pub const ERROR: Self = Self::of(SOCKET, 4);
     /// `SO_BROADCAST`: whether datagrams may be sent to broadcast addresses.
     pub const BROADCAST: Self = Self::of(SOCKET, 6);
-    /// `SO_SNDBUF`: the size of the send buffer in bytes, of which the kernel doubles what is set.
+    /// `SO_SNDBUF`: the size of the send buffer in bytes. The kernel doubles the value set.
     pub const SEND_BUFFER: Self = Self::of(SOCKET, 7);
-    /// `SO_RCVBUF`: the size of the receive buffer in bytes, of which the kernel doubles what is
-    /// set.
+    /// `SO_RCVBUF`: the size of the receive buffer in bytes. The kernel doubles the value set.
     pub const RECEIVE_BUFFER: Self = Self::of(SOCKET, 8);
     /// `SO_KEEPALIVE`: whether an idle connection is probed.
     pub const KEEP_ALIVE: Self = Self::of(SOCKET, 9);

@@ -10,7 +10,7 @@ use crate::sys::{Opcode, SharedPtr};
 
 use super::{IntoFd, Lent, OnFd, Target, on, op, sqe};
 
-/// Tells what kind of file there is under a path.
+/// Returns information about the file at a path.
 ///
 /// `IORING_OP_STATX`, like [`statx(2)`]. Since Linux 5.6. The path must stay until taken; the
 /// buffer must stay, and not be touched, until the completion has been popped.

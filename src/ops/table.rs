@@ -11,9 +11,9 @@ use crate::target::FileSlot;
 use super::lent::Makes;
 use super::{Fixed, OpIn, Target, add_flags, made, on, on_none, sqe};
 
-/// Gives the kernel buffers to pick from, in the older way.
+/// Adds buffers that the kernel can pick from, the older way.
 ///
-/// `IORING_OP_PROVIDE_BUFFERS`. Since Linux 5.7. Buffer rings do the same faster, since 5.19.
+/// `IORING_OP_PROVIDE_BUFFERS`. Since Linux 5.7. Buffer rings are faster, since 5.19.
 ///
 /// The memory of a buffer must stay, and not be touched, beyond the completion: until a completion
 /// has named the buffer by [`Cqe::buffer_id`](crate::Cqe::buffer_id), or [`RemoveBuffers`] has
@@ -50,19 +50,19 @@ use super::{Fixed, OpIn, Target, add_flags, made, on, on_none, sqe};
 ///
 /// # Result
 ///
-/// 0 or, before Linux 5.8, how many.
+/// 0 or, before Linux 5.8, the number of buffers.
 ///
 /// # Errors
 ///
-/// `E2BIG` for none, `EFAULT`, `EINVAL` for ids beyond 65,535 or if the group is a buffer ring,
-/// `ENOMEM`, `EOVERFLOW`.
+/// `E2BIG` for no buffers, `EFAULT`, `EINVAL` for ids beyond 65,535 or if the group is a buffer
+/// ring, `ENOMEM`, `EOVERFLOW`.
 #[doc(alias = "IORING_OP_PROVIDE_BUFFERS")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_provide_buffers")]
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ProvideBuffers(Sqe);
 
-/// Takes buffers back that [`ProvideBuffers`] gave.
+/// Removes buffers that [`ProvideBuffers`] added.
 ///
 /// `IORING_OP_REMOVE_BUFFERS`. Since Linux 5.7. Names no memory: it is pushed safely. Buffers that
 /// operations in flight have picked are not in the group any more, and are not removed.
@@ -88,7 +88,7 @@ pub struct ProvideBuffers(Sqe);
 ///
 /// # Result
 ///
-/// How many were removed: at most as many as there are.
+/// The number of buffers removed, which is at most the number in the group.
 ///
 /// # Errors
 ///
@@ -129,7 +129,7 @@ pub struct RemoveBuffers(Sqe);
 ///
 /// # Result
 ///
-/// How many slots were changed.
+/// The number of slots changed.
 ///
 /// # Errors
 ///

@@ -180,7 +180,7 @@ fn words_are_borrowed_and_are_32_bits_wide() {
 }
 
 #[test]
-fn a_child_is_told_of_in_a_value_that_was_emptied() {
+fn a_child_is_waited_for_with_an_empty_value() {
     let mut info = ChildInfo::default();
     let (file, options) = (stdin(), WaitIdOptions::EXITED);
     let who = || Who::PidFd(file.as_fd());
@@ -235,7 +235,7 @@ fn run(op: OpIn<'_, '_>) -> Result<u32, Errno> {
     ring.completion().pop().expect("a completion").result()
 }
 
-/// Whether the running kernel has an operation; if it has not, says so.
+/// Whether the running kernel has an operation. Prints a line if it does not.
 fn has(opcode: Opcode) -> bool {
     let ring = crate::IoUring::new(2).expect("a ring");
     let has = ring.registrar().probe().is_ok_and(|probe| probe.supports(opcode));
