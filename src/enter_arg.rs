@@ -60,8 +60,8 @@ impl<'a> EnterArg<'a> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let mut ring = IoUring::new(8)?;
     /// let a_moment = Timespec::new(0, 1_000_000);
-    /// let wait = ring.enter(0, 1, EnterFlags::GETEVENTS, EnterArg::timeout(&a_moment));
-    /// # let _ = wait;
+    /// let wait = ring.enter(1, EnterFlags::GETEVENTS, EnterArg::timeout(&a_moment));
+    /// assert!(wait.is_err()); // Nothing completes: the time has passed.
     /// # Ok(())
     /// # }
     /// ```
