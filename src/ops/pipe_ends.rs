@@ -19,6 +19,17 @@ const NONE: RawFd = -1;
 /// # let _ = op;
 /// assert!(ends.take().is_none()); // It was not started.
 /// ```
+///
+/// Nobody can look at the ends while they are lent:
+///
+/// ```compile_fail,E0499
+/// use ringbolt::ops::{Pipe, PipeEnds};
+///
+/// let mut ends = PipeEnds::new();
+/// let op = Pipe::lent(&mut ends).op();
+/// let early = ends.take();
+/// drop(op);
+/// ```
 // Aligned so that the kernel stores both numbers or none: they are in one page.
 #[derive(Debug)]
 #[repr(C, align(8))]

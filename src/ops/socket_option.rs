@@ -12,6 +12,12 @@
 /// takes them.
 ///
 /// Unless documented otherwise, a value is an `i32`: `1_i32.to_ne_bytes()`.
+///
+/// ```compile_fail,E0451
+/// use ringbolt::ops::SocketOption;
+///
+/// let get_filter = SocketOption { level: 1, name: 26 };
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SocketOption {
     pub(super) level: u32,
