@@ -51,7 +51,25 @@ pub enum EnterArg<'a> {
     },
 }
 
-impl EnterArg<'_> {
+impl<'a> EnterArg<'a> {
+    /// A wait of at most `timeout`, or until that instant with [`EnterFlags::ABS_TIMER`].
+    ///
+    /// ```
+    /// use ringbolt::{EnterArg, IoUring, Timespec, sys::EnterFlags};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut ring = IoUring::new(8)?;
+    /// let a_moment = Timespec::new(0, 1_000_000);
+    /// let wait = ring.enter(1, EnterFlags::GETEVENTS, EnterArg::timeout(&a_moment));
+    /// assert!(wait.is_err()); // Nothing completes: the time has passed.
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub const fn timeout(timeout: &'a Timespec) -> Self {
+        Self::Wait(WaitArg { sigmask: None, timeout: Some(timeout), min_wait_usec: 0 })
+    }
+
     /// The argument as the kernel takes it: flags, address and size. It is laid out in `ext` where
     /// it takes a struct.
     #[inline(always)]

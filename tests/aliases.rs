@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ringbolt::sys::{RegisterOp, SetupFlags, SqeFlags};
+use ringbolt::sys::{
+    CqeFlags, FixedFdFlags, FsyncFlags, MsgRingFlags, NopFlags, RegisterOp, SetupFlags, SqeFlags,
+};
 
 /// The names in the `doc(alias)` attributes under `folder`.
 fn collect(folder: &Path, names: &mut BTreeSet<String>) {
@@ -81,4 +83,22 @@ fn every_register_operation_is_found() {
 #[test]
 fn every_flag_of_entries_is_found() {
     assert_found(SqeFlags::all().iter_names().map(|(name, _)| format!("IOSQE_{name}")));
+}
+
+#[test]
+fn every_flag_of_completions_is_found() {
+    // The name of one is a number, which cannot be a name here.
+    let names = CqeFlags::all().iter_names().map(|(name, _)| name.trim_start_matches("F_"));
+    assert_found(names.map(|name| format!("IORING_CQE_F_{name}")));
+}
+
+#[test]
+fn every_flag_of_an_operation_that_has_a_method_is_found() {
+    let nop = NopFlags::all().iter_names().map(|(name, _)| format!("IORING_NOP_{name}"));
+    let fsync = FsyncFlags::all().iter_names().map(|(name, _)| format!("IORING_FSYNC_{name}"));
+    let message = MsgRingFlags::all().iter_names();
+    let message = message.map(|(name, _)| format!("IORING_MSG_RING_{name}"));
+    let install = FixedFdFlags::all().iter_names();
+    let install = install.map(|(name, _)| format!("IORING_FIXED_FD_{name}"));
+    assert_found(nop.chain(fsync).chain(message).chain(install));
 }

@@ -69,7 +69,7 @@ fn the_header_of_a_message_says_that_it_was_cut() {
 
 /// Four buffers of `len` bytes, used up bit by bit. `None` where the kernel does not do that.
 fn bit_by_bit(ring: &IoUring, len: u16, min_left: u32) -> Option<(BufferRing, *mut u8)> {
-    let options = BufferRingOptions { flags: BufRingFlags::INC, min_left };
+    let options = BufferRingOptions::from(BufRingFlags::INC).min_left(min_left);
     let made = ring.registrar().register_buffer_ring(GROUP, 4, options);
     if made.as_ref().is_err_and(|error| error.errno == Errno::INVAL) {
         Lack::of_machine(format!("a kernel with min_left {min_left}")).skip();

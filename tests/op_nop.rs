@@ -101,7 +101,11 @@ fn a_raw_operation_does_what_its_fields_say() {
     let mut ring = ring();
     ring.registrar().register_files(&[FileSlot::from(&file)]).expect("a slot");
     let mut buf = [b'-'; 4];
-    let read = RawOp::new(Opcode::READ).addr(SharedPtr::from_mut(buf.as_mut_ptr())).len(3).off(5);
+    let read = RawOp::new(Opcode::READ).fields(|sqe| {
+        sqe.set_addr(SharedPtr::from_mut(buf.as_mut_ptr()));
+        sqe.set_len(3);
+        sqe.set_off(5);
+    });
     for (id, read) in [(1, read.target(&file)), (2, read.target(Fixed(0)))] {
         // SAFETY: the file and `buf` stay until `complete` returns.
         let cqe = unsafe { complete(&mut ring, read.sqe(id)) };

@@ -349,7 +349,11 @@ fn rolling_back_takes_everything_back_at_once() {
 #[test]
 fn entries_can_be_stored_changed_and_pushed_again() {
     let flags = NopFlags::INJECT_RESULT.bits();
-    let stored = RawOp::new(Opcode::NOP).op_flags(flags).len(77).sqe(0);
+    let stored = RawOp::new(Opcode::NOP).fields(|sqe| {
+        sqe.set_op_flags(flags);
+        sqe.set_len(77);
+    });
+    let stored = stored.sqe(0);
     let mut ring = ring(4);
     for user_data in 1..=20 {
         // SAFETY: a NOP names nothing.

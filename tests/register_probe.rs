@@ -8,7 +8,7 @@ use std::fs::File;
 use common::{complete, require};
 use op_common::ring;
 use ringbolt::IoUring;
-use ringbolt::ops::RawOp;
+use ringbolt::ops::{RawOp, Target};
 use ringbolt::register::{Probe, register};
 use ringbolt::rustix::fd::AsRawFd as _;
 use ringbolt::rustix::io::Errno;
@@ -68,7 +68,7 @@ fn operations_that_a_probe_lacks_complete_with_einval() {
             continue;
         }
         // SAFETY: the entry refers to no memory, no file, and no supported operation.
-        let cqe = unsafe { complete(&mut ring, RawOp::new(opcode).fd(-1).sqe(1)) };
+        let cqe = unsafe { complete(&mut ring, RawOp::new(opcode).target(Target::Fd(-1)).sqe(1)) };
         assert_eq!(cqe.result(), Err(Errno::INVAL), "{opcode:?}");
     }
 }

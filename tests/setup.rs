@@ -240,7 +240,11 @@ fn the_second_half_of_a_wide_completion_arrives() {
     let mut ring = new().cqe32().build(2).expect("a ring with wide completion entries");
     for user_data in 0..5_u64 {
         let flags = NopFlags::CQE32.bits();
-        let nop = RawOp::new(Opcode::NOP).op_flags(flags).off(user_data + 10).addr_raw(u64::MAX);
+        let nop = RawOp::new(Opcode::NOP).fields(|sqe| {
+            sqe.set_op_flags(flags);
+            sqe.set_off(user_data + 10);
+            sqe.set_addr_raw(u64::MAX);
+        });
         // SAFETY: a NOP names nothing: these are the numbers it hands back.
         let cqe = unsafe { complete(&mut ring, nop.sqe(user_data)) };
         assert_eq!((cqe.cqe.user_data(), cqe.extra), (user_data, [user_data + 10, u64::MAX]));
@@ -255,7 +259,11 @@ fn completions_of_both_widths_share_a_ring() {
     // Three slots of eight each time: a wide one is due at the last slot again and again.
     for user_data in 0..50_u64 {
         let flags = NopFlags::CQE32.bits();
-        let wide = RawOp::new(Opcode::NOP).op_flags(flags).off(user_data).addr_raw(7);
+        let wide = RawOp::new(Opcode::NOP).fields(|sqe| {
+            sqe.set_op_flags(flags);
+            sqe.set_off(user_data);
+            sqe.set_addr_raw(7);
+        });
         // SAFETY: a NOP names nothing.
         match unsafe { complete(&mut ring, Nop::new().sqe(user_data)) } {
             CqeMixed::Narrow(cqe) => assert_eq!(cqe.user_data(), user_data),

@@ -81,19 +81,23 @@ fn decode(bytes: &[u8], as_addresses: bool) -> Sqe {
     let u32_at = |at: usize| u32::from(u16_at(at)) | u32::from(u16_at(at + 2)) << 16;
     let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
     let pointer = SharedPtr::without_provenance;
-    let op = RawOp::new(Opcode::from_raw(bytes[0]))
-        .ioprio(u16_at(2))
-        .fd(i32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
-        .len(u32_at(24))
-        .op_flags(u32_at(28))
-        .buf_index(u16_at(40))
-        .file_index(u32_at(44))
-        .tail([u64_at(48), u64_at(56)]);
-    let op = if as_addresses {
-        op.addr2(pointer(u64_at(8))).addr(pointer(u64_at(16))).addr3(pointer(u64_at(48)))
-    } else {
-        op.off(u64_at(8)).addr_raw(u64_at(16))
-    };
+    let op = RawOp::new(Opcode::from_raw(bytes[0])).fields(|sqe| {
+        sqe.set_ioprio(u16_at(2));
+        sqe.set_fd(i32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]));
+        sqe.set_len(u32_at(24));
+        sqe.set_op_flags(u32_at(28));
+        sqe.set_buf_index(u16_at(40));
+        sqe.set_file_index(u32_at(44));
+        sqe.set_tail([u64_at(48), u64_at(56)]);
+        if as_addresses {
+            sqe.set_addr2(pointer(u64_at(8)));
+            sqe.set_addr(pointer(u64_at(16)));
+            sqe.set_addr3(pointer(u64_at(48)));
+        } else {
+            sqe.set_off(u64_at(8));
+            sqe.set_addr_raw(u64_at(16));
+        }
+    });
     op.sqe(u64_at(32)).with_flags(SqeFlags::from_bits_retain(bytes[1])).with_personality(u16_at(42))
 }
 

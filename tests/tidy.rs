@@ -74,7 +74,9 @@ fn memory_orderings_stand_in_one_file() {
     let allowed = |path: &str| ours.clone().any(|part| path.starts_with(part));
     stands_only_in(&sources, &["Ordering::", "fence("], allowed);
     // Whether they are core's or loom's is said in one place.
-    stands_only_in(&sources, &["Atomic"], |path| allowed(path) || path == "src/ring/atomic.rs");
+    // What a futex is, is the program's: core's.
+    let words = ["src/ring/atomic.rs", "src/ops/futex.rs", "src/ops/tests.rs"];
+    stands_only_in(&sources, &["Atomic"], |path| allowed(path) || words.contains(&path));
 }
 
 #[test]
@@ -118,7 +120,14 @@ fn unsafe_code_stands_in_few_files() {
         "src/entry/cqe.rs",
         "src/entry/slot.rs",
         "src/entry/sqe.rs",
+        "src/ops/made.rs",
         "src/ops/msg.rs",
+        "src/ops/open.rs",
+        "src/ops/pipe.rs",
+        "src/ops/pipe_ends.rs",
+        "src/ops/statx.rs",
+        "src/ops/table.rs",
+        "src/ops/tests.rs",
         "src/register/",
         "src/resize.rs",
         "src/ring/",
@@ -227,7 +236,9 @@ fn no_file_is_over_its_budget() {
             over.push(format!("{} has {lines} lines", source.path));
         }
         for (number, line) in source.text.lines().enumerate() {
-            if line.chars().count() > 100 {
+            // A row of a table cannot be broken.
+            let is_row = line.starts_with("//! | ") && line.ends_with(" |");
+            if line.chars().count() > 100 && !is_row {
                 over.push(format!("{}:{} is over 100 columns", source.path, number + 1));
             }
         }

@@ -12,12 +12,29 @@ use crate::sys::{
     sqe_sockopt, sqe_tail,
 };
 
-use super::{IntoTarget, Target, add_flags, on, sqe};
+use super::{Bytes, IntoTarget, Lent, On, SocketOption, Span, Target, add_flags, on, op, sqe};
 
 /// A command that the file's driver interprets.
 ///
 /// `IORING_OP_URING_CMD`. Since Linux 5.19. The result, the errors, and what must stay until when
 /// are the driver's.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::UringCmd;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let entry = UringCmd::new(&file, 0).sqe(1);
+/// // SAFETY: the file has no driver that takes commands.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert!(cqe.result().is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[doc(alias = "IORING_OP_URING_CMD")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_uring_cmd")]
@@ -28,6 +45,14 @@ pub struct UringCmd(Sqe);
 ///
 /// `IORING_OP_URING_CMD` on the former, since Linux 5.19, and `IORING_OP_URING_CMD128` on the
 /// latter, since Linux 6.19. As [`UringCmd`] otherwise.
+///
+/// ```
+/// use ringbolt::ops::{Target, UringCmd80};
+///
+/// let device = Target::Fd(7);
+/// let entry = UringCmd80::new(device, 1, [0xa5; 80]).sqe(7);
+/// assert_eq!(entry.payload, [0xa5; 64]); // After the first 16 bytes.
+/// ```
 #[doc(alias = "IORING_OP_URING_CMD128")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_uring_cmd128")]
@@ -41,6 +66,29 @@ pub struct UringCmd80(Sqe128);
 ///
 /// On a [`Fixed`](super::Fixed) slot, those that ask for a count or for time stamps are pushed
 /// safely.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::SocketCommand;
+/// use std::io::Write;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// let (socket, _) = listener.accept()?;
+/// peer.write_all(b"hello")?;
+/// let entry = SocketCommand::bytes_to_read(&socket).sqe(1);
+/// // SAFETY: `socket` stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// # if cqe.result().is_ok() {
+/// assert_eq!(cqe.result(), Ok(5));
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -63,6 +111,23 @@ pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 /// `IORING_OP_URING_CMD` with `BLOCK_URING_CMD_DISCARD`, like the ioctl `BLKDISCARD`. Since Linux
 /// 6.12. **What was there is lost.**
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::BlockDiscard;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let entry = BlockDiscard::new(&file, 0, 4096).sqe(1);
+/// // SAFETY: `file` stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert!(cqe.result().is_err()); // It is no block device.
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0.
@@ -74,7 +139,7 @@ pub struct SocketCommand<E = Sqe>(Sqe, PhantomData<E>);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_cmd_discard")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct BlockDiscard(Sqe);
+pub struct BlockDiscard<E = Sqe>(Sqe, PhantomData<E>);
 
 #[inline(always)]
 const fn command(opcode: Opcode, file: Target, code: u32) -> Sqe {
@@ -106,6 +171,7 @@ impl UringCmd {
 
     /// Uses registered buffer `buf_index`. `IORING_URING_CMD_FIXED`, since Linux 6.1.
     #[inline(always)]
+    #[doc(alias = "IORING_URING_CMD_FIXED")]
     pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
         self.0.set_buf_index(buf_index);
         self.flags(UringCmdFlags::FIXED)
@@ -147,7 +213,7 @@ impl UringCmd80 {
         self
     }
 
-    /// The entry, with what its completions are to be recognised by.
+    /// The entry, with the `user_data` of its completions.
     #[must_use = "an entry does nothing before it is pushed"]
     #[inline(always)]
     pub const fn sqe(mut self, user_data: u64) -> Sqe128 {
@@ -183,6 +249,8 @@ impl SocketCommand {
     /// Reads option `name` of `level` into the `len` bytes at `value`, which must stay, and not be
     /// touched, until the completion has been popped. `SOCKET_URING_OP_GETSOCKOPT`, since Linux
     /// 6.7; only for `SOL_SOCKET`.
+    ///
+    /// For `SO_GET_FILTER`, `len` counts instructions: the kernel stores up to `8 * len` bytes.
     #[inline(always)]
     pub fn get_option(
         socket: impl IntoTarget,
@@ -244,15 +312,7 @@ impl SocketCommand {
 
     #[inline(always)]
     fn new(socket: impl IntoTarget, code: SocketCmd) -> Self {
-        Self(command(Opcode::URING_CMD, socket.into_target(), code.as_raw()), PhantomData)
-    }
-
-    #[inline(always)]
-    const fn option(mut self, level: u32, optname: u32, optval: SharedPtr, optlen: u32) -> Self {
-        self.0.as_raw_mut().addr = sqe_addr { sockopt: sqe_sockopt { level, optname } };
-        self.0.set_addr3(optval);
-        self.0.set_file_index(optlen);
-        self
+        Self::on(socket.into_target(), code)
     }
 
     #[inline(always)]
@@ -263,17 +323,91 @@ impl SocketCommand {
     }
 }
 
+impl<E> SocketCommand<E> {
+    #[inline(always)]
+    const fn on(socket: Target, code: SocketCmd) -> Self {
+        Self(command(Opcode::URING_CMD, socket, code.as_raw()), PhantomData)
+    }
+
+    #[inline(always)]
+    const fn option(mut self, level: u32, optname: u32, optval: SharedPtr, optlen: u32) -> Self {
+        self.0.as_raw_mut().addr = sqe_addr { sockopt: sqe_sockopt { level, optname } };
+        self.0.set_addr3(optval);
+        self.0.set_file_index(optlen);
+        self
+    }
+}
+
+impl<'a> SocketCommand<Lent<'a>> {
+    /// How many bytes wait to be received, for a job of the [safe front](crate::jobs).
+    /// `SOCKET_URING_OP_SIOCINQ`, since Linux 6.6.
+    #[inline(always)]
+    pub fn bytes_to_read_lent(socket: impl Into<On<'a>>) -> Self {
+        Self::on(socket.into().target(), SocketCmd::SIOCINQ)
+    }
+
+    /// How many bytes have not been sent, or not acknowledged, for a job of the
+    /// [safe front](crate::jobs). `SOCKET_URING_OP_SIOCOUTQ`, since Linux 6.6.
+    #[inline(always)]
+    pub fn bytes_to_send_lent(socket: impl Into<On<'a>>) -> Self {
+        Self::on(socket.into().target(), SocketCmd::SIOCOUTQ)
+    }
+
+    /// Reads `option` into `value`, for a job of the [safe front](crate::jobs).
+    /// `SOCKET_URING_OP_GETSOCKOPT`, since Linux 6.7; only for options of the level `SOL_SOCKET`.
+    #[inline(always)]
+    pub fn get_option_lent(
+        socket: impl Into<On<'a>>,
+        option: SocketOption,
+        value: impl Into<Span<'a>>,
+    ) -> Self {
+        let value = value.into();
+        let this = Self::on(socket.into().target(), SocketCmd::GETSOCKOPT);
+        let (start, len) = (SharedPtr::from_mut(value.as_mut_ptr()), value.len_field());
+        this.option(option.level, option.name, start, len)
+    }
+
+    /// Sets `option` to `value`, for a job of the [safe front](crate::jobs).
+    /// `SOCKET_URING_OP_SETSOCKOPT`, since Linux 6.7.
+    #[inline(always)]
+    pub fn set_option_lent(
+        socket: impl Into<On<'a>>,
+        option: SocketOption,
+        value: impl Into<Bytes<'a>>,
+    ) -> Self {
+        let value = value.into();
+        let this = Self::on(socket.into().target(), SocketCmd::SETSOCKOPT);
+        let (start, len) = (SharedPtr::new(value.as_ptr()), value.len_field());
+        this.option(option.level, option.name, start, len)
+    }
+}
+
 impl BlockDiscard {
     /// Discards `len` bytes of `device` from `offset` on.
     #[inline(always)]
     pub fn new(device: impl IntoTarget, offset: u64, len: u64) -> Self {
-        let code = BlockUringCmd::DISCARD.as_raw();
-        let mut sqe = command(Opcode::URING_CMD, device.into_target(), code);
-        sqe.set_addr_raw(offset);
-        sqe.set_tail([len, 0]);
-        Self(sqe)
+        Self(discard(device.into_target(), offset, len), PhantomData)
     }
+}
+
+impl<'a> BlockDiscard<Lent<'a>> {
+    /// Discards `len` bytes of `device` from `offset` on, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(device: impl Into<On<'a>>, offset: u64, len: u64) -> Self {
+        Self(discard(device.into().target(), offset, len), PhantomData)
+    }
+}
+
+/// An entry that discards a range of `device`.
+#[inline(always)]
+const fn discard(device: Target, offset: u64, len: u64) -> Sqe {
+    let mut sqe = command(Opcode::URING_CMD, device, BlockUringCmd::DISCARD.as_raw());
+    sqe.set_addr_raw(offset);
+    sqe.set_tail([len, 0]);
+    sqe
 }
 
 sqe!(UringCmd, BlockDiscard);
 sqe!(either: SocketCommand);
+op!(BlockDiscard: Nothing, SocketCommand: Nothing);

@@ -1,45 +1,14 @@
-//! Files by name, and what is done to a file other than reading and writing.
+//! What is done to an open file other than reading and writing.
 #![forbid(unsafe_code)]
 
-use core::ffi::c_char;
 use core::marker::PhantomData;
 
-use rustix::fd::RawFd;
-use rustix::fs::{AtFlags, Mode, OFlags, Statx as StatxBuf, StatxFlags};
+use rustix::fd::{IntoRawFd as _, OwnedFd, RawFd};
 
 use crate::entry::{SafeSqe, Sqe};
-use crate::sys::{FsyncFlags, Opcode, SharedPtr};
+use crate::sys::{FsyncFlags, Opcode};
 
-use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, on_none, sqe};
-
-/// Opens a file by its path.
-///
-/// `IORING_OP_OPENAT`, like [`openat(2)`]. Since Linux 5.6. The path must stay until taken.
-///
-/// # Result
-///
-/// The new descriptor, which is the caller's to close; or see [`DestSlot`]. Programs that are
-/// executed inherit it, unless [`OFlags::CLOEXEC`] is set.
-///
-/// # Errors
-///
-/// | errno | cause |
-/// |---|---|
-/// | `EACCES`, `EPERM`, `EROFS` | not permitted |
-/// | `EEXIST` | `O_EXCL`, and it is there |
-/// | `EINVAL` | flags that contradict each other, or CLOEXEC with a fixed slot |
-/// | `EISDIR`, `ENOTDIR`, `ELOOP` | not the kind of file that was asked for |
-/// | `EMFILE`, `ENFILE` | too many open files, or no free slot |
-/// | `ENAMETOOLONG`, `ENOENT` | no such name |
-/// | `ENXIO` | a fixed slot, and no file table |
-///
-/// [`openat(2)`]: https://man7.org/linux/man-pages/man2/openat.2.html
-#[doc(alias = "IORING_OP_OPENAT")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias("io_uring_prep_open", "io_uring_prep_open_direct", "io_uring_prep_openat"))]
-#[doc(alias = "io_uring_prep_openat_direct")]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct OpenAt(Sqe);
+use super::{DestSlot, Fixed, IntoTarget, Lent, On, Target, add_flags, on, on_none, op, sqe};
 
 /// Closes a descriptor, or empties a fixed slot.
 ///
@@ -52,6 +21,24 @@ pub struct OpenAt(Sqe);
 /// peer is not informed, until they have ended. Cancel them first, by
 /// [`AsyncCancel::of_file`](super::AsyncCancel::of_file) with `all`, or use
 /// [`Shutdown`](super::Shutdown).
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Close;
+/// use std::os::fd::IntoRawFd;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let entry = Close::new(file.into_raw_fd()).sqe(1);
+/// // SAFETY: nobody else owns the descriptor.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -69,12 +56,31 @@ pub struct OpenAt(Sqe);
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Brings what was written to the device.
+/// Writes to the device what was written to a file.
 ///
-/// `IORING_OP_FSYNC`, like [`fsync(2)`]. Since Linux 5.1. Writes in flight are not waited for:
-/// [link](Sqe::link) or [drain](Sqe::drain).
+/// `IORING_OP_FSYNC`, like [`fsync(2)`]. Since Linux 5.1. It does not wait for writes in
+/// flight: [link](Sqe::link) or [drain](Sqe::drain) it.
 ///
 /// On a [`Fixed`](super::Fixed) slot it is pushed safely.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Fsync;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # let path = std::env::temp_dir().join(format!("ringbolt-fsync-{}", std::process::id()));
+/// let file = std::fs::File::create(&path)?;
+/// let entry = Fsync::new(&file).data_only().sqe(1);
+/// // SAFETY: `file` stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -91,56 +97,6 @@ pub struct Close<E = Sqe>(Sqe, PhantomData<E>);
 #[doc(alias = "io_uring_prep_fsync")]
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Fsync<E = Sqe>(Sqe, PhantomData<E>);
-
-/// Tells what kind of file there is under a path.
-///
-/// `IORING_OP_STATX`, like [`statx(2)`]. Since Linux 5.6. The path must stay until taken; the
-/// buffer must stay, and not be touched, until the completion has been popped.
-///
-/// # Result
-///
-/// 0.
-///
-/// # Errors
-///
-/// `EACCES`, `ELOOP`, `ENAMETOOLONG`, `ENOENT`, `ENOTDIR` about the path, `EFAULT` about the
-/// buffer, `EINVAL` for unknown flags.
-///
-/// [`statx(2)`]: https://man7.org/linux/man-pages/man2/statx.2.html
-#[doc(alias = "IORING_OP_STATX")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "io_uring_prep_statx")]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Statx(Sqe);
-
-impl OpenAt {
-    /// Opens the file at the NUL-terminated `path`, from directory `dir` on; rustix's `CWD`
-    /// stands for the working directory.
-    ///
-    /// On 32-bit machines, files beyond 2 GiB need [`OFlags::LARGEFILE`].
-    #[inline(always)]
-    pub fn new(dir: impl IntoFd, path: *const c_char, flags: OFlags) -> Self {
-        let mut sqe = on(Opcode::OPENAT, Target::Fd(dir.into_fd()));
-        sqe.set_addr(SharedPtr::new(path));
-        sqe.set_op_flags(flags.bits());
-        Self(sqe)
-    }
-
-    /// The permissions of a file that is created.
-    #[inline(always)]
-    pub const fn mode(mut self, mode: Mode) -> Self {
-        self.0.set_len(mode.bits());
-        self
-    }
-
-    /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
-    /// 5.15. `O_CLOEXEC` is refused then.
-    #[inline(always)]
-    pub const fn fixed(mut self, slot: DestSlot) -> Self {
-        self.0.set_file_index(slot.file_index());
-        self
-    }
-}
 
 impl Close {
     /// Closes descriptor `fd`.
@@ -161,11 +117,31 @@ impl Close {
     /// Empties fixed slot `slot`. Names no descriptor: it is pushed safely.
     #[inline(always)]
     pub const fn fixed(slot: Fixed) -> Close<SafeSqe> {
-        // The slot is told where others have their destination, and no descriptor is.
+        // The slot is in the field where others have their destination, and there is no descriptor.
         let mut sqe = on_none(Opcode::CLOSE);
         sqe.set_fd(0);
         sqe.set_file_index(DestSlot::At(slot).file_index());
         Close(sqe, PhantomData)
+    }
+}
+
+impl<'a> Close<Lent<'a>> {
+    /// Closes the descriptor in `file`, for a job of the [safe front](crate::jobs). It is taken out
+    /// of `file`, and belongs to the entry from then on. If there is none, the result is `EBADF`.
+    ///
+    /// What the entry does not close stays open until the process ends. This is so if it is not
+    /// started, or cancelled before it begins, or linked after an entry that failed: the result is
+    /// `ECANCELED`. An error does not give the descriptor back, since some file systems report one
+    /// for a descriptor that they have closed, with an errno of their choice. Where this matters,
+    /// start the close by itself, or drop the descriptor instead.
+    ///
+    /// The [safe front](crate::jobs) closes a slot when its owner is dropped: there is no form of
+    /// this for slots.
+    #[inline(always)]
+    pub fn lent(file: &'a mut Option<OwnedFd>) -> Self {
+        // -1 is nobody's descriptor: the kernel answers `EBADF`.
+        let fd = file.take().map_or(-1, OwnedFd::into_raw_fd);
+        Self(on(Opcode::CLOSE, Target::Fd(fd)), PhantomData)
     }
 }
 
@@ -177,10 +153,19 @@ impl Fsync {
     }
 }
 
+impl<'a> Fsync<Lent<'a>> {
+    /// Synchronises all of `file`, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(file: impl Into<On<'a>>) -> Self {
+        Self(on(Opcode::FSYNC, file.into().target()), PhantomData)
+    }
+}
+
 impl<E> Fsync<E> {
     /// Leaves metadata out that is not needed to read the data, as `fdatasync(2)` does.
     /// `IORING_FSYNC_DATASYNC`, since Linux 5.1.
     #[inline(always)]
+    #[doc(alias = "IORING_FSYNC_DATASYNC")]
     pub const fn data_only(self) -> Self {
         self.flags(FsyncFlags::DATASYNC)
     }
@@ -201,25 +186,5 @@ impl<E> Fsync<E> {
     }
 }
 
-impl Statx {
-    /// Stores into `buf` what `mask` asks for about the file at the NUL-terminated `path`,
-    /// from directory `dir` on.
-    #[inline(always)]
-    pub fn new(
-        dir: impl IntoFd,
-        path: *const c_char,
-        flags: AtFlags,
-        mask: StatxFlags,
-        buf: *mut StatxBuf,
-    ) -> Self {
-        let mut sqe = on(Opcode::STATX, Target::Fd(dir.into_fd()));
-        sqe.set_addr(SharedPtr::new(path));
-        sqe.set_addr2(SharedPtr::from_mut(buf));
-        sqe.set_len(mask.bits());
-        sqe.set_op_flags(flags.bits());
-        Self(sqe)
-    }
-}
-
-sqe!(OpenAt, Statx);
 sqe!(either: Close, Fsync);
+op!(Close: Nothing, Fsync: Nothing);

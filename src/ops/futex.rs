@@ -1,18 +1,46 @@
 //! Waiting for other threads and processes: futexes and `waitid`.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+use core::sync::atomic::AtomicU32;
+
 use rustix::fd::AsRawFd;
 use rustix::process::{WaitId as Who, WaitIdOptions};
 
 use crate::entry::Sqe;
 use crate::sys::{Futex2Flags, Opcode, SharedPtr, futex_waitv};
+use crate::target::fd_bits;
 
-use super::{Target, on, on_none, sqe};
+use super::{Lent, Target, on, on_none, op, sqe};
 
 /// Waits until woken on a futex, if it has the value expected.
 ///
 /// `IORING_OP_FUTEX_WAIT`, like [`futex(2)`] `FUTEX_WAIT_BITSET`, with the flags of futex2. Since
 /// Linux 6.7. The word must stay until the completion has been popped.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::FutexWait;
+/// use ringbolt::rustix::io::Errno;
+/// use ringbolt::sys::Futex2Flags;
+/// use std::sync::atomic::AtomicU32;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FUTEX_WAIT) {
+/// #     return Ok(());
+/// # }
+/// let word = AtomicU32::new(1);
+/// let flags = Futex2Flags::SIZE_U32 | Futex2Flags::PRIVATE;
+/// let entry = FutexWait::new(word.as_ptr(), 0, flags).sqe(1);
+/// // SAFETY: `word` stays until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Err(Errno::AGAIN)); // It is not 0.
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -28,16 +56,39 @@ use super::{Target, on, on_none, sqe};
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_futex_wait")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct FutexWait(Sqe);
+pub struct FutexWait<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Wakes those who wait on a futex.
+/// Wakes waiters on a futex.
 ///
 /// `IORING_OP_FUTEX_WAKE`, like [`futex(2)`] `FUTEX_WAKE_BITSET`, with the flags of futex2. Since
 /// Linux 6.7. The word must stay until the completion has been popped.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::FutexWake;
+/// use ringbolt::sys::Futex2Flags;
+/// use std::sync::atomic::AtomicU32;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FUTEX_WAKE) {
+/// #     return Ok(());
+/// # }
+/// let word = AtomicU32::new(1);
+/// let flags = Futex2Flags::SIZE_U32 | Futex2Flags::PRIVATE;
+/// let entry = FutexWake::new(word.as_ptr(), 1, flags).sqe(1);
+/// // SAFETY: `word` stays until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0)); // Nobody waits.
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
-/// How many were woken.
+/// The number of waiters that were woken.
 ///
 /// # Errors
 ///
@@ -48,12 +99,40 @@ pub struct FutexWait(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_futex_wake")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct FutexWake(Sqe);
+pub struct FutexWake<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Waits until woken on one of several futexes, if all have the values expected.
 ///
 /// `IORING_OP_FUTEX_WAITV`, like `futex_waitv(2)`. Since Linux 6.7. The array must stay until
 /// taken, the words until the completion has been popped.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::FutexWaitv;
+/// use ringbolt::rustix::io::Errno;
+/// use ringbolt::sys::{Futex2Flags, SharedPtr, futex_waitv};
+/// use std::sync::atomic::AtomicU32;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FUTEX_WAITV) {
+/// #     return Ok(());
+/// # }
+/// let words = [AtomicU32::new(1), AtomicU32::new(1)];
+/// let flags = Futex2Flags::SIZE_U32 | Futex2Flags::PRIVATE;
+/// let both = words.each_ref().map(|word| {
+///     let uaddr = SharedPtr::from_mut(word.as_ptr());
+///     futex_waitv { val: 0, uaddr, flags, __reserved: 0 }
+/// });
+/// let entry = FutexWaitv::new(both.as_ptr(), 2).sqe(1);
+/// // SAFETY: array and words stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Err(Errno::AGAIN)); // They are not 0.
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -67,16 +146,40 @@ pub struct FutexWake(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_futex_waitv")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct FutexWaitv(Sqe);
+pub struct FutexWaitv<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Waits until a child changes its state.
 ///
 /// `IORING_OP_WAITID`, like [`waitid(2)`]. Since Linux 6.7. The place for the information must
 /// stay, and not be touched, until the completion has been popped.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::{ChildInfo, WaitId};
+/// use ringbolt::rustix::process::{WaitId as Who, WaitIdOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::WAITID) {
+/// #     return Ok(());
+/// # }
+/// let child = std::process::Command::new("true").spawn()?;
+/// let pid = ringbolt::rustix::process::Pid::from_child(&child);
+/// let mut info = ChildInfo::ZEROED;
+/// let entry = WaitId::new(Who::Pid(pid), WaitIdOptions::EXITED, &mut info).sqe(1);
+/// // SAFETY: `info` stays, and is not touched, until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// assert_eq!((info.code(), info.status()), (1, 0)); // CLD_EXITED
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
-/// 0, and the information if something has happened.
+/// 0. The information is stored if something has happened.
 ///
 /// # Errors
 ///
@@ -87,10 +190,22 @@ pub struct FutexWaitv(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_waitid")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct WaitId(Sqe);
+pub struct WaitId<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Any bit wakes, and is woken.
 const ANY_BIT: u64 = 0xffff_ffff;
+
+/// What a futex of the safe front is: 32 bits wide, and of this process. Other sizes, and a node
+/// number after the word, would have the kernel read or write beyond the word.
+const PRIVATE: Futex2Flags = Futex2Flags::SIZE_U32.union(Futex2Flags::PRIVATE);
+
+/// Takes the flag of futexes of one process back.
+#[inline(always)]
+const fn share(sqe: &mut Sqe) {
+    let flags = Futex2Flags::from_bits_retain(fd_bits(sqe.fd()));
+    let flags = Futex2Flags::from_bits_retain(flags.bits() & !Futex2Flags::PRIVATE.bits());
+    sqe.set_fd(i32::from_ne_bytes(flags.bits().to_ne_bytes()));
+}
 
 #[inline(always)]
 fn futex(opcode: Opcode, word: *const u32, value: u64, flags: Futex2Flags) -> Sqe {
@@ -104,11 +219,31 @@ fn futex(opcode: Opcode, word: *const u32, value: u64, flags: Futex2Flags) -> Sq
 }
 
 impl FutexWait {
-    /// Waits on `word` if it is `expected`. The flags say how wide it is, and whether other
+    /// Waits on `word` if it is `expected`. The flags give its width, and whether other
     /// processes share it.
     #[inline(always)]
     pub fn new(word: *const u32, expected: u64, flags: Futex2Flags) -> Self {
-        Self(futex(Opcode::FUTEX_WAIT, word, expected, flags))
+        Self(futex(Opcode::FUTEX_WAIT, word, expected, flags), PhantomData)
+    }
+}
+
+impl<'a> FutexWait<Lent<'a>> {
+    /// Waits on `word` if it is `expected`, for a job of the [safe front](crate::jobs). It is woken
+    /// by this process, unless it is [`shared`](Self::shared).
+    #[inline(always)]
+    pub fn lent(word: &'a AtomicU32, expected: u32) -> Self {
+        let expected = u64::from(expected);
+        Self(futex(Opcode::FUTEX_WAIT, word.as_ptr(), expected, PRIVATE), PhantomData)
+    }
+}
+
+impl<E> FutexWait<E> {
+    /// Is woken by other processes, too, which share the memory of the word. Takes
+    /// [`Futex2Flags::PRIVATE`] back.
+    #[inline(always)]
+    pub const fn shared(mut self) -> Self {
+        share(&mut self.0);
+        self
     }
 
     /// Is woken only by those who name one of these bits.
@@ -123,7 +258,28 @@ impl FutexWake {
     /// Wakes up to `count` of those who wait on `word`.
     #[inline(always)]
     pub fn new(word: *const u32, count: u64, flags: Futex2Flags) -> Self {
-        Self(futex(Opcode::FUTEX_WAKE, word, count, flags))
+        Self(futex(Opcode::FUTEX_WAKE, word, count, flags), PhantomData)
+    }
+}
+
+impl<'a> FutexWake<Lent<'a>> {
+    /// Wakes up to `count` of those who wait on `word`, for a job of the
+    /// [safe front](crate::jobs). It wakes those of this process, unless it is
+    /// [`shared`](Self::shared).
+    #[inline(always)]
+    pub fn lent(word: &'a AtomicU32, count: u32) -> Self {
+        let count = u64::from(count);
+        Self(futex(Opcode::FUTEX_WAKE, word.as_ptr(), count, PRIVATE), PhantomData)
+    }
+}
+
+impl<E> FutexWake<E> {
+    /// Wakes those of other processes, too, which share the memory of the word. Takes
+    /// [`Futex2Flags::PRIVATE`] back.
+    #[inline(always)]
+    pub const fn shared(mut self) -> Self {
+        share(&mut self.0);
+        self
     }
 
     /// Wakes only those who wait for one of these bits.
@@ -138,14 +294,64 @@ impl FutexWaitv {
     /// Waits on the `count` futexes at `futexes`.
     #[inline(always)]
     pub const fn new(futexes: *const futex_waitv, count: u32) -> Self {
-        let mut sqe = Sqe::new(Opcode::FUTEX_WAITV);
-        sqe.set_addr(SharedPtr::new(futexes));
-        sqe.set_len(count);
-        Self(sqe)
+        Self(wait_for_any(futexes, count), PhantomData)
     }
 }
 
-/// What a child came to: `siginfo_t` as the kernel fills it in for [`WaitId`].
+impl<'a> FutexWaitv<Lent<'a>> {
+    /// Waits on the futexes of `words`, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(words: &'a [FutexWord<'a>]) -> Self {
+        // More than the field holds are too many for the kernel in any case.
+        let count = u32::try_from(words.len()).unwrap_or(u32::MAX);
+        Self(wait_for_any(words.as_ptr().cast(), count), PhantomData)
+    }
+}
+
+/// An entry that waits on one of `count` futexes.
+#[inline(always)]
+const fn wait_for_any(futexes: *const futex_waitv, count: u32) -> Sqe {
+    let mut sqe = Sqe::new(Opcode::FUTEX_WAITV);
+    sqe.set_addr(SharedPtr::new(futexes));
+    sqe.set_len(count);
+    sqe
+}
+
+/// A futex of [`FutexWaitv::lent`], borrowed, and the value that it is expected to have.
+///
+/// ```
+/// use core::sync::atomic::AtomicU32;
+/// use ringbolt::ops::{FutexWaitv, FutexWord};
+///
+/// let words = [AtomicU32::new(0), AtomicU32::new(1)];
+/// let both = [FutexWord::new(&words[0], 0), FutexWord::new(&words[1], 1).shared()];
+/// let op = FutexWaitv::lent(&both).op();
+/// # let _ = op;
+/// ```
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub struct FutexWord<'w>(futex_waitv, PhantomData<&'w AtomicU32>);
+
+impl<'w> FutexWord<'w> {
+    /// The futex `word`, which is to be `expected`. It is woken by this process, unless it is
+    /// [`shared`](Self::shared).
+    #[inline]
+    pub const fn new(word: &'w AtomicU32, expected: u32) -> Self {
+        let uaddr = SharedPtr::from_mut(word.as_ptr());
+        let val = expected as u64;
+        Self(futex_waitv { val, uaddr, flags: PRIVATE, __reserved: 0 }, PhantomData)
+    }
+
+    /// Is woken by other processes, too, which share the memory of the word.
+    #[must_use]
+    #[inline]
+    pub const fn shared(mut self) -> Self {
+        self.0.flags = Futex2Flags::SIZE_U32;
+        self
+    }
+}
+
+/// What happened to a child: `siginfo_t` as the kernel fills it in for [`WaitId`].
 #[doc(alias = "siginfo_t")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -188,7 +394,7 @@ impl ChildInfo {
         self.child.uid
     }
 
-    /// Its exit status, or the number of the signal, as [`code`](Self::code) says.
+    /// Its exit status, or the number of the signal: see [`code`](Self::code).
     pub const fn status(&self) -> i32 {
         self.child.status
     }
@@ -200,24 +406,47 @@ impl ChildInfo {
     }
 }
 
-impl WaitId {
-    /// Waits for `who` to do what `options` say, and stores what it was at `info`, which may be
-    /// null.
-    #[inline(always)]
-    pub fn new(who: Who<'_>, options: WaitIdOptions, info: *mut ChildInfo) -> Self {
-        let (kind, id) = match who {
-            Who::Pid(pid) => (1, pid.as_raw_nonzero().get()),
-            Who::Pgid(group) => (2, group.map_or(0, |group| group.as_raw_nonzero().get())),
-            Who::PidFd(fd) => (3, fd.as_raw_fd()),
-            _ => (0, 0),
-        };
-        let mut sqe = on_none(Opcode::WAITID);
-        sqe.set_fd(id);
-        sqe.set_len(kind);
-        sqe.set_addr2(SharedPtr::from_mut(info));
-        sqe.set_file_index(options.bits());
-        Self(sqe)
+impl Default for ChildInfo {
+    fn default() -> Self {
+        Self::ZEROED
     }
 }
 
+impl WaitId {
+    /// Waits for one of the events in `options` of `who`, and stores information about it at
+    /// `info`, which may be null.
+    #[inline(always)]
+    pub fn new(who: Who<'_>, options: WaitIdOptions, info: *mut ChildInfo) -> Self {
+        Self(wait_for(&who, options, info), PhantomData)
+    }
+}
+
+impl<'a> WaitId<Lent<'a>> {
+    /// Waits for one of the events in `options` of `who`, and stores information about it in
+    /// `info`, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(who: Who<'a>, options: WaitIdOptions, info: &'a mut ChildInfo) -> Self {
+        *info = ChildInfo::ZEROED;
+        Self(wait_for(&who, options, info), PhantomData)
+    }
+}
+
+/// An entry that waits for a child.
+#[inline(always)]
+fn wait_for(who: &Who<'_>, options: WaitIdOptions, info: *mut ChildInfo) -> Sqe {
+    let (kind, id) = match who {
+        Who::Pid(pid) => (1, pid.as_raw_nonzero().get()),
+        Who::Pgid(group) => (2, group.map_or(0, |group| group.as_raw_nonzero().get())),
+        Who::PidFd(fd) => (3, fd.as_raw_fd()),
+        _ => (0, 0),
+    };
+    let mut sqe = on_none(Opcode::WAITID);
+    sqe.set_fd(id);
+    sqe.set_len(kind);
+    sqe.set_addr2(SharedPtr::from_mut(info));
+    sqe.set_file_index(options.bits());
+    sqe
+}
+
 sqe!(FutexWait, FutexWake, FutexWaitv, WaitId);
+op!(FutexWait: Nothing, FutexWake: Nothing, FutexWaitv: Nothing, WaitId: Nothing);

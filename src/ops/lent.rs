@@ -7,7 +7,6 @@
 //! written for every form of an operation, the others for the first form alone.
 #![forbid(unsafe_code)]
 
-use core::ffi::CStr;
 use core::marker::PhantomData;
 
 use rustix::fd::{AsFd, BorrowedFd};
@@ -20,6 +19,11 @@ use super::{Fixed, Target};
 /// of [`ops`](crate::ops), as in `Read<Lent<'a>>`.
 #[derive(Clone, Copy, Debug)]
 pub struct Lent<'a>(PhantomData<&'a mut ()>);
+
+/// Marks an operation that puts the file it opens into a free slot of the ring's file table, as in
+/// `OpenAt<InSlot<Lent<'a>>>`.
+#[derive(Clone, Copy, Debug)]
+pub struct InSlot<E>(PhantomData<E>);
 
 /// What an operation acts on, borrowed: a reference to anything that has a descriptor, a
 /// [`BorrowedFd`], or a [`Fixed`] slot.
@@ -55,6 +59,33 @@ impl From<Fixed> for On<'_> {
     #[inline(always)]
     fn from(slot: Fixed) -> Self {
         Self { target: slot.into(), borrows: PhantomData }
+    }
+}
+
+/// A descriptor where an operation takes no slot, borrowed: a reference to anything that has a
+/// descriptor, or a [`BorrowedFd`], such as rustix's `CWD`.
+#[derive(Clone, Copy, Debug)]
+pub struct OnFd<'a>(BorrowedFd<'a>);
+
+impl OnFd<'_> {
+    /// The descriptor as an operation's target, for an entry that is not started after the borrow.
+    #[inline(always)]
+    pub(crate) fn target(self) -> Target {
+        self.0.into()
+    }
+}
+
+impl<'a, F: AsFd> From<&'a F> for OnFd<'a> {
+    #[inline(always)]
+    fn from(file: &'a F) -> Self {
+        Self(file.as_fd())
+    }
+}
+
+impl<'a> From<BorrowedFd<'a>> for OnFd<'a> {
+    #[inline(always)]
+    fn from(fd: BorrowedFd<'a>) -> Self {
+        Self(fd)
     }
 }
 
@@ -163,9 +194,6 @@ impl<'a> From<Span<'a>> for Bytes<'a> {
         Self { start: span.start, len: span.len, borrows: PhantomData }
     }
 }
-
-/// A path, borrowed.
-pub(crate) type Path<'a> = &'a CStr;
 
 /// A group of provided buffers that the safe front owns, by its number.
 ///

@@ -2,12 +2,12 @@
 //!
 //! What an operation cannot do without is an argument of its `new`; the rest is set by
 //! methods, in the words of the man page. `sqe(user_data)` makes the entry, and is the only
-//! way out: what an operation's completion is to be recognised by cannot be forgotten. Flags
+//! way out: the `user_data` of a completion cannot be forgotten. Flags
 //! that mean the same for every operation are set on the [`Sqe`].
 //!
 //! A method that takes flags adds them to those that are set, in every operation: to set two
 //! flags, call it once with both, or once with each. Any other method replaces what was set by an
-//! earlier call of the same method. So do the methods of [`RawOp`], which set fields.
+//! earlier call of the same method. So do the methods of [`Sqe`] that set fields.
 //!
 //! ```
 //! use ringbolt::IoUring;
@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! An operation that is made and not pushed does nothing, and the compiler says so:
+//! An operation that is made and not pushed does nothing, and the compiler warns:
 //!
 //! ```compile_fail
 //! #![deny(unused_must_use)]
@@ -44,7 +44,7 @@
 //! memory is only read while the entry is taken, that is until the submit that hands it over
 //! has returned (with SQPOLL: until the queue's head has gone past it); with
 //! [`Features::SUBMIT_STABLE`](crate::sys::Features::SUBMIT_STABLE), since Linux 5.5, that
-//! goes for timespecs, vectors, paths and addresses. Where an operation's documentation says
+//! applies to timespecs, vectors, paths and addresses. Where an operation's documentation says
 //! *until taken*, this is meant.
 //!
 //! # What is pushed safely
@@ -106,11 +106,32 @@
 //! ring.submission().push_safe(Accept::new(Fixed(0)).peer(address, len).sqe(1)).unwrap();
 //! ```
 //!
+//! # What has no safe form
+//!
+//! `X::lent` of an operation borrows what it names, and makes an entry for a job of the
+//! [safe front](crate::jobs). These have no such form:
+//!
+//! | operation | reason |
+//! |---|---|
+//! | [`AsyncCancel`], [`CancelFile`], [`PollRemove`], [`TimeoutRemove`] | they name other jobs by user data or by file; [`Jobs::cancel`](crate::jobs::Jobs::cancel) names one by its key |
+//! | [`PollUpdate`], [`TimeoutUpdate`] | they change an operation of another job, or its user data |
+//! | [`MsgRing`], [`MsgRingFd`] | they post completions with any user data, and so claim that an operation has ended |
+//! | [`ProvideBuffers`], [`RemoveBuffers`] | their memory stays lent after the completion |
+//! | [`FilesUpdate`] | it replaces slots that others own |
+//! | [`RecvZc`] | its memory is registered by unsafe code, and stays lent after the completion |
+//! | [`Madvise`] | it changes memory without a borrow of it: `MADV_DONTNEED` empties it |
+//! | [`UringCmd`], [`UringCmd80`] | what they do is up to a driver |
+//! | [`Nop128`] | it is for rings with mixed entries |
+//! | [`RawOp`] | it can be anything |
+//!
+//! Of [`SocketCommand`], time stamps have none: they complete more than once, and have completions
+//! of 32 bytes. Neither have addresses of sockets.
+//!
 //! # Support
 //!
-//! Each operation says since which kernel there is one. Ask
-//! [`Registrar::probe`](crate::register::Registrar::probe) what the running kernel has; one
-//! that it has not completes with `EINVAL`.
+//! The documentation of each operation gives the first kernel that has it. Ask
+//! [`Registrar::probe`](crate::register::Registrar::probe) what the running kernel has. An
+//! operation that it lacks completes with `EINVAL`.
 
 mod cancel;
 mod cmd;
@@ -119,33 +140,42 @@ mod fs;
 mod futex;
 mod into_target;
 pub(crate) mod lent;
+mod made;
 mod msg;
 mod msg_ring;
 mod net;
+mod open;
 mod path;
 mod pipe;
+mod pipe_ends;
 mod poll;
 mod range;
 mod raw;
 mod recv;
 mod rw;
 mod send;
+mod socket_option;
+mod statx;
 mod table;
+#[cfg(test)]
+mod tests;
 mod timeout;
 mod xattr;
 
 pub use cancel::{AsyncCancel, CancelFile};
 pub use cmd::{BlockDiscard, SocketCommand, UringCmd, UringCmd80};
 pub use epoll::{EpollCtl, EpollWait};
-pub use fs::{Close, Fsync, OpenAt, Statx};
-pub use futex::{ChildInfo, FutexWait, FutexWaitv, FutexWake, WaitId};
+pub use fs::{Close, Fsync};
+pub use futex::{ChildInfo, FutexWait, FutexWaitv, FutexWake, FutexWord, WaitId};
 pub use into_target::{IntoFd, IntoTarget};
-pub use lent::{Bytes, Group, Lent, Multi, MultiIn, On, Op, OpIn, Span};
+pub use lent::{Bytes, Group, InSlot, Lent, Multi, MultiIn, On, OnFd, Op, OpIn, Span};
 pub use msg::MsgHdr;
 pub use msg_ring::{MsgRing, MsgRingFd};
 pub use net::{Accept, Bind, Connect, Listen, Shutdown, Socket};
-pub use path::{LinkAt, MkdirAt, OpenAt2, RenameAt, SymlinkAt, UnlinkAt};
+pub use open::{OpenAt, OpenAt2};
+pub use path::{LinkAt, MkdirAt, RenameAt, SymlinkAt, UnlinkAt};
 pub use pipe::{Pipe, Splice, Tee};
+pub use pipe_ends::PipeEnds;
 pub use poll::{PollAdd, PollRemove, PollUpdate};
 pub use range::{Fadvise, Fallocate, Ftruncate, Madvise, SyncFileRange};
 pub use raw::{Nop, Nop128, RawOp};
@@ -154,6 +184,8 @@ pub use rw::{
     Read, ReadFixed, ReadMultishot, Readv, ReadvFixed, Write, WriteFixed, Writev, WritevFixed,
 };
 pub use send::{Send, SendMsg, SendMsgZc, SendZc};
+pub use socket_option::SocketOption;
+pub use statx::Statx;
 pub use table::{FilesUpdate, FixedFdInstall, ProvideBuffers, RemoveBuffers};
 pub use timeout::{LinkTimeout, Timeout, TimeoutRemove, TimeoutUpdate};
 pub use xattr::{FGetXattr, FSetXattr, GetXattr, SetXattr};
@@ -178,7 +210,7 @@ const fn on(opcode: Opcode, target: Target) -> Sqe {
     sqe
 }
 
-/// An entry for `opcode` that acts on no file, which the kernel wants said with -1.
+/// An entry for `opcode` that acts on no file: the kernel requires -1.
 #[inline(always)]
 const fn on_none(opcode: Opcode) -> Sqe {
     on(opcode, Target::Fd(-1))
@@ -194,7 +226,7 @@ const fn add_flags(sqe: &mut Sqe, flags: u32) {
 macro_rules! sqe {
     ($($op:ident),+ => $entry:ty, $wrap:expr) => {$(
         impl $op {
-            /// The entry, with what its completions are to be recognised by.
+            /// The entry, with the `user_data` of its completions.
             #[must_use = "an entry does nothing before it is pushed"]
             #[inline(always)]
             pub const fn sqe(self, user_data: u64) -> $entry {
@@ -204,7 +236,7 @@ macro_rules! sqe {
     )+};
     (either: $($op:ident),+) => {$(
         impl $op {
-            /// The entry, with what its completions are to be recognised by. It is pushed by
+            /// The entry, with the `user_data` of its completions. It is pushed by
             /// [`push`](crate::SubmissionQueue::push), which is unsafe.
             #[must_use = "an entry does nothing before it is pushed"]
             #[inline(always)]
@@ -214,7 +246,7 @@ macro_rules! sqe {
         }
 
         impl $op<$crate::entry::SafeSqe> {
-            /// The entry, with what its completions are to be recognised by. It names no memory,
+            /// The entry, with the `user_data` of its completions. It names no memory,
             /// and is pushed by [`push_safe`](crate::SubmissionQueue::push_safe).
             #[must_use = "an entry does nothing before it is pushed"]
             #[inline(always)]
@@ -227,11 +259,17 @@ macro_rules! sqe {
 }
 use sqe;
 
-/// Gives operations whose operands are borrowed the way to their entry: `op` for those that complete
-/// once. What a completion makes stands after the operation's name: [`Makes`](lent::Makes).
+/// Gives operations whose operands are borrowed the way to their entry: `op` for those that
+/// complete once. After its name stands what a completion makes: [`Makes`](lent::Makes).
 macro_rules! op {
-    ($($op:ident: $makes:ident),+) => {$(
-        impl<'a> $op<$crate::ops::Lent<'a>> {
+    ($($op:ident: $makes:ident),+) => {
+        $(op!(impl $op, $crate::ops::Lent<'a>, $makes);)+
+    };
+    (in a slot: $($op:ident),+) => {
+        $(op!(impl $op, $crate::ops::InSlot<$crate::ops::Lent<'a>>, Slot);)+
+    };
+    (impl $op:ident, $form:ty, $makes:ident) => {
+        impl<'a> $op<$form> {
             /// The entry, for a job of the [safe front](crate::jobs).
             #[inline(always)]
             pub const fn op<'s>(self) -> $crate::ops::OpIn<'a, 's>
@@ -241,6 +279,6 @@ macro_rules! op {
                 $crate::ops::OpIn::new(self.0, $crate::ops::lent::Makes::$makes)
             }
         }
-    )+};
+    };
 }
 use op;

@@ -10,14 +10,36 @@ use super::{DestSlot, Fixed, IntoFd, IntoTarget, Target, add_flags, on, sqe};
 ///
 /// `IORING_OP_MSG_RING` with `IORING_MSG_DATA`. Since Linux 5.18.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::MsgRing;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::MSG_RING) {
+/// #     return Ok(());
+/// # }
+/// let mut other = IoUring::new(8)?;
+/// let entry = MsgRing::new(&other, 5, 99).sqe(1);
+/// // SAFETY: `other` stays open, and its completion is known to be a message.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// let message = other.completion().pop().ok_or("no message")?;
+/// assert_eq!((message.user_data(), message.result()), (99, Ok(5)));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0. The other ring gets a completion with the `result` and `user_data` named.
 ///
 /// # Errors
 ///
-/// `EBADFD` if it is no ring, or a disabled one; `EOVERFLOW` if its completion queue is full and
-/// nothing can be kept; `EOPNOTSUPP` if that of an IOPOLL ring is busy.
+/// `EBADFD` if the target is not a ring, or a disabled one; `EOVERFLOW` if its completion queue is
+/// full and nothing can be kept; `EOPNOTSUPP` if that of an IOPOLL ring is busy.
 #[doc(alias = "IORING_OP_MSG_RING")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_msg_ring", "io_uring_prep_msg_ring_cqe_flags"))]
@@ -28,10 +50,36 @@ pub struct MsgRing(Sqe);
 ///
 /// `IORING_OP_MSG_RING` with `IORING_MSG_SEND_FD`. Since Linux 6.0.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::{DestSlot, Fixed, MsgRingFd};
+/// use ringbolt::register::FileSlot;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::MSG_RING) {
+/// #     return Ok(());
+/// # }
+/// let mut other = IoUring::new(8)?;
+/// other.registrar().register_files(&[FileSlot::EMPTY])?;
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// ring.registrar().register_files(&[(&file).into()])?;
+/// let entry = MsgRingFd::new(&other, Fixed(0), DestSlot::At(Fixed(0)), 99).sqe(1);
+/// // SAFETY: `other` stays open, and its completion is known to be a message.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// let message = other.completion().pop().ok_or("no message")?;
+/// assert_eq!(message.user_data(), 99);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0, or with [`DestSlot::Alloc`] the number of the slot. The other ring gets a completion with
-/// that result and the `user_data` named, unless [`skip`](Self::skip) says otherwise.
+/// that result and the `user_data` named, unless [`skip`](Self::skip) was called.
 ///
 /// # Errors
 ///
@@ -58,6 +106,7 @@ impl MsgRing {
 
     /// Adds flags to the completion. `IORING_MSG_RING_FLAGS_PASS`, since Linux 6.3.
     #[inline(always)]
+    #[doc(alias = "IORING_MSG_RING_FLAGS_PASS")]
     pub const fn cqe_flags(mut self, flags: CqeFlags) -> Self {
         self.0.set_file_index(self.0.file_index() | flags.bits());
         self.flags(MsgRingFlags::FLAGS_PASS)
@@ -86,6 +135,7 @@ impl MsgRingFd {
 
     /// Posts no completion on the other ring. `IORING_MSG_RING_CQE_SKIP`, since Linux 6.0.
     #[inline(always)]
+    #[doc(alias = "IORING_MSG_RING_CQE_SKIP")]
     pub const fn skip(mut self) -> Self {
         add_flags(&mut self.0, MsgRingFlags::CQE_SKIP.bits());
         self

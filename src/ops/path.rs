@@ -1,43 +1,48 @@
 //! Directories and names.
 #![forbid(unsafe_code)]
 
-use core::ffi::c_char;
+use core::ffi::{CStr, c_char};
+use core::marker::PhantomData;
 
 use rustix::fs::{AtFlags, Mode, RenameFlags};
 
 use crate::entry::Sqe;
-use crate::sys::{Opcode, SharedPtr, open_how};
+use crate::sys::{Opcode, SharedPtr};
 use crate::target::fd_bits;
 
-use super::{DestSlot, IntoFd, Target, add_flags, on, sqe};
+use super::{IntoFd, Lent, OnFd, Target, add_flags, on, op, sqe};
 
-/// Opens a file by its path, as a struct says.
-///
-/// `IORING_OP_OPENAT2`, like [`openat2(2)`]. Since Linux 5.6. The path and the struct must stay
-/// until taken.
-///
-/// # Result
-///
-/// The new descriptor, which is the caller's to close; or see [`DestSlot`]. Programs that are
-/// executed inherit it, unless the flags of the struct have `O_CLOEXEC`.
-///
-/// # Errors
-///
-/// As [`OpenAt`](super::OpenAt); `E2BIG` for a struct with fields that this kernel lacks,
-/// `EAGAIN` if `RESOLVE_CACHED` finds nothing or `RESOLVE_IN_ROOT` lost a race, `EXDEV` if the
-/// path leads out of where it may.
-///
-/// [`openat2(2)`]: https://man7.org/linux/man-pages/man2/openat2.2.html
-#[doc(alias = "IORING_OP_OPENAT2")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias("io_uring_prep_openat2", "io_uring_prep_openat2_direct"))]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct OpenAt2(Sqe);
-
-/// Gives a file another name.
+/// Renames a file.
 ///
 /// `IORING_OP_RENAMEAT`, like [`renameat2(2)`]. Since Linux 5.11. The paths must stay until
 /// taken.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::RenameAt;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::RENAMEAT) {
+/// #     return Ok(());
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("ringbolt-rename-{}", std::process::id()));
+/// # let _ = std::fs::remove_dir_all(&dir);
+/// # std::fs::create_dir(&dir)?;
+/// # let dir_path = dir.clone();
+/// # let dir = std::fs::File::open(&dir)?;
+/// # std::fs::write(dir_path.join("from"), "")?;
+/// let (from, to) = (c"from", c"to");
+/// let entry = RenameAt::new(&dir, from.as_ptr(), &dir, to.as_ptr()).sqe(1);
+/// // SAFETY: directory and paths stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # std::fs::remove_dir_all(dir_path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -53,11 +58,38 @@ pub struct OpenAt2(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_rename", "io_uring_prep_renameat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct RenameAt(Sqe);
+pub struct RenameAt<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Removes a name, or with [`AtFlags::REMOVEDIR`] an empty directory.
 ///
 /// `IORING_OP_UNLINKAT`, like [`unlinkat(2)`]. Since Linux 5.11. The path must stay until taken.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::UnlinkAt;
+/// use ringbolt::rustix::fs::AtFlags;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::UNLINKAT) {
+/// #     return Ok(());
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("ringbolt-unlink-{}", std::process::id()));
+/// # let _ = std::fs::remove_dir_all(&dir);
+/// # std::fs::create_dir(&dir)?;
+/// # let dir_path = dir.clone();
+/// # let dir = std::fs::File::open(&dir)?;
+/// # std::fs::write(dir_path.join("old"), "")?;
+/// let entry = UnlinkAt::new(&dir, c"old".as_ptr(), AtFlags::empty()).sqe(1);
+/// // SAFETY: the directory stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # std::fs::remove_dir_all(dir_path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -72,11 +104,38 @@ pub struct RenameAt(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_unlink", "io_uring_prep_unlinkat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct UnlinkAt(Sqe);
+pub struct UnlinkAt<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Makes a directory.
 ///
 /// `IORING_OP_MKDIRAT`, like [`mkdirat(2)`]. Since Linux 5.15. The path must stay until taken.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::MkdirAt;
+/// use ringbolt::rustix::fs::Mode;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::MKDIRAT) {
+/// #     return Ok(());
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("ringbolt-mkdir-{}", std::process::id()));
+/// # let _ = std::fs::remove_dir_all(&dir);
+/// # std::fs::create_dir(&dir)?;
+/// # let dir_path = dir.clone();
+/// # let dir = std::fs::File::open(&dir)?;
+/// let entry = MkdirAt::new(&dir, c"new".as_ptr(), Mode::RWXU).sqe(1);
+/// // SAFETY: the directory stays open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # assert!(dir_path.join("new").is_dir());
+/// # std::fs::remove_dir_all(dir_path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -91,12 +150,39 @@ pub struct UnlinkAt(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_mkdir", "io_uring_prep_mkdirat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct MkdirAt(Sqe);
+pub struct MkdirAt<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Makes a symbolic link.
 ///
 /// `IORING_OP_SYMLINKAT`, like [`symlinkat(2)`]. Since Linux 5.15. The paths must stay until
 /// taken.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::SymlinkAt;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::SYMLINKAT) {
+/// #     return Ok(());
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("ringbolt-symlink-{}", std::process::id()));
+/// # let _ = std::fs::remove_dir_all(&dir);
+/// # std::fs::create_dir(&dir)?;
+/// # let dir_path = dir.clone();
+/// # let dir = std::fs::File::open(&dir)?;
+/// let (target, path) = (c"elsewhere", c"link");
+/// let entry = SymlinkAt::new(target.as_ptr(), &dir, path.as_ptr()).sqe(1);
+/// // SAFETY: directory and paths stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # assert_eq!(std::fs::read_link(dir_path.join("link"))?.to_str(), Some("elsewhere"));
+/// # std::fs::remove_dir_all(dir_path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -111,11 +197,38 @@ pub struct MkdirAt(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_symlink", "io_uring_prep_symlinkat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct SymlinkAt(Sqe);
+pub struct SymlinkAt<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Gives a file a further name.
+/// Makes a hard link: a further name of a file.
 ///
 /// `IORING_OP_LINKAT`, like [`linkat(2)`]. Since Linux 5.15. The paths must stay until taken.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::LinkAt;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::LINKAT) {
+/// #     return Ok(());
+/// # }
+/// # let dir = std::env::temp_dir().join(format!("ringbolt-link-{}", std::process::id()));
+/// # let _ = std::fs::remove_dir_all(&dir);
+/// # std::fs::create_dir(&dir)?;
+/// # let dir_path = dir.clone();
+/// # let dir = std::fs::File::open(&dir)?;
+/// # std::fs::write(dir_path.join("one"), "")?;
+/// let (one, other) = (c"one", c"other");
+/// let entry = LinkAt::new(&dir, one.as_ptr(), &dir, other.as_ptr()).sqe(1);
+/// // SAFETY: directory and paths stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+/// # std::fs::remove_dir_all(dir_path)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -131,13 +244,7 @@ pub struct SymlinkAt(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_link", "io_uring_prep_linkat"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct LinkAt(Sqe);
-
-/// The length by which the kernel recognises the version of `struct open_how`.
-const HOW_LEN: u32 = {
-    assert!(size_of::<open_how>() == 24);
-    24
-};
+pub struct LinkAt<E = Sqe>(Sqe, PhantomData<E>);
 
 /// An entry about the name at `path`, from directory `dir` on.
 #[inline(always)]
@@ -147,29 +254,43 @@ fn named(opcode: Opcode, dir: impl IntoFd, path: *const c_char) -> Sqe {
     sqe
 }
 
-/// The number of a second descriptor, where the field for a length is.
+/// An entry about two names, the second of which has its directory where the field for a length is.
 #[inline(always)]
-fn second(dir: impl IntoFd) -> u32 {
-    fd_bits(dir.into_fd())
+fn both_named(
+    opcode: Opcode,
+    from_dir: impl IntoFd,
+    from: *const c_char,
+    to_dir: impl IntoFd,
+    to: *const c_char,
+) -> Sqe {
+    let mut sqe = named(opcode, from_dir, from);
+    sqe.set_addr2(SharedPtr::new(to));
+    sqe.set_len(fd_bits(to_dir.into_fd()));
+    sqe
 }
 
-impl OpenAt2 {
-    /// Opens the file at the NUL-terminated `path`, from directory `dir` on, as `how` says.
-    #[inline(always)]
-    pub fn new(dir: impl IntoFd, path: *const c_char, how: *const open_how) -> Self {
-        let mut sqe = named(Opcode::OPENAT2, dir, path);
-        sqe.set_addr2(SharedPtr::new(how));
-        sqe.set_len(HOW_LEN);
-        Self(sqe)
-    }
+/// An entry that removes the name at `path`.
+#[inline(always)]
+fn unlink(dir: impl IntoFd, path: *const c_char, flags: AtFlags) -> Sqe {
+    let mut sqe = named(Opcode::UNLINKAT, dir, path);
+    sqe.set_op_flags(flags.bits());
+    sqe
+}
 
-    /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
-    /// 5.15. `O_CLOEXEC` is refused then.
-    #[inline(always)]
-    pub const fn fixed(mut self, slot: DestSlot) -> Self {
-        self.0.set_file_index(slot.file_index());
-        self
-    }
+/// An entry that makes a directory at `path`.
+#[inline(always)]
+fn make_dir(dir: impl IntoFd, path: *const c_char, mode: Mode) -> Sqe {
+    let mut sqe = named(Opcode::MKDIRAT, dir, path);
+    sqe.set_len(mode.bits());
+    sqe
+}
+
+/// An entry that makes a link at `path` which leads to `target`.
+#[inline(always)]
+fn link_to(target: *const c_char, dir: impl IntoFd, path: *const c_char) -> Sqe {
+    let mut sqe = named(Opcode::SYMLINKAT, dir, target);
+    sqe.set_addr2(SharedPtr::new(path));
+    sqe
 }
 
 impl RenameAt {
@@ -182,12 +303,27 @@ impl RenameAt {
         to_dir: impl IntoFd,
         to: *const c_char,
     ) -> Self {
-        let mut sqe = named(Opcode::RENAMEAT, from_dir, from);
-        sqe.set_addr2(SharedPtr::new(to));
-        sqe.set_len(second(to_dir));
-        Self(sqe)
+        Self(both_named(Opcode::RENAMEAT, from_dir, from, to_dir, to), PhantomData)
     }
+}
 
+impl<'a> RenameAt<Lent<'a>> {
+    /// Renames `from`, in directory `from_dir`, to `to`, in directory `to_dir`, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(
+        from_dir: impl Into<OnFd<'a>>,
+        from: &'a CStr,
+        to_dir: impl Into<OnFd<'a>>,
+        to: &'a CStr,
+    ) -> Self {
+        let (from_dir, to_dir) = (from_dir.into().target(), to_dir.into().target());
+        let (from, to) = (from.as_ptr(), to.as_ptr());
+        Self(both_named(Opcode::RENAMEAT, from_dir, from, to_dir, to), PhantomData)
+    }
+}
+
+impl<E> RenameAt<E> {
     /// Adds `RENAME_` flags.
     #[inline(always)]
     pub const fn flags(mut self, flags: RenameFlags) -> Self {
@@ -200,9 +336,16 @@ impl UnlinkAt {
     /// Removes the name at the NUL-terminated `path`, from directory `dir` on.
     #[inline(always)]
     pub fn new(dir: impl IntoFd, path: *const c_char, flags: AtFlags) -> Self {
-        let mut sqe = named(Opcode::UNLINKAT, dir, path);
-        sqe.set_op_flags(flags.bits());
-        Self(sqe)
+        Self(unlink(dir, path, flags), PhantomData)
+    }
+}
+
+impl<'a> UnlinkAt<Lent<'a>> {
+    /// Removes the name at `path`, from directory `dir` on, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(dir: impl Into<OnFd<'a>>, path: &'a CStr, flags: AtFlags) -> Self {
+        Self(unlink(dir.into().target(), path.as_ptr(), flags), PhantomData)
     }
 }
 
@@ -210,9 +353,16 @@ impl MkdirAt {
     /// Makes a directory at the NUL-terminated `path`, from directory `dir` on.
     #[inline(always)]
     pub fn new(dir: impl IntoFd, path: *const c_char, mode: Mode) -> Self {
-        let mut sqe = named(Opcode::MKDIRAT, dir, path);
-        sqe.set_len(mode.bits());
-        Self(sqe)
+        Self(make_dir(dir, path, mode), PhantomData)
+    }
+}
+
+impl<'a> MkdirAt<Lent<'a>> {
+    /// Makes a directory at `path`, from directory `dir` on, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(dir: impl Into<OnFd<'a>>, path: &'a CStr, mode: Mode) -> Self {
+        Self(make_dir(dir.into().target(), path.as_ptr(), mode), PhantomData)
     }
 }
 
@@ -221,9 +371,16 @@ impl SymlinkAt {
     /// with NUL.
     #[inline(always)]
     pub fn new(target: *const c_char, dir: impl IntoFd, path: *const c_char) -> Self {
-        let mut sqe = named(Opcode::SYMLINKAT, dir, target);
-        sqe.set_addr2(SharedPtr::new(path));
-        Self(sqe)
+        Self(link_to(target, dir, path), PhantomData)
+    }
+}
+
+impl<'a> SymlinkAt<Lent<'a>> {
+    /// Makes a link at `path`, from directory `dir` on, that leads to `target`, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(target: &'a CStr, dir: impl Into<OnFd<'a>>, path: &'a CStr) -> Self {
+        Self(link_to(target.as_ptr(), dir.into().target(), path.as_ptr()), PhantomData)
     }
 }
 
@@ -237,12 +394,27 @@ impl LinkAt {
         to_dir: impl IntoFd,
         to: *const c_char,
     ) -> Self {
-        let mut sqe = named(Opcode::LINKAT, from_dir, from);
-        sqe.set_addr2(SharedPtr::new(to));
-        sqe.set_len(second(to_dir));
-        Self(sqe)
+        Self(both_named(Opcode::LINKAT, from_dir, from, to_dir, to), PhantomData)
     }
+}
 
+impl<'a> LinkAt<Lent<'a>> {
+    /// Names the file at `from`, from directory `from_dir` on, also `to`, from directory
+    /// `to_dir` on, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(
+        from_dir: impl Into<OnFd<'a>>,
+        from: &'a CStr,
+        to_dir: impl Into<OnFd<'a>>,
+        to: &'a CStr,
+    ) -> Self {
+        let (from_dir, to_dir) = (from_dir.into().target(), to_dir.into().target());
+        let (from, to) = (from.as_ptr(), to.as_ptr());
+        Self(both_named(Opcode::LINKAT, from_dir, from, to_dir, to), PhantomData)
+    }
+}
+
+impl<E> LinkAt<E> {
     /// Adds `AT_SYMLINK_FOLLOW`, `AT_EMPTY_PATH`.
     #[inline(always)]
     pub const fn flags(mut self, flags: AtFlags) -> Self {
@@ -251,4 +423,5 @@ impl LinkAt {
     }
 }
 
-sqe!(OpenAt2, RenameAt, UnlinkAt, MkdirAt, SymlinkAt, LinkAt);
+sqe!(RenameAt, UnlinkAt, MkdirAt, SymlinkAt, LinkAt);
+op!(RenameAt: Nothing, UnlinkAt: Nothing, MkdirAt: Nothing, SymlinkAt: Nothing, LinkAt: Nothing);

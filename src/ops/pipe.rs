@@ -1,15 +1,15 @@
 //! Pipes, and moving data through them.
-#![forbid(unsafe_code)]
 
 use core::marker::PhantomData;
 
-use rustix::fd::RawFd;
+use rustix::fd::{FromRawFd as _, OwnedFd, RawFd};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
-use crate::entry::Sqe;
+use crate::entry::{Cqe, Sqe};
 use crate::sys::{Opcode, SharedPtr, SpliceFlags as RingSpliceFlags};
 
-use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
+use super::{DestSlot, Fixed, IntoTarget, Lent, On, PipeEnds, Target, add_flags, on, op, sqe};
 
 /// Moves data between a pipe and a file or another pipe, without copying it through the program.
 ///
@@ -17,6 +17,29 @@ use super::{DestSlot, Fixed, IntoTarget, Target, add_flags, on, sqe};
 /// always carried out by a worker thread.
 ///
 /// Between two [`Fixed`] slots it is pushed safely.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Splice;
+/// use ringbolt::rustix::pipe::pipe;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::SPLICE) {
+/// #     return Ok(());
+/// # }
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let (reader, writer) = pipe()?;
+/// let entry = Splice::new(&file, &writer, 64).input_offset(0).sqe(1);
+/// // SAFETY: both files stay open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(64));
+/// # drop(reader);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -42,6 +65,28 @@ pub struct Splice<E = Sqe>(Sqe, PhantomData<E>);
 ///
 /// Between two [`Fixed`] slots it is pushed safely.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Tee;
+/// use ringbolt::rustix::{io::write, pipe::pipe};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::TEE) {
+/// #     return Ok(());
+/// # }
+/// let ((from, in_), (_out, to)) = (pipe()?, pipe()?);
+/// write(&in_, b"hello")?;
+/// let entry = Tee::new(&from, &to, 64).sqe(1);
+/// // SAFETY: both pipes stay open until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(5));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// Bytes copied; 0 at the end of the input.
@@ -63,6 +108,29 @@ pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 /// `IORING_OP_PIPE`, like [`pipe2(2)`]. Since Linux 6.16. The place for the two numbers must
 /// stay, and not be touched, until the completion has been popped.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Pipe;
+/// use ringbolt::rustix::pipe::PipeFlags;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::PIPE) {
+/// #     return Ok(());
+/// # }
+/// let mut ends = [-1; 2];
+/// let entry = Pipe::new(&raw mut ends).flags(PipeFlags::CLOEXEC).sqe(1);
+/// // SAFETY: `ends` stays, and is not touched, until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// // SAFETY: the completion of the pipe, once, and what it stored.
+/// let (read, write) = unsafe { Pipe::made(&cqe, ends) }?;
+/// # let _ = (read, write);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
 /// 0, and where it was asked for the descriptors of the end to read and of the end to write, which
@@ -80,7 +148,7 @@ pub struct Tee<E = Sqe>(Sqe, PhantomData<E>);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_pipe", "io_uring_prep_pipe_direct"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Pipe(Sqe);
+pub struct Pipe<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Where reading or writing begins that is no position in a file.
 const NO_OFFSET: u64 = u64::MAX;
@@ -106,13 +174,28 @@ impl Splice {
         output: O,
         len: u32,
     ) -> Splice<I::EntryWith<O>> {
-        let mut sqe = on(Opcode::SPLICE, output.into_target());
-        sqe.set_len(len);
-        sqe.set_addr_raw(NO_OFFSET);
-        sqe.set_off(NO_OFFSET);
-        read_from(&mut sqe, input.into_target());
-        Splice(sqe, PhantomData)
+        Splice(splice(input.into_target(), output.into_target(), len), PhantomData)
     }
+}
+
+impl<'a> Splice<Lent<'a>> {
+    /// Moves up to `len` bytes from `input` to `output`, both at their current position, for a job
+    /// of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(input: impl Into<On<'a>>, output: impl Into<On<'a>>, len: u32) -> Self {
+        Self(splice(input.into().target(), output.into().target(), len), PhantomData)
+    }
+}
+
+/// An entry that moves up to `len` bytes from `input` to `output`.
+#[inline(always)]
+const fn splice(input: Target, output: Target, len: u32) -> Sqe {
+    let mut sqe = on(Opcode::SPLICE, output);
+    sqe.set_len(len);
+    sqe.set_addr_raw(NO_OFFSET);
+    sqe.set_off(NO_OFFSET);
+    read_from(&mut sqe, input);
+    sqe
 }
 
 impl<E> Splice<E> {
@@ -162,11 +245,26 @@ impl Tee {
         output: O,
         len: u32,
     ) -> Tee<I::EntryWith<O>> {
-        let mut sqe = on(Opcode::TEE, output.into_target());
-        sqe.set_len(len);
-        read_from(&mut sqe, input.into_target());
-        Tee(sqe, PhantomData)
+        Tee(tee(input.into_target(), output.into_target(), len), PhantomData)
     }
+}
+
+impl<'a> Tee<Lent<'a>> {
+    /// Copies up to `len` bytes from pipe `input` to pipe `output`, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(input: impl Into<On<'a>>, output: impl Into<On<'a>>, len: u32) -> Self {
+        Self(tee(input.into().target(), output.into().target(), len), PhantomData)
+    }
+}
+
+/// An entry that copies up to `len` bytes from `input` to `output`.
+#[inline(always)]
+const fn tee(input: Target, output: Target, len: u32) -> Sqe {
+    let mut sqe = on(Opcode::TEE, output);
+    sqe.set_len(len);
+    read_from(&mut sqe, input);
+    sqe
 }
 
 impl<E> Tee<E> {
@@ -182,16 +280,7 @@ impl Pipe {
     /// Makes a pipe and stores its two descriptors, or slots, at `ends`.
     #[inline(always)]
     pub const fn new(ends: *mut [RawFd; 2]) -> Self {
-        let mut sqe = Sqe::new(Opcode::PIPE);
-        sqe.set_addr(SharedPtr::from_mut(ends));
-        Self(sqe)
-    }
-
-    /// Adds `O_CLOEXEC`, `O_NONBLOCK`, `O_DIRECT`.
-    #[inline(always)]
-    pub const fn flags(mut self, flags: PipeFlags) -> Self {
-        add_flags(&mut self.0, flags.bits());
-        self
+        Self(pipe(ends), PhantomData)
     }
 
     /// Puts the pipe into the ring's file table instead of making descriptors: into the slot named
@@ -203,5 +292,56 @@ impl Pipe {
     }
 }
 
+impl Pipe {
+    /// The end to read from and the end to write to, from the completion and from where they were
+    /// stored.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    ///
+    /// # Safety
+    ///
+    /// `cqe` is the completion of a `Pipe` without [`fixed`](Self::fixed), `ends` is what it
+    /// stored, and this is called once for it.
+    #[inline]
+    pub unsafe fn made(cqe: &Cqe, ends: [RawFd; 2]) -> Result<(OwnedFd, OwnedFd), Errno> {
+        cqe.result()?;
+        let [read, write] = ends;
+        // SAFETY: the operation has succeeded and stored this descriptor, which nobody owns yet.
+        let read = unsafe { OwnedFd::from_raw_fd(read) };
+        // SAFETY: as above.
+        let write = unsafe { OwnedFd::from_raw_fd(write) };
+        Ok((read, write))
+    }
+}
+
+impl<'a> Pipe<Lent<'a>> {
+    /// Makes a pipe and stores its two descriptors in `ends`, for a job of the
+    /// [safe front](crate::jobs). Descriptors that are in `ends` are closed.
+    #[inline(always)]
+    pub fn lent(ends: &'a mut PipeEnds) -> Self {
+        Self(pipe(ends.lend()), PhantomData)
+    }
+}
+
+impl<E> Pipe<E> {
+    /// Adds `O_CLOEXEC`, `O_NONBLOCK`, `O_DIRECT`.
+    #[inline(always)]
+    pub const fn flags(mut self, flags: PipeFlags) -> Self {
+        add_flags(&mut self.0, flags.bits());
+        self
+    }
+}
+
+/// An entry that makes a pipe and stores its ends.
+#[inline(always)]
+const fn pipe(ends: *mut [RawFd; 2]) -> Sqe {
+    let mut sqe = Sqe::new(Opcode::PIPE);
+    sqe.set_addr(SharedPtr::from_mut(ends));
+    sqe
+}
+
 sqe!(Pipe);
 sqe!(either: Splice, Tee);
+op!(Splice: Nothing, Tee: Nothing, Pipe: Nothing);

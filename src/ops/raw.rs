@@ -2,17 +2,33 @@
 #![forbid(unsafe_code)]
 
 use crate::entry::{SafeSqe, Sqe, Sqe128};
-use crate::sys::{NopFlags, Opcode, SharedPtr};
+use crate::sys::{NopFlags, Opcode};
 
-use super::{IntoTarget, Target, add_flags, on, on_none, sqe};
+use super::lent::Makes;
+use super::{IntoTarget, OpIn, Target, add_flags, on, on_none, sqe};
 
 /// Does nothing, and completes.
 ///
 /// `IORING_OP_NOP`. Since Linux 5.1. Names no memory: it is pushed safely.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::Nop;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// let entry = Nop::new().sqe(7);
+/// ring.submission().push_safe(entry)?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!((cqe.user_data(), cqe.result()), (7, Ok(0)));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
-/// 0, or what [`inject_result`](Self::inject_result) says.
+/// 0, or the value given to [`inject_result`](Self::inject_result).
 #[doc(alias = "IORING_OP_NOP")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_nop")]
@@ -22,6 +38,13 @@ pub struct Nop(Sqe);
 /// Does nothing, with an entry of 128 bytes on a ring with mixed ones.
 ///
 /// `IORING_OP_NOP128`. Since Linux 6.19. As [`Nop`] otherwise.
+///
+/// ```
+/// use ringbolt::ops::Nop128;
+///
+/// let entry = Nop128::new().sqe(7);
+/// assert_eq!(entry.sqe.user_data(), 7);
+/// ```
 #[doc(alias = "IORING_OP_NOP128")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_nop128")]
@@ -30,9 +53,23 @@ pub struct Nop128(Sqe);
 
 /// Any operation, field by field.
 ///
-/// For operations that this crate has no type for yet. Fields that are not set are 0. What
-/// they mean, and what must stay until when, the kernel's documentation of the operation says:
+/// For operations that this crate has no type for yet. Fields that are not set are 0. The kernel's
+/// documentation of the operation describes what they mean, and what must stay until when:
 /// [`io_uring_enter(2)`].
+///
+/// ```
+/// use ringbolt::ops::{RawOp, Read, Target};
+/// use ringbolt::sys::{Opcode, SharedPtr};
+///
+/// let mut buf = [0; 64];
+/// let file = Target::Fd(7);
+/// let raw = RawOp::new(Opcode::READ).target(file).fields(|sqe| {
+///     sqe.set_addr(SharedPtr::from_mut(buf.as_mut_ptr()));
+///     sqe.set_len(64);
+///     sqe.set_off(5);
+/// });
+/// assert_eq!(raw.sqe(1), Read::new(file, buf.as_mut_ptr(), 64).offset(5).sqe(1));
+/// ```
 ///
 /// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +85,9 @@ impl Nop {
         Self(on_none(Opcode::NOP))
     }
 
-    /// Looks a file up, and lets go of it again. `IORING_NOP_FILE`, since Linux 6.13.
+    /// Looks up a file, and releases it again. `IORING_NOP_FILE`, since Linux 6.13.
     #[inline(always)]
+    #[doc(alias("IORING_NOP_FILE", "IORING_NOP_FIXED_FILE"))]
     pub fn file(mut self, file: impl IntoTarget) -> Self {
         let mut flags = NopFlags::FILE;
         let target = file.into_target();
@@ -61,9 +99,10 @@ impl Nop {
         self.flags(flags)
     }
 
-    /// Looks registered buffer `buf_index` up, and lets go of it again.
+    /// Looks up registered buffer `buf_index`, and releases it again.
     /// `IORING_NOP_FIXED_BUFFER`, since Linux 6.13.
     #[inline(always)]
+    #[doc(alias = "IORING_NOP_FIXED_BUFFER")]
     pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
         self.0.set_buf_index(buf_index);
         self.flags(NopFlags::FIXED_BUFFER)
@@ -71,6 +110,7 @@ impl Nop {
 
     /// Completes by way of task work. `IORING_NOP_TW`, since Linux 6.17.
     #[inline(always)]
+    #[doc(alias = "IORING_NOP_TW")]
     pub const fn task_work(self) -> Self {
         self.flags(NopFlags::TW)
     }
@@ -78,6 +118,7 @@ impl Nop {
     /// Completes with 32 bytes, whose second half is `extra`. `IORING_NOP_CQE32`, since Linux
     /// 6.18.
     #[inline(always)]
+    #[doc(alias = "IORING_NOP_CQE32")]
     pub const fn cqe32(mut self, extra: [u64; 2]) -> Self {
         let [first, second] = extra;
         self.0.set_off(first);
@@ -95,10 +136,19 @@ impl Nop {
     /// Completes with `result`, an errno if negative: for tests.
     /// `IORING_NOP_INJECT_RESULT`, since Linux 6.10.
     #[inline(always)]
+    #[doc(alias = "IORING_NOP_INJECT_RESULT")]
     pub const fn inject_result(mut self, result: i32) -> Self {
         // The field is unsigned, the result is not: the bits are the same.
         self.0.set_len(u32::from_ne_bytes(result.to_ne_bytes()));
         self.flags(NopFlags::INJECT_RESULT)
+    }
+}
+
+impl Nop {
+    /// The entry, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub const fn op<'a, 's: 'a>(self) -> OpIn<'a, 's> {
+        OpIn::new(self.0, Makes::Nothing)
     }
 }
 
@@ -110,7 +160,7 @@ impl Nop128 {
         Self(on_none(Opcode::NOP128))
     }
 
-    /// The entry, with what its completion is to be recognised by.
+    /// The entry, with the `user_data` of its completion.
     #[must_use = "an entry does nothing before it is pushed"]
     #[inline(always)]
     pub const fn sqe(self, user_data: u64) -> Sqe128 {
@@ -135,88 +185,11 @@ impl RawOp {
         self
     }
 
-    /// The field `fd`, where it is not a file.
+    /// Sets fields by the methods of [`Sqe`]: all of them but `user_data`, which
+    /// [`sqe`](Self::sqe) sets.
     #[inline(always)]
-    pub const fn fd(mut self, fd: i32) -> Self {
-        self.0.set_fd(fd);
-        self
-    }
-
-    /// The field `ioprio`.
-    #[inline(always)]
-    pub const fn ioprio(mut self, ioprio: u16) -> Self {
-        self.0.set_ioprio(ioprio);
-        self
-    }
-
-    /// The field `off`.
-    #[inline(always)]
-    pub const fn off(mut self, off: u64) -> Self {
-        self.0.set_off(off);
-        self
-    }
-
-    /// The field `addr2`, which is `off` as an address.
-    #[inline(always)]
-    pub const fn addr2(mut self, addr2: SharedPtr) -> Self {
-        self.0.set_addr2(addr2);
-        self
-    }
-
-    /// The field `addr`.
-    #[inline(always)]
-    pub const fn addr(mut self, addr: SharedPtr) -> Self {
-        self.0.set_addr(addr);
-        self
-    }
-
-    /// The field `addr` where it is a number.
-    #[inline(always)]
-    pub const fn addr_raw(mut self, addr: u64) -> Self {
-        self.0.set_addr_raw(addr);
-        self
-    }
-
-    /// The field `len`.
-    #[inline(always)]
-    pub const fn len(mut self, len: u32) -> Self {
-        self.0.set_len(len);
-        self
-    }
-
-    /// The flags of the operation, `rw_flags` and its other names.
-    #[inline(always)]
-    pub const fn op_flags(mut self, flags: u32) -> Self {
-        self.0.set_op_flags(flags);
-        self
-    }
-
-    /// The field `buf_index` or `buf_group`.
-    #[inline(always)]
-    pub const fn buf_index(mut self, buf_index: u16) -> Self {
-        self.0.set_buf_index(buf_index);
-        self
-    }
-
-    /// The field `file_index`, `splice_fd_in` and its other names, as the kernel has it: a
-    /// destination slot counts from 1.
-    #[inline(always)]
-    pub const fn file_index(mut self, file_index: u32) -> Self {
-        self.0.set_file_index(file_index);
-        self
-    }
-
-    /// The field `addr3`.
-    #[inline(always)]
-    pub const fn addr3(mut self, addr3: SharedPtr) -> Self {
-        self.0.set_addr3(addr3);
-        self
-    }
-
-    /// The last 16 bytes, as two numbers.
-    #[inline(always)]
-    pub const fn tail(mut self, tail: [u64; 2]) -> Self {
-        self.0.set_tail(tail);
+    pub fn fields(mut self, set: impl FnOnce(&mut Sqe)) -> Self {
+        set(&mut self.0);
         self
     }
 }

@@ -1,16 +1,19 @@
 //! The ring's own tables: provided buffers and fixed files, changed in order with other entries.
-#![forbid(unsafe_code)]
 
-use crate::entry::{SafeSqe, Sqe};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+
+use crate::entry::{Cqe, SafeSqe, Sqe};
 use crate::sys::{FixedFdFlags, IORING_FILE_INDEX_ALLOC, Opcode, SharedPtr};
 
 use crate::target::FileSlot;
 
-use super::{Fixed, Target, add_flags, on, on_none, sqe};
+use super::lent::Makes;
+use super::{Fixed, OpIn, Target, add_flags, made, on, on_none, sqe};
 
-/// Gives the kernel buffers to pick from, in the older way.
+/// Adds buffers that the kernel can pick from, the older way.
 ///
-/// `IORING_OP_PROVIDE_BUFFERS`. Since Linux 5.7. Buffer rings do the same faster, since 5.19.
+/// `IORING_OP_PROVIDE_BUFFERS`. Since Linux 5.7. Buffer rings are faster, since 5.19.
 ///
 /// The memory of a buffer must stay, and not be touched, beyond the completion: until a completion
 /// has named the buffer by [`Cqe::buffer_id`](crate::Cqe::buffer_id), or [`RemoveBuffers`] has
@@ -20,28 +23,72 @@ use super::{Fixed, Target, add_flags, on, on_none, sqe};
 /// after closing has returned, for as long as it takes. Close the ring when no operation that picks
 /// from the group is in flight any more; then the memory is the program's again.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::{ProvideBuffers, RemoveBuffers};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::PROVIDE_BUFFERS) {
+/// #     return Ok(());
+/// # }
+/// let mut memory = vec![0; 4 * 256];
+/// let entry = ProvideBuffers::new(memory.as_mut_ptr(), 256, 4, 7, 0).sqe(1);
+/// // SAFETY: `memory` stays until the buffers have been removed.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(0));
+///
+/// ring.submission().push_safe(RemoveBuffers::new(4, 7).sqe(2))?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(4));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
-/// 0 or, before Linux 5.8, how many.
+/// 0 or, before Linux 5.8, the number of buffers.
 ///
 /// # Errors
 ///
-/// `E2BIG` for none, `EFAULT`, `EINVAL` for ids beyond 65,535 or if the group is a buffer ring,
-/// `ENOMEM`, `EOVERFLOW`.
+/// `E2BIG` for no buffers, `EFAULT`, `EINVAL` for ids beyond 65,535 or if the group is a buffer
+/// ring, `ENOMEM`, `EOVERFLOW`.
 #[doc(alias = "IORING_OP_PROVIDE_BUFFERS")]
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_provide_buffers")]
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ProvideBuffers(Sqe);
 
-/// Takes buffers back that [`ProvideBuffers`] gave.
+/// Removes buffers that [`ProvideBuffers`] added.
 ///
 /// `IORING_OP_REMOVE_BUFFERS`. Since Linux 5.7. Names no memory: it is pushed safely. Buffers that
 /// operations in flight have picked are not in the group any more, and are not removed.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::RemoveBuffers;
+/// use ringbolt::rustix::io::Errno;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::REMOVE_BUFFERS) {
+/// #     return Ok(());
+/// # }
+/// let entry = RemoveBuffers::new(4, 7).sqe(1);
+/// ring.submission().push_safe(entry)?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Err(Errno::NOENT)); // There is no group 7.
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
-/// How many were removed: at most as many as there are.
+/// The number of buffers removed, which is at most the number in the group.
 ///
 /// # Errors
 ///
@@ -57,9 +104,32 @@ pub struct RemoveBuffers(Sqe);
 /// `IORING_OP_FILES_UPDATE`. Since Linux 5.6. The array must stay, and not be touched, until the
 /// completion has been popped; the descriptors must be open until then.
 ///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::{Fixed, FilesUpdate};
+/// use ringbolt::register::FileSlot;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FILES_UPDATE) {
+/// #     return Ok(());
+/// # }
+/// ring.registrar().register_files(&[FileSlot::EMPTY; 2])?;
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// let slots = [FileSlot::from(&file)];
+/// let entry = FilesUpdate::new(Fixed(1), slots.as_ptr(), 1).sqe(1);
+/// // SAFETY: array and file stay until the completion is popped.
+/// unsafe { ring.submission().push(entry) }?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// assert_eq!(cqe.result(), Ok(1));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Result
 ///
-/// How many slots were changed.
+/// The number of slots changed.
 ///
 /// # Errors
 ///
@@ -74,6 +144,28 @@ pub struct FilesUpdate(Sqe);
 ///
 /// `IORING_OP_FIXED_FD_INSTALL`. Since Linux 6.8. Names no memory and no descriptor: it is pushed
 /// safely.
+///
+/// ```
+/// use ringbolt::IoUring;
+/// use ringbolt::ops::{Fixed, FixedFdInstall};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FIXED_FD_INSTALL) {
+/// #     return Ok(());
+/// # }
+/// let file = std::fs::File::open("Cargo.toml")?;
+/// ring.registrar().register_files(&[(&file).into()])?;
+/// let entry = FixedFdInstall::new(Fixed(0)).sqe(1);
+/// ring.submission().push_safe(entry)?;
+/// ring.submit_and_wait(1)?;
+/// let cqe = ring.completion().pop().ok_or("no completion")?;
+/// // SAFETY: the completion of the operation, once.
+/// let again = unsafe { FixedFdInstall::installed(&cqe) }?;
+/// # let _ = again;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Result
 ///
@@ -127,6 +219,7 @@ impl FilesUpdate {
     /// Puts each of the `count` descriptors at `fds` into a free slot, whose number replaces it
     /// there. `IORING_FILE_INDEX_ALLOC`, since Linux 5.19.
     #[inline(always)]
+    #[doc(alias = "IORING_FILE_INDEX_ALLOC")]
     pub const fn alloc(fds: *mut i32, count: u32) -> Self {
         let mut sqe = on_none(Opcode::FILES_UPDATE);
         sqe.set_addr(SharedPtr::from_mut(fds));
@@ -145,9 +238,33 @@ impl FixedFdInstall {
 
     /// Adds `IORING_FIXED_FD_` flags.
     #[inline(always)]
+    #[doc(alias = "IORING_FIXED_FD_NO_CLOEXEC")]
     pub const fn flags(mut self, flags: FixedFdFlags) -> Self {
         add_flags(&mut self.0, flags.bits());
         self
+    }
+}
+
+impl FixedFdInstall {
+    /// The descriptor that was made, from the completion.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    ///
+    /// # Safety
+    ///
+    /// `cqe` is the completion of a `FixedFdInstall`, and this is called once for it.
+    #[inline]
+    pub unsafe fn installed(cqe: &Cqe) -> Result<OwnedFd, Errno> {
+        // SAFETY: the completion of an operation that makes a descriptor, which this returns once.
+        unsafe { made::descriptor(cqe) }
+    }
+
+    /// The entry, for a job of the [safe front](crate::jobs), whose event has the descriptor.
+    #[inline(always)]
+    pub const fn op<'a, 's: 'a>(self) -> OpIn<'a, 's> {
+        OpIn::new(self.0, Makes::Descriptor)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Provided buffers, in a ring that is shared with the kernel.
 
-use core::fmt;
 use core::iter::FusedIterator;
 use core::ptr::NonNull;
 
@@ -8,7 +7,6 @@ use rustix::io::Errno;
 
 use crate::completion::CompletionQueue;
 use crate::entry::CqEntry;
-use crate::explain::ErrnoText;
 use crate::ring::bufs::{Bufs, Shares};
 use crate::ring::map::Region;
 #[cfg(feature = "sim")]
@@ -18,7 +16,9 @@ use crate::sys::{
     io_uring_buf_reg, io_uring_buf_status,
 };
 
-use super::{RegisterError, Registrar, RingName};
+use super::{
+    BufferRingFull, BufferRingOptions, RegisterError, Registrar, RingName, UnregisterError,
+};
 
 /// The maximum number of buffers in one ring.
 pub const MAX_BUFFERS: u16 = 32_768;
@@ -74,65 +74,6 @@ impl Memory {
     }
 }
 
-/// The error of [`BufferRing::add`]: the ring is full.
-///
-/// [`BufferRing::capacity`] buffers were added and not reclaimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BufferRingFull;
-
-impl fmt::Display for BufferRingFull {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the buffer ring is full: pass each completion that has a buffer to `reclaim` or \
-             `bundle` before adding buffers again",
-        )
-    }
-}
-
-impl core::error::Error for BufferRingFull {}
-
-/// The error of [`Registrar::unregister_buffer_ring`].
-#[derive(Debug)]
-pub struct UnregisterError {
-    /// The buffer ring, still registered.
-    pub buffers: BufferRing,
-    /// The cause: `EINVAL` if it is registered with another ring, `ECHILD` in a process that did
-    /// not make the ring.
-    pub errno: Errno,
-}
-
-impl fmt::Display for UnregisterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (group, errno) = (self.buffers.group, ErrnoText(self.errno));
-        write!(f, "the buffer ring of group {group} was not unregistered: {errno}")
-    }
-}
-
-impl core::error::Error for UnregisterError {}
-
-/// How the kernel uses the buffers of a ring.
-///
-/// [`BufRingFlags`] convert into it: pass just the flags where `min_left` is not needed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BufferRingOptions {
-    /// Who provides the memory of the ring, and whether a buffer is used up piece by piece.
-    pub flags: BufRingFlags,
-    /// With [`BufRingFlags::INC`]: the number of bytes that a buffer must have left for the kernel
-    /// to use it again. With fewer bytes left it is used up.
-    ///
-    /// For datagrams, set it to the length of the longest datagram plus that of whatever is stored
-    /// before the datagram: otherwise the part of a datagram that does not fit is lost. See
-    /// [`Registrar::register_buffer_ring`]. Kernels that do not know this field refuse any value
-    /// except 0.
-    pub min_left: u32,
-}
-
-impl From<BufRingFlags> for BufferRingOptions {
-    fn from(flags: BufRingFlags) -> Self {
-        Self { flags, min_left: 0 }
-    }
-}
-
 /// A buffer ring was not made.
 fn refused(errno: Errno) -> RegisterError {
     RegisterError { op: RegisterOp::REGISTER_PBUF_RING, errno }
@@ -161,6 +102,17 @@ impl Registrar<'_> {
     /// the room for the address, the room for control messages, and the longest datagram. The
     /// kernel then stops using a buffer when fewer bytes than that are left, so no datagram is cut,
     /// provided that each buffer is at least that long.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, register::BufferRingOptions};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let buffers = ring.registrar().register_buffer_ring(7, 4, BufferRingOptions::default())?;
+    /// assert_eq!((buffers.group(), buffers.capacity()), (7, 4));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -255,6 +207,17 @@ impl Registrar<'_> {
     /// Afterwards its buffers belong to the program again, except those that operations in flight
     /// have picked: the completions of these operations still name them.
     ///
+    /// ```
+    /// use ringbolt::{IoUring, register::BufferRingOptions};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let buffers = ring.registrar().register_buffer_ring(7, 4, BufferRingOptions::default())?;
+    /// ring.registrar().unregister_buffer_ring(buffers)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`UnregisterError`], which contains the buffer ring.
@@ -272,6 +235,19 @@ impl Registrar<'_> {
 
     /// Ends the registration of a group whose [`BufferRing`] was dropped.
     /// `IORING_UNREGISTER_PBUF_RING`, since Linux 5.19.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, register::BufferRingOptions};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let buffers = ring.registrar().register_buffer_ring(7, 4, BufferRingOptions::default())?;
+    /// drop(buffers);
+    /// // SAFETY: its value was dropped on the line above.
+    /// unsafe { ring.registrar().unregister_buffer_group(7) }?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -293,6 +269,21 @@ impl Registrar<'_> {
 
     /// Returns how many buffers the kernel has ever consumed from a ring, modulo 65,536.
     /// `IORING_REGISTER_PBUF_STATUS`, since Linux 6.8.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, register::BufferRingOptions};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let buffers = ring.registrar().register_buffer_ring(7, 4, BufferRingOptions::default())?;
+    /// # if !ring.registrar().probe()?.supports(ringbolt::sys::Opcode::FTRUNCATE) {
+    /// #     return Ok(()); // A kernel that may lack it.
+    /// # }
+    /// assert_eq!(ring.registrar().buffer_ring_head(7)?, 0);
+    /// # drop(buffers);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

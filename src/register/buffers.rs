@@ -31,6 +31,21 @@ impl Registrar<'_> {
     /// range inside it. There can be at most 16,384 buffers of at most 1 GiB each; they count
     /// towards RLIMIT_MEMLOCK.
     ///
+    /// ```
+    /// use ringbolt::{IoUring, ops::IoVec};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let mut memory = vec![0; 4096];
+    /// let buffers = [IoVec::from(&mut memory[..])];
+    /// // SAFETY: no entry uses the buffer, and the memory stays until it is unregistered.
+    /// unsafe { ring.registrar().register_buffers(&buffers) }?;
+    /// // Reads and writes with index 0 ...
+    /// ring.registrar().unregister_buffers()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// | errno | cause |
@@ -72,6 +87,23 @@ impl Registrar<'_> {
     /// The completion with a tag means that this ring has released the buffer. Rings that share the
     /// buffer by [`clone_buffers`](Self::clone_buffers) may still use it.
     ///
+    /// ```
+    /// use ringbolt::{IoUring, ops::IoVec};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut ring = IoUring::new(8)?;
+    /// let mut memory = vec![0; 4096];
+    /// let buffers = [IoVec::from(&mut memory[..])];
+    /// // SAFETY: no entry uses the buffer, and the memory stays until it is unregistered.
+    /// unsafe { ring.registrar().register_buffers_tagged(&buffers, &[77]) }?;
+    /// ring.registrar().unregister_buffers()?;
+    /// while ring.wait_for(1).is_err() {}
+    /// let cqe = ring.completion().pop().ok_or("no completion")?;
+    /// assert_eq!(cqe.user_data(), 77); // The buffer was released.
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`register_buffers`](Self::register_buffers); also `EINVAL` if the numbers of tags
@@ -100,6 +132,27 @@ impl Registrar<'_> {
     ///
     /// Slots of this ring's table outside the range stay as they are. If the range reaches beyond
     /// the end of this table, the table grows.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, ops::IoVec, register::CloneRange, sys::CloneBuffersFlags};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (ring, other) = (IoUring::new(8)?, IoUring::new(8)?);
+    /// let mut memory = vec![0; 4096];
+    /// let buffers = [IoVec::from(&mut memory[..])];
+    /// // SAFETY: no entry uses the buffer, and the memory stays until both rings are closed.
+    /// unsafe { other.registrar().register_buffers(&buffers) }?;
+    /// # if !other.registrar().probe()?.supports(ringbolt::sys::Opcode::EPOLL_WAIT) {
+    /// #     return Ok(()); // A kernel that may lack it.
+    /// # }
+    /// let (all, flags) = (CloneRange::default(), CloneBuffersFlags::empty());
+    /// // SAFETY: as above.
+    /// unsafe { ring.registrar().clone_buffers(&other, all, flags) }?;
+    /// # ring.registrar().unregister_buffers()?;
+    /// # other.registrar().unregister_buffers()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -143,6 +196,16 @@ impl Registrar<'_> {
     /// Makes a table of `slots` empty slots for buffers. `IORING_REGISTER_BUFFERS2` with
     /// `IORING_RSRC_REGISTER_SPARSE`, since Linux 5.19.
     ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().register_buffers_sparse(64)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// `EBUSY` if a table is registered already, `EINVAL` for 0 or more than 16,384 slots.
@@ -156,6 +219,22 @@ impl Registrar<'_> {
     ///
     /// Returns how many were replaced: fewer than requested if one of them failed. Entries in
     /// flight continue to use the memory that was registered when they started.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, ops::IoVec};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().register_buffers_sparse(2)?;
+    /// let mut memory = vec![0; 4096];
+    /// let buffers = [IoVec::from(&mut memory[..])];
+    /// // SAFETY: no entry uses the buffer, and the memory stays until it is unregistered.
+    /// let replaced = unsafe { ring.registrar().update_buffers(1, &buffers) }?;
+    /// assert_eq!(replaced, 1);
+    /// ring.registrar().unregister_buffers()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -178,6 +257,22 @@ impl Registrar<'_> {
     /// Replaces buffers and their tags. `IORING_REGISTER_BUFFERS_UPDATE`, since Linux 5.13.
     ///
     /// Returns how many were replaced.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, ops::IoVec};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().register_buffers_sparse(2)?;
+    /// let mut memory = vec![0; 4096];
+    /// let buffers = [IoVec::from(&mut memory[..])];
+    /// // SAFETY: no entry uses the buffer, and the memory stays until it is unregistered.
+    /// let replaced = unsafe { ring.registrar().update_buffers_tagged(1, &buffers, &[77]) }?;
+    /// assert_eq!(replaced, 1);
+    /// ring.registrar().unregister_buffers()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -204,6 +299,17 @@ impl Registrar<'_> {
     ///
     /// Buffers that entries in flight use stay pinned, and the contract of these entries still
     /// applies.
+    ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().register_buffers_sparse(2)?;
+    /// ring.registrar().unregister_buffers()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -40,6 +40,18 @@ impl Registrar<'_> {
     /// makes the ring. Otherwise it must register its new credentials afterwards and set them on
     /// each entry.
     ///
+    /// ```
+    /// use ringbolt::{IoUring, ops::Nop};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let id = ring.registrar().register_personality()?;
+    /// let entry = Nop::new().sqe(1).with_personality(id);
+    /// # let _ = entry;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// `EBUSY` if 65,535 credentials are registered already.
@@ -54,6 +66,17 @@ impl Registrar<'_> {
     /// Drops registered credentials. `IORING_UNREGISTER_PERSONALITY`, since Linux 5.6.
     ///
     /// Entries in flight keep theirs.
+    ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let id = ring.registrar().register_personality()?;
+    /// ring.registrar().unregister_personality(id)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -77,6 +100,18 @@ impl Registrar<'_> {
     /// that the machine does not have are ignored: a mask that has only such CPUs restricts
     /// nothing.
     ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let cpus_0_and_2 = [0b101];
+    /// # let cpus_0_and_2 = [0xff; 128]; // The machine may lack them.
+    /// ring.registrar().set_worker_cpus(&cpus_0_and_2)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// `EINVAL` for an empty mask, for CPUs that the thread may not use, and on a thread that has
@@ -91,6 +126,16 @@ impl Registrar<'_> {
     }
 
     /// Lets worker threads run on any CPU again. `IORING_UNREGISTER_IOWQ_AFF`, since Linux 5.14.
+    ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().reset_worker_cpus()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -111,6 +156,18 @@ impl Registrar<'_> {
     /// The limits apply to each thread that uses the ring. Before Linux 6.4 they apply separately
     /// on each NUMA node.
     ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().set_max_workers(4, 8)?;
+    /// let [bounded, unbounded] = ring.registrar().set_max_workers(0, 0)?;
+    /// assert_eq!((bounded, unbounded), (4, 8));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// `EINVAL` before Linux 5.15, and for limits beyond 2^31 - 1.
@@ -125,6 +182,19 @@ impl Registrar<'_> {
 
     /// Sets the clock that timed waits use; the default is [`Clock::Monotonic`].
     /// `IORING_REGISTER_CLOCK`, since Linux 6.12.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, register::Clock, rustix::io::Errno};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// match ring.registrar().set_clock(Clock::Boottime) {
+    ///     Err(error) if error.errno == Errno::INVAL => eprintln!("a kernel before 6.12"),
+    ///     result => result?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -146,6 +216,21 @@ impl Registrar<'_> {
     /// Linux 6.9.
     ///
     /// Returns the previous settings.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, register::Napi, sys::NapiTracking};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let (busy_poll_usec, tracking) = (50, NapiTracking::DYNAMIC);
+    /// let napi = Napi { busy_poll_usec, prefer_busy_poll: false, tracking };
+    /// match ring.registrar().set_napi(napi) {
+    ///     Ok(previous) => assert_eq!(previous.busy_poll_usec, 0),
+    ///     Err(error) => eprintln!("{error}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -169,6 +254,18 @@ impl Registrar<'_> {
     /// Returns the previous settings, except for the tracking: the kernel does not report it, and
     /// it is always [`NapiTracking::DYNAMIC`] here.
     ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// if let Err(error) = ring.registrar().unset_napi() {
+    ///     eprintln!("{error}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`set_napi`](Self::set_napi).
@@ -184,6 +281,17 @@ impl Registrar<'_> {
     ///
     /// The socket option `SO_INCOMING_NAPI_ID` returns the id of a queue.
     ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// // Refused: tracking is not static.
+    /// assert!(ring.registrar().add_napi_id(7).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// `EEXIST` if the id was added already; `EINVAL` without static tracking or for an invalid id.
@@ -194,6 +302,17 @@ impl Registrar<'_> {
 
     /// Removes a device queue from those that are polled. `IO_URING_NAPI_STATIC_DEL_ID`, since
     /// Linux 6.13.
+    ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// // Refused: tracking is not static.
+    /// assert!(ring.registrar().remove_napi_id(7).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -11,6 +11,22 @@ use super::{RegisterError, Registrar, register};
 /// Posts a completion to a ring, without needing a ring to send from.
 /// `IORING_REGISTER_SEND_MSG_RING`, since Linux 6.13.
 ///
+/// ```
+/// use ringbolt::{IoUring, ops::MsgRing, register::send_message, rustix::io::Errno};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut ring = IoUring::new(8)?;
+/// // SAFETY: the completion is known to be a message.
+/// match unsafe { send_message(MsgRing::new(&ring, 5, 99)) } {
+///     Err(error) if error.errno == Errno::INVAL => return Ok(()), // Before Linux 6.13.
+///     result => result?,
+/// }
+/// let message = ring.completion().pop().ok_or("no message")?;
+/// assert_eq!((message.user_data(), message.result()), (99, Ok(5)));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// As for [`MsgRing`] with a descriptor; also `EINVAL` for a fixed slot, and before Linux 6.13.
@@ -46,6 +62,23 @@ impl Registrar<'_> {
     /// eventfd is readable, call [`get_events`](crate::CompletionQueue::get_events), then pop until
     /// the queue is empty. Otherwise no further completion is ever signalled.
     ///
+    /// ```
+    /// use ringbolt::{IoUring, ops::Nop};
+    /// use ringbolt::rustix::{event::{EventfdFlags, eventfd}, io::read};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut ring = IoUring::new(8)?;
+    /// let fd = eventfd(0, EventfdFlags::CLOEXEC)?;
+    /// ring.registrar().register_eventfd(&fd)?;
+    /// ring.submission().push_safe(Nop::new().sqe(1))?;
+    /// ring.submit()?;
+    /// let mut count = [0; 8];
+    /// read(&fd, &mut count)?;
+    /// assert_eq!(u64::from_ne_bytes(count), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// `EINVAL` if `eventfd` is not an eventfd, `EBUSY` if one is registered already.
@@ -61,6 +94,18 @@ impl Registrar<'_> {
     /// immediately, during the submission, nor later, when a poll or a read that waited for data
     /// becomes ready.
     ///
+    /// ```
+    /// use ringbolt::IoUring;
+    /// use ringbolt::rustix::event::{EventfdFlags, eventfd};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let fd = eventfd(0, EventfdFlags::CLOEXEC)?;
+    /// ring.registrar().register_eventfd_async(&fd)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`register_eventfd`](Self::register_eventfd).
@@ -70,6 +115,18 @@ impl Registrar<'_> {
     }
 
     /// Stops signalling the eventfd. `IORING_UNREGISTER_EVENTFD`, since Linux 5.2.
+    ///
+    /// ```
+    /// use ringbolt::IoUring;
+    /// use ringbolt::rustix::event::{EventfdFlags, eventfd};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().register_eventfd(eventfd(0, EventfdFlags::CLOEXEC)?)?;
+    /// ring.registrar().unregister_eventfd()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -16,6 +16,18 @@ impl Registrar<'_> {
     /// The kernel holds its own references to the files: the descriptors may be closed afterwards.
     /// Entries refer to the files by [`Fixed`](crate::ops::Fixed).
     ///
+    /// ```
+    /// use ringbolt::{IoUring, register::FileSlot};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let file = std::fs::File::open("Cargo.toml")?;
+    /// let slots = [FileSlot::from(&file), FileSlot::EMPTY];
+    /// ring.registrar().register_files(&slots)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// | errno | cause |
@@ -36,6 +48,16 @@ impl Registrar<'_> {
     /// Makes a file table of `slots` empty slots. `IORING_REGISTER_FILES2` with
     /// `IORING_RSRC_REGISTER_SPARSE`, since Linux 5.19.
     ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().register_files_sparse(64)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`register_files`](Self::register_files).
@@ -50,6 +72,21 @@ impl Registrar<'_> {
     /// The kernel posts a completion whose `user_data` is the tag of a slot when it has released
     /// the file of that slot: when the file was replaced or the table dropped, and no entry uses
     /// the file any more. A tag of 0 means no tag.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, register::FileSlot};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut ring = IoUring::new(8)?;
+    /// let file = std::fs::File::open("Cargo.toml")?;
+    /// ring.registrar().register_files_tagged(&[FileSlot::from(&file)], &[77])?;
+    /// ring.registrar().unregister_files()?;
+    /// while ring.wait_for(1).is_err() {}
+    /// let cqe = ring.completion().pop().ok_or("no completion")?;
+    /// assert_eq!(cqe.user_data(), 77); // The file was released.
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -72,6 +109,19 @@ impl Registrar<'_> {
     /// Replaces slots and their tags. `IORING_REGISTER_FILES_UPDATE2`, since Linux 5.13.
     ///
     /// Returns how many were replaced.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, register::FileSlot};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().register_files_sparse(2)?;
+    /// let file = std::fs::File::open("Cargo.toml")?;
+    /// let replaced = ring.registrar().update_files_tagged(1, &[FileSlot::from(&file)], &[77])?;
+    /// assert_eq!(replaced, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -96,6 +146,17 @@ impl Registrar<'_> {
     /// Limits [`DestSlot::Alloc`](crate::ops::DestSlot::Alloc) to the `len` slots from `first` on.
     /// `IORING_REGISTER_FILE_ALLOC_RANGE`, since Linux 6.0.
     ///
+    /// ```
+    /// use ringbolt::IoUring;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().register_files_sparse(64)?;
+    /// ring.registrar().set_file_alloc_range(32, 32)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// `EINVAL` if the range exceeds the table or there is no table, `EOVERFLOW` if the range
@@ -114,6 +175,18 @@ impl Registrar<'_> {
     ///
     /// Returns how many were replaced: fewer than requested if one of them failed. Entries in
     /// flight keep the file that the slot held when they started.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, register::FileSlot};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().register_files(&[FileSlot::EMPTY; 2])?;
+    /// let file = std::fs::File::open("Cargo.toml")?;
+    /// assert_eq!(ring.registrar().update_files(1, &[FileSlot::from(&file)])?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -136,6 +209,17 @@ impl Registrar<'_> {
     /// Drops the file table. `IORING_UNREGISTER_FILES`, since Linux 5.1.
     ///
     /// Entries in flight keep their files.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, register::FileSlot};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// ring.registrar().register_files(&[FileSlot::EMPTY; 2])?;
+    /// ring.registrar().unregister_files()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -4,6 +4,8 @@
 //! only a descriptor.
 
 mod buf_ring;
+mod buf_ring_error;
+mod buf_ring_options;
 mod buffers;
 mod cancel;
 mod control;
@@ -22,9 +24,9 @@ use core::marker::PhantomData;
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
-pub use buf_ring::{
-    BufferRing, BufferRingFull, BufferRingOptions, Bundle, MAX_BUFFERS, UnregisterError,
-};
+pub use buf_ring::{BufferRing, Bundle, MAX_BUFFERS};
+pub use buf_ring_error::{BufferRingFull, UnregisterError};
+pub use buf_ring_options::BufferRingOptions;
 pub use buffers::CloneRange;
 pub use cancel::CancelWhat;
 pub use control::{Clock, Napi};
@@ -69,6 +71,21 @@ pub struct Registrar<'r> {
 ///
 /// `fd` may be -1 for operations that need no ring. Returns the result of the system call.
 ///
+/// ```
+/// use core::ptr::null_mut;
+/// use std::os::fd::AsRawFd;
+/// use ringbolt::{IoUring, register::register, rustix::io::Errno, sys::RegisterOp};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ring = IoUring::new(8)?;
+/// let op = RegisterOp::UNREGISTER_FILES;
+/// // SAFETY: the operation takes no argument, and no entry is in flight.
+/// let result = unsafe { register(ring.as_raw_fd(), op, null_mut(), 0) };
+/// assert_eq!(result, Err(Errno::NXIO)); // There is no file table.
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// Those of the operation; see [`io_uring_register(2)`].
@@ -95,6 +112,35 @@ pub unsafe fn register(
 }
 
 impl<'r> Registrar<'r> {
+    /// The registrar of a ring of which only a descriptor is known, such as one that another
+    /// library or another process has made. `ring` may be any descriptor: the methods fail with
+    /// `EOPNOTSUPP` if it is not a ring's.
+    ///
+    /// Nothing is known about who made the ring: `ECHILD` is not reported.
+    ///
+    /// ```
+    /// use std::os::fd::AsFd;
+    /// use ringbolt::{IoUring, register::Registrar, sys::Opcode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// // SAFETY: nothing is registered, and this program reaps the ring.
+    /// let registrar = unsafe { Registrar::of_ring(ring.as_fd()) };
+    /// assert!(registrar.probe()?.supports(Opcode::NOP));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// The code that pushes to the ring and reaps it allows for what is registered, changed and
+    /// cancelled through this. Tags are completions with any `user_data`, which that code must not
+    /// take for those of its operations; slots and buffers that it uses are not replaced; and what
+    /// it has registered by unsafe code is not unregistered before it expects that.
+    pub unsafe fn of_ring(ring: BorrowedFd<'r>) -> Self {
+        Self { fd: ring.as_raw_fd(), by_index: 0, home: None, ring: PhantomData }
+    }
+
     pub(crate) fn new(fd: BorrowedFd<'r>, home: Home) -> Self {
         Self { fd: fd.as_raw_fd(), by_index: 0, home: Some(home), ring: PhantomData }
     }
@@ -112,6 +158,20 @@ impl<'r> Registrar<'r> {
     }
 
     /// Calls `io_uring_register(2)` on this ring without any checks.
+    ///
+    /// ```
+    /// use core::ptr::null_mut;
+    /// use ringbolt::{IoUring, rustix::io::Errno, sys::RegisterOp};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let op = RegisterOp::UNREGISTER_FILES;
+    /// // SAFETY: the operation takes no argument, and no entry is in flight.
+    /// let result = unsafe { ring.registrar().raw(op, null_mut(), 0) };
+    /// assert_eq!(result, Err(Errno::NXIO)); // There is no file table.
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -51,6 +51,18 @@ impl fmt::Debug for Probe {
 impl Registrar<'_> {
     /// Asks the kernel which operations it supports. `IORING_REGISTER_PROBE`, since Linux 5.6.
     ///
+    /// ```
+    /// use ringbolt::{IoUring, sys::Opcode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let probe = ring.registrar().probe()?;
+    /// assert!(probe.supports(Opcode::READ));
+    /// println!("{probe:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// `EINVAL` before Linux 5.6.

@@ -51,6 +51,18 @@ impl Answer for io_uring_query_scq {
 ///
 /// Fields of the answer that an older kernel does not know are 0.
 ///
+/// ```
+/// use ringbolt::{register::query, sys::io_uring_query_opcode};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// match query::<io_uring_query_opcode>() {
+///     Ok(answer) => println!("{} operations", answer.nr_request_opcodes),
+///     Err(error) => eprintln!("{error}"), // Before Linux 6.18.
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// `EINVAL` if the kernel has no queries, `EOPNOTSUPP` if it does not have this one.

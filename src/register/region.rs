@@ -48,6 +48,24 @@ impl Registrar<'_> {
     /// A ring can have one region, which cannot be unregistered. It must be registered before the
     /// ring is enabled: see [`Builder::build_disabled`](crate::Builder::build_disabled).
     ///
+    /// ```
+    /// use ringbolt::{IoUring, Timespec, register::RegisteredWait, rustix::io::Errno};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::builder().build_disabled(8)?;
+    /// let mut region = match ring.registrar().register_wait_region(4) {
+    ///     Err(error) if error.errno == Errno::INVAL => return Ok(()), // Before Linux 6.13.
+    ///     region => region?,
+    /// };
+    /// let timeout = Some(Timespec::new(0, 1_000_000));
+    /// region.set(0, RegisteredWait { timeout, ..Default::default() })?;
+    /// let ring = ring.enable()?;
+    /// // A call that waits takes `region.arg(0)?`.
+    /// # let _ = ring;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// `EBUSY` if the ring has a region already; `EINVAL` if `count` is 0, if the ring is enabled,
@@ -82,6 +100,22 @@ impl Registrar<'_> {
     ///
     /// With [`RegionFlags::TYPE_USER`] in `region` the caller provides the memory. Without it the
     /// kernel does, and returns in `region` the offset at which to map it.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, sys::{MemRegionFlags, io_uring_region_desc}};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// // Memory of the kernel: no address.
+    /// let mut region = io_uring_region_desc { size: 4096, ..io_uring_region_desc::ZEROED };
+    /// // SAFETY: this program provides no memory.
+    /// match unsafe { ring.registrar().register_region(&mut region, MemRegionFlags::empty()) } {
+    ///     Ok(()) => println!("map it at {:#x}", region.mmap_offset),
+    ///     Err(error) => eprintln!("{error}"), // Before Linux 6.14.
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -61,6 +61,16 @@ impl Restriction {
 ///
 /// This cannot be undone, and child processes inherit it.
 ///
+/// ```no_run
+/// use ringbolt::{register::{Restriction, restrict_task}, sys::Opcode};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let allowed = [Opcode::READ, Opcode::WRITE].map(Restriction::operation);
+/// restrict_task(allowed)?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// `EACCES` if the thread has neither `no_new_privs` nor CAP_SYS_ADMIN; `EBADF` or `EINVAL` on
@@ -90,6 +100,18 @@ impl Registrar<'_> {
     /// Permanently restricts a ring that is not enabled yet. `IORING_REGISTER_RESTRICTIONS`, since
     /// Linux 5.10.
     ///
+    /// ```
+    /// use ringbolt::{IoUring, register::Restriction, sys::Opcode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::builder().build_disabled(8)?;
+    /// ring.registrar().register_restrictions(&[Restriction::operation(Opcode::NOP)])?;
+    /// let ring = ring.enable()?;
+    /// # let _ = ring;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// | errno | cause |
@@ -111,6 +133,18 @@ impl Registrar<'_> {
 
     /// Registers a BPF program that decides which entries may be submitted.
     /// `IORING_REGISTER_BPF_FILTER`, since Linux 7.0.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, sys::io_uring_bpf};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// // SAFETY: it points to no instructions.
+    /// let result = unsafe { ring.registrar().register_bpf_filter(&io_uring_bpf::ZEROED) };
+    /// assert!(result.is_err()); // Refused: there is no program.
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -12,6 +12,19 @@ impl Registrar<'_> {
     /// CAP_NET_ADMIN, a card that supports it, and a ring with DEFER_TASKRUN and completions of 32
     /// bytes.
     ///
+    /// ```
+    /// use ringbolt::{IoUring, sys::io_uring_zcrx_ifq_reg};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// let mut queue = io_uring_zcrx_ifq_reg::ZEROED;
+    /// // SAFETY: it points to nothing.
+    /// let result = unsafe { ring.registrar().register_zcrx(&mut queue) };
+    /// assert!(result.is_err()); // Refused: the ring has not the required set-up.
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// | errno | cause |
@@ -49,6 +62,17 @@ impl Registrar<'_> {
 
     /// Controls a zero-copy receive queue: makes it flush its refill ring or export itself, for
     /// example. `IORING_REGISTER_ZCRX_CTRL`, since Linux 6.19.
+    ///
+    /// ```
+    /// use ringbolt::{IoUring, sys::zcrx_ctrl};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ring = IoUring::new(8)?;
+    /// // Refused: the ring has no such queue.
+    /// assert!(ring.registrar().control_zcrx(&mut zcrx_ctrl::ZEROED).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

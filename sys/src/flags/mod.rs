@@ -7,6 +7,7 @@ mod entry;
 mod operation;
 mod register;
 mod ring;
+mod since;
 mod zcrx;
 
 pub use self::entry::{CqeFlags, SqeFlags};

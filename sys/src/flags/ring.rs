@@ -80,31 +80,6 @@ bitflags! {
     }
 }
 
-/// The first kernel that had each flag, oldest first.
-const SETUP_SINCE: &[(SetupFlags, KernelVersion)] = &[
-    (SetupFlags::IOPOLL, KernelVersion::new(5, 1)),
-    (SetupFlags::SQPOLL, KernelVersion::new(5, 1)),
-    (SetupFlags::SQ_AFF, KernelVersion::new(5, 1)),
-    (SetupFlags::CQSIZE, KernelVersion::new(5, 5)),
-    (SetupFlags::CLAMP, KernelVersion::new(5, 6)),
-    (SetupFlags::ATTACH_WQ, KernelVersion::new(5, 6)),
-    (SetupFlags::R_DISABLED, KernelVersion::new(5, 10)),
-    (SetupFlags::SUBMIT_ALL, KernelVersion::new(5, 18)),
-    (SetupFlags::COOP_TASKRUN, KernelVersion::new(5, 19)),
-    (SetupFlags::TASKRUN_FLAG, KernelVersion::new(5, 19)),
-    (SetupFlags::SQE128, KernelVersion::new(5, 19)),
-    (SetupFlags::CQE32, KernelVersion::new(5, 19)),
-    (SetupFlags::SINGLE_ISSUER, KernelVersion::new(6, 0)),
-    (SetupFlags::DEFER_TASKRUN, KernelVersion::new(6, 1)),
-    (SetupFlags::NO_MMAP, KernelVersion::new(6, 5)),
-    (SetupFlags::REGISTERED_FD_ONLY, KernelVersion::new(6, 5)),
-    (SetupFlags::NO_SQARRAY, KernelVersion::new(6, 6)),
-    (SetupFlags::HYBRID_IOPOLL, KernelVersion::new(6, 13)),
-    (SetupFlags::CQE_MIXED, KernelVersion::new(6, 18)),
-    (SetupFlags::SQE_MIXED, KernelVersion::new(6, 19)),
-    (SetupFlags::SQ_REWIND, KernelVersion::new(7, 0)),
-];
-
 impl SetupFlags {
     /// The newest named flag among these, and the first kernel that had it.
     ///
@@ -120,7 +95,7 @@ impl SetupFlags {
     /// assert_eq!(flags.newest(), Some(newest));
     /// ```
     pub const fn newest(self) -> Option<(Self, KernelVersion)> {
-        let mut older = SETUP_SINCE;
+        let mut older = Self::SINCE;
         while let [rest @ .., (flag, since)] = older {
             if self.contains(*flag) {
                 return Some((*flag, *since));

@@ -94,8 +94,11 @@ fn documented(source: &str) -> Vec<Documented<'_>> {
 }
 
 /// Adds the flags of one type; their C names and versions are read from the source.
-fn add_flags<F: Flags>(ours: &mut BTreeMap<String, Constant>, docs: &[Documented<'_>])
-where
+fn add_flags<F: Flags>(
+    ours: &mut BTreeMap<String, Constant>,
+    docs: &[Documented<'_>],
+    since: fn(F) -> Option<KernelVersion>,
+) where
     F::Bits: Into<u64>,
 {
     let owner = core::any::type_name::<F>().rsplit("::").next().unwrap();
@@ -103,6 +106,8 @@ where
         let known = docs.iter().find(|doc| doc.owner == owner && doc.name == flag.name());
         let known = known.unwrap_or_else(|| panic!("{owner}::{}: no C name", flag.name()));
         assert!(known.c_name.ends_with(flag.name()), "{owner}::{}: {}", flag.name(), known.c_name);
+        let version = since(F::from_bits_retain(flag.value().bits()));
+        assert_eq!(version.map(|version| version.to_string()), known.since, "{}", known.c_name);
         let bits: u64 = flag.value().bits().into();
         let constant = (i128::from(bits), known.since.clone());
         assert_eq!(ours.insert(known.c_name.to_string(), constant), None, "{} twice", known.c_name);
@@ -110,6 +115,7 @@ where
     let all: u64 = F::all().bits().into();
     let width: u64 = F::Bits::ALL.into();
     assert_eq!(all, width, "{owner} must keep the bits that have no name");
+    assert_eq!((since(F::empty()), since(F::all())), (None, None), "{owner}");
 }
 
 #[test]
@@ -149,7 +155,7 @@ fn add_all_flags(ours: &mut BTreeMap<String, Constant>) {
     ];
     let docs: Vec<Documented<'_>> = sources.iter().flat_map(|source| documented(source)).collect();
     macro_rules! add {
-        ($($Flags:ident)*) => {$(add_flags::<$Flags>(ours, &docs);)*};
+        ($($Flags:ident)*) => {$(add_flags(ours, &docs, $Flags::since);)*};
     }
     add!(SqeFlags CqeFlags SetupFlags EnterFlags Features SqStatus CqFlags);
     add!(RwFlags RwAttrFlags UringCmdFlags FsyncFlags TimeoutFlags SpliceFlags PollFlags);

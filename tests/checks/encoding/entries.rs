@@ -130,9 +130,17 @@ fn expect_getters(sqe: &Sqe, raw: &[u8; 64]) {
 
 /// The same entry, made by [`RawOp`] from what its getters say.
 fn by_raw_op(sqe: &Sqe) -> Sqe {
-    let op = RawOp::new(sqe.opcode()).ioprio(sqe.ioprio()).fd(sqe.fd()).off(sqe.off());
-    let op = op.addr_raw(sqe.addr()).len(sqe.len()).op_flags(sqe.op_flags());
-    let op = op.buf_index(sqe.buf_index()).file_index(sqe.file_index()).tail(sqe.tail());
+    let op = RawOp::new(sqe.opcode()).fields(|entry| {
+        entry.set_ioprio(sqe.ioprio());
+        entry.set_fd(sqe.fd());
+        entry.set_off(sqe.off());
+        entry.set_addr_raw(sqe.addr());
+        entry.set_len(sqe.len());
+        entry.set_op_flags(sqe.op_flags());
+        entry.set_buf_index(sqe.buf_index());
+        entry.set_file_index(sqe.file_index());
+        entry.set_tail(sqe.tail());
+    });
     assert!(!format!("{op:?}").is_empty());
     op.sqe(sqe.user_data()).with_flags(sqe.flags()).with_personality(sqe.personality())
 }

@@ -24,7 +24,7 @@ pub(super) fn enter_descriptors<'a>(case: &mut Case<'a>, mut work: Work<'a>) {
             };
             let keep = |_: &mut Work<'_>, n: u32, cqe: Cqe| {
                 // SAFETY: the completion of an open, which nobody else looks at.
-                files[n as usize] = Some(unsafe { cqe.owned_fd() }.expect("a file"));
+                files[n as usize] = Some(unsafe { OpenAt::opened(&cqe) }.expect("a file"));
             };
             // SAFETY: names and directory are the work's.
             unsafe { phase(&mut ring, &mut work, batch, open, keep) };
