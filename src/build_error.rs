@@ -43,6 +43,12 @@ pub enum BuildError {
         /// The flags.
         flags: SetupFlags,
     },
+    /// Flags that a [`SafeRing`](crate::jobs::SafeRing) cannot have: with IOPOLL, operations cannot
+    /// be cancelled. The kernel was not asked.
+    NotForJobs {
+        /// The flags.
+        flags: SetupFlags,
+    },
     /// What was asked for is of use to one thread only, and the ring would be free to go to
     /// another. The kernel was not asked.
     NeedsOneThread {
@@ -239,6 +245,9 @@ impl fmt::Display for BuildError {
                  `Builder::unknown_flags` only, which is unsafe",
                 Names(*flags)
             ),
+            Self::NotForJobs { flags } => {
+                write!(f, "a ring of the safe front cannot have {flags:?}")
+            }
             Self::NeedsOneThread { flags } if flags.is_empty() => f.write_str(
                 "a registered ring descriptor is of use to one thread only: build with \
                  `build_local`",

@@ -244,6 +244,11 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
         self.flags(SetupFlags::SQ_REWIND)
     }
 
+    /// The set-up flags that were asked for.
+    pub(crate) const fn asked_for(&self) -> SetupFlags {
+        self.flags
+    }
+
     /// Adds set-up flags.
     ///
     /// Flags that decide the type of the ring (entry widths, `R_DISABLED`, `NO_MMAP`,

@@ -203,7 +203,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     }
 
     /// Waits for a completion, or for `time`.
-    fn pause(&mut self, time: Duration) {
+    pub(crate) fn pause(&mut self, time: Duration) {
         let waited = self.completion().wait_timeout(1, time);
         if !matches!(waited, Ok(()) | Err(Errno::TIME | Errno::INTR)) {
             // The kernel has no timed waits, or the ring cannot wait now.
@@ -215,7 +215,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
 
 /// The time since an arbitrary moment, from a clock that never goes back.
 #[cfg(feature = "std")]
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     use std::sync::OnceLock;
     use std::time::Instant;
 
@@ -225,7 +225,7 @@ fn now() -> Duration {
 
 /// The time since an arbitrary moment, from a clock that never goes back.
 #[cfg(not(feature = "std"))]
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
 
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()

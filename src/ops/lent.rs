@@ -1,10 +1,10 @@
 //! What a safe operation borrows: [`Lent`] and its operands, and the entries [`OpIn`] and
 //! [`MultiIn`] whose types say for how long.
 //!
-//! `X::new` of an operation takes addresses and numbers, and its entry is pushed unsafely. `X::lent`
-//! takes references, and its entry is started by the safe front, [`jobs`](crate::jobs), which holds
-//! the borrow until the last completion. Both have the same options: those that name no memory are
-//! written for every form of an operation, the others for the first form alone.
+//! `X::new` of an operation takes addresses and numbers, and its entry is pushed unsafely.
+//! `X::lent` takes references, and its entry is started by the safe front, [`jobs`](crate::jobs),
+//! which holds the borrow until the last completion. Both have the same options: those that name no
+//! memory are written for every form of an operation, the others for the first form alone.
 #![forbid(unsafe_code)]
 
 use core::marker::PhantomData;

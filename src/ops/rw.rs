@@ -272,8 +272,8 @@ impl Read {
 }
 
 impl<'a> Read<Lent<'a>> {
-    /// Reads from `target` into `buf`, for a job of the [safe front](crate::jobs). The file position
-    /// is used as by [`new`](Read::new).
+    /// Reads from `target` into `buf`, for a job of the [safe front](crate::jobs). The file
+    /// position is used as by [`new`](Read::new).
     #[inline(always)]
     pub fn lent(target: impl Into<On<'a>>, buf: impl Into<Span<'a>>) -> Self {
         let span = buf.into();

@@ -169,6 +169,22 @@ impl<C: CqEntry> Cq<C> {
         entry
     }
 
+    /// Copies out the next entry, if there is one. Publishes the head only when there is none: for
+    /// those who publish it before they wait.
+    #[inline(always)]
+    pub(crate) fn take_batched(&mut self) -> Option<C> {
+        let mut span = self.span;
+        let mut entry = self.pop_known(&mut span);
+        if entry.is_none() {
+            self.refresh(&mut span);
+            entry = self.pop_known(&mut span);
+            if entry.is_none() {
+                self.publish();
+            }
+        }
+        entry
+    }
+
     /// Copies out the next entry of `span` if it is known to be ready.
     #[inline(always)]
     pub(crate) fn pop_known(&mut self, span: &mut Span<C>) -> Option<C> {

@@ -7,6 +7,7 @@
 
 mod back;
 mod chain;
+mod ready;
 
 use core::ptr::NonNull;
 

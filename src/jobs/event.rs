@@ -1,0 +1,345 @@
+//! [`Event`] and [`Done`]: what a completion came to, with the value of its job.
+
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+
+use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry, Sqe};
+use crate::errno::errno_of;
+use crate::ops::lent::{MultiIn, OpIn};
+use crate::sys::CqeFlags;
+use crate::thread::OneThread;
+
+use super::key::Key;
+use super::place::Chain;
+use super::refused::Refused;
+use super::table::{Jobs, Seen};
+
+/// A completion, and the value of its job.
+///
+/// It derefs to the value. If the job is over, [`done`](Self::done) gives a [`Done`], by which the
+/// value can be changed, started again in place, or taken; [`finish`](Self::finish) takes it at
+/// once.
+///
+/// It has no destructor: forgetting it does what dropping it does. What is neither finished nor
+/// restarted is dropped by the next call of any method of [`Jobs`].
+pub struct Event<
+    'j,
+    'scope,
+    'env,
+    T,
+    Th = OneThread,
+    S: SqEntry + OneWidth = Sqe,
+    C: CqEntry + OneWidth = Cqe,
+> {
+    pub(super) jobs: &'j mut Jobs<'scope, 'env, T, Th, S, C>,
+    pub(super) seen: Seen,
+}
+
+/// The event of a job that is over: its value can be changed, started again, and taken.
+///
+/// From [`Event::done`]. Like an [`Event`] it has no destructor.
+pub struct Done<
+    'j,
+    'scope,
+    'env,
+    T,
+    Th = OneThread,
+    S: SqEntry + OneWidth = Sqe,
+    C: CqEntry + OneWidth = Cqe,
+>(Event<'j, 'scope, 'env, T, Th, S, C>);
+
+/// The result of an operation, as [`Cqe::result`](crate::Cqe::result) has it.
+#[inline(always)]
+pub(super) const fn result(raw: i32) -> Result<u32, Errno> {
+    if raw < 0 { Err(errno_of(raw)) } else { Ok(raw.unsigned_abs()) }
+}
+
+impl<'j, 'scope, 'env, T, Th, S, C> Event<'j, 'scope, 'env, T, Th, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
+    #[inline(always)]
+    pub(super) fn new(jobs: &'j mut Jobs<'scope, 'env, T, Th, S, C>, seen: Seen) -> Self {
+        Self { jobs, seen }
+    }
+
+    /// What the operation returned, or the error that it failed with; of a chain, its last link.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation; `ECANCELED` if it was cancelled.
+    #[inline(always)]
+    pub fn result(&self) -> Result<u32, Errno> {
+        result(self.seen.result)
+    }
+
+    /// The flags of the completion.
+    #[inline(always)]
+    pub fn flags(&self) -> CqeFlags {
+        self.seen.flags
+    }
+
+    /// Whether the job goes on, and more events of it will come.
+    #[inline(always)]
+    pub fn has_more(&self) -> bool {
+        !self.seen.is_last
+    }
+
+    /// The name of the job.
+    #[inline]
+    pub fn key(&self) -> Key {
+        Key::of(self.seen.index, self.jobs.place(self.seen.index))
+    }
+
+    /// Takes the descriptor that the operation made, if it made one. One that is not taken is
+    /// closed.
+    #[inline]
+    pub fn descriptor(&mut self) -> Option<OwnedFd> {
+        self.jobs.owes.take_descriptor()
+    }
+
+    /// Takes the provided buffer that the completion has, if it has one. One that is not taken goes
+    /// back to the kernel.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub fn received(&mut self) -> Option<super::Received> {
+        let lent = self.jobs.owes.take_buffer()?;
+        self.jobs.inner.owned.receive(lent)
+    }
+
+    /// Takes the slot of the file table that the operation filled, if it chose one. One that is not
+    /// taken is emptied.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub fn slot(&mut self) -> Option<super::Slot> {
+        let slot = self.jobs.owes.take_slot()?;
+        self.jobs.inner.owned.own(slot)
+    }
+
+    /// Takes the value, if the job is over: the place is free.
+    #[inline(always)]
+    pub fn finish(self) -> Option<T> {
+        self.done().map(Done::finish)
+    }
+
+    /// The event of a job that is over; `None` if it goes on.
+    #[inline(always)]
+    pub fn done(self) -> Option<Done<'j, 'scope, 'env, T, Th, S, C>> {
+        if self.seen.is_last { Some(Done(self)) } else { None }
+    }
+
+    /// The event of a job that completes once.
+    ///
+    /// # Panics
+    ///
+    /// If the job goes on, as one that was started by [`Jobs::start_multi`] may.
+    #[inline(always)]
+    #[track_caller]
+    pub fn expect_done(self) -> Done<'j, 'scope, 'env, T, Th, S, C> {
+        assert!(self.seen.is_last, "the job goes on");
+        Done(self)
+    }
+}
+
+impl<'j, 'scope, 'env, T, Th, S, C> Done<'j, 'scope, 'env, T, Th, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
+    /// See [`Event::result`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Event::result`].
+    #[inline(always)]
+    pub fn result(&self) -> Result<u32, Errno> {
+        self.0.result()
+    }
+
+    /// See [`Event::flags`].
+    #[inline(always)]
+    pub fn flags(&self) -> CqeFlags {
+        self.0.flags()
+    }
+
+    /// See [`Event::key`].
+    #[inline]
+    pub fn key(&self) -> Key {
+        self.0.key()
+    }
+
+    /// See [`Event::descriptor`].
+    #[inline]
+    pub fn descriptor(&mut self) -> Option<OwnedFd> {
+        self.0.descriptor()
+    }
+
+    /// See [`Event::received`].
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub fn received(&mut self) -> Option<super::Received> {
+        self.0.received()
+    }
+
+    /// See [`Event::slot`].
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub fn slot(&mut self) -> Option<super::Slot> {
+        self.0.slot()
+    }
+
+    /// The event.
+    pub(super) fn into_event(self) -> Event<'j, 'scope, 'env, T, Th, S, C> {
+        self.0
+    }
+
+    /// What is noted about the links of the job, if it is a chain.
+    pub(super) fn chain(&self) -> &Chain {
+        &self.0.jobs.place(self.0.seen.index).chain
+    }
+
+    /// Takes the value: the place is free.
+    #[inline(always)]
+    pub fn finish(self) -> T {
+        let Event { jobs, seen } = self.0;
+        jobs.settle_debts();
+        jobs.shown = super::table::NONE;
+        jobs.take_value(seen.index)
+    }
+
+    /// Starts the job again in its place, which is the cheapest way: as [`Jobs::start`], except
+    /// that the value is not moved.
+    ///
+    /// What the event owns and nobody has taken is given back first.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], with the value, if the queue is full and the kernel takes nothing. The job is
+    /// over then.
+    #[inline(always)]
+    pub fn restart(
+        self,
+        op: impl for<'a> FnOnce(&'a mut T) -> OpIn<'a, 'scope>,
+    ) -> Result<Key, Refused<T>> {
+        let Event { jobs, seen } = self.0;
+        jobs.prepare_restart(seen.index, 1)?;
+        let place = jobs.place(seen.index);
+        // SAFETY: the job is done, so nothing is in flight from its place, and the value is still
+        // there: the event was shown, and has been consumed.
+        let op = op(unsafe { &mut *place.value() });
+        jobs.launch(place, op);
+        Ok(Key::of(seen.index, place))
+    }
+
+    /// Starts the job again in its place with an operation that may complete more often: as
+    /// [`Jobs::start_multi`].
+    ///
+    /// # Errors
+    ///
+    /// As [`restart`](Self::restart).
+    #[inline]
+    pub fn restart_multi(
+        self,
+        op: impl for<'a> FnOnce(&'a T) -> MultiIn<'a, 'scope>,
+    ) -> Result<Key, Refused<T>> {
+        let Event { jobs, seen } = self.0;
+        jobs.prepare_restart(seen.index, 1)?;
+        let place = jobs.place(seen.index);
+        // SAFETY: as in `restart`; and only shared references are made until the job is done.
+        let op = op(unsafe { &*place.value() });
+        jobs.launch_multi(place, op);
+        Ok(Key::of(seen.index, place))
+    }
+}
+
+impl<'scope, T, Th, S, C> Jobs<'scope, '_, T, Th, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
+    /// Gives back what the shown event owns, and finds room for `count` entries.
+    #[inline(always)]
+    pub(super) fn prepare_restart(&mut self, index: u32, count: usize) -> Result<(), Refused<T>> {
+        self.settle_debts();
+        if count > 1 || !self.inner.ring.sq.is_ready() {
+            if let Err(cause) = self.make_room(count) {
+                self.shown = super::table::NONE;
+                return Err(Refused { value: self.take_value(index), cause });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T, Th, S, C> Deref for Event<'_, '_, '_, T, Th, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        let place = self.jobs.place(self.seen.index);
+        // SAFETY: an event is that of a job whose value is in its place. Either the job is done,
+        // and nothing is in flight; or its operation borrows the value shared (`start_multi`), and
+        // so does this.
+        unsafe { &*place.value() }
+    }
+}
+
+impl<T, Th, S, C> Deref for Done<'_, '_, '_, T, Th, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T, Th, S, C> DerefMut for Done<'_, '_, '_, T, Th, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        let place = self.0.jobs.place(self.0.seen.index);
+        // SAFETY: the job is done, so nothing is in flight from its place, and the borrow of `self`
+        // is the only way to the value.
+        unsafe { &mut *place.value() }
+    }
+}
+
+impl<T: fmt::Debug, Th, S, C> fmt::Debug for Event<'_, '_, '_, T, Th, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("value", &**self)
+            .field("result", &self.result())
+            .field("flags", &self.flags())
+            .field("has_more", &self.has_more())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: fmt::Debug, Th, S, C> fmt::Debug for Done<'_, '_, '_, T, Th, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,194 @@
+//! Submitting, waiting, and the way from a completion to an [`Event`].
+#![forbid(unsafe_code)]
+
+use rustix::io::Errno;
+
+use crate::entry::{CqEntry, OneWidth, SqEntry};
+use crate::submit_error::{Advice, SubmitError};
+use crate::sys::CqeFlags;
+use crate::time::Timespec;
+
+use super::event::Event;
+use super::owes::Owes;
+use super::table::{Jobs, MORE, Seen};
+use super::user_data::{self, Control, MULTI, TURN};
+
+impl<'scope, 'env, T, Th, S, C> Jobs<'scope, 'env, T, Th, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
+    /// Returns the next event, if a completion is ready. Makes no system call.
+    ///
+    /// An event that was neither finished nor restarted is dropped with the next call of any
+    /// method: its value, and the buffer or descriptor that it has.
+    #[inline(always)]
+    #[expect(clippy::should_implement_trait, reason = "an event borrows the jobs")]
+    pub fn next(&mut self) -> Option<Event<'_, 'scope, 'env, T, Th, S, C>> {
+        self.hide();
+        let seen = self.advance()?;
+        Some(Event::new(self, seen))
+    }
+
+    /// Returns the next event, after submitting and waiting for it if need be. `None` if no job is
+    /// in flight, or after [`Waker::wake`](super::Waker::wake).
+    ///
+    /// A signal does not end the wait: use a [`Waker`](super::Waker), a `signalfd(2)`, or
+    /// [`submit_and_wait`](Self::submit_and_wait).
+    ///
+    /// # Errors
+    ///
+    /// As [`SubmissionQueue::submit`](crate::SubmissionQueue::submit), except for `EINTR`, and for
+    /// `EBUSY` when there are completions.
+    #[inline(always)]
+    pub fn wait_next(
+        &mut self,
+    ) -> Result<Option<Event<'_, 'scope, 'env, T, Th, S, C>>, SubmitError> {
+        self.hide();
+        loop {
+            if let Some(seen) = self.advance() {
+                return Ok(Some(Event::new(self, seen)));
+            }
+            if !self.wait_for_some()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Submits and waits for a completion. Returns false if there is nothing to wait for.
+    #[inline(never)]
+    fn wait_for_some(&mut self) -> Result<bool, SubmitError> {
+        if self.inner.take_wake() || self.used == 0 && !self.inner.has_waker() {
+            return Ok(false);
+        }
+        match self.submit_and_wait(1) {
+            Ok(_) => Ok(true),
+            Err(error) if error.errno == Errno::INTR => Ok(true),
+            Err(error) if error.advice() == Advice::Reap && self.inner.ring.cq.ready() > 0 => {
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies out completions until one is an event.
+    #[inline(always)]
+    fn advance(&mut self) -> Option<Seen> {
+        let completion = self.inner.ring.cq.take_batched()?;
+        let cqe = completion.as_cqe();
+        let user_data = cqe.user_data();
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+        let index = user_data as u32;
+        if index < self.count {
+            let place = self.place(index);
+            if place.user_data.get() == user_data {
+                place.user_data.set(user_data.wrapping_add(TURN));
+                self.shown = index;
+                return Some(Seen {
+                    index,
+                    result: cqe.raw_result(),
+                    flags: cqe.flags(),
+                    is_last: true,
+                });
+            }
+        }
+        self.advance_slowly(user_data, cqe.raw_result(), cqe.flags())
+    }
+
+    /// What [`advance`](Self::advance) does with a completion that is not that of an operation
+    /// alone which makes nothing, and with those after it.
+    #[inline(never)]
+    fn advance_slowly(&mut self, user_data: u64, result: i32, flags: CqeFlags) -> Option<Seen> {
+        let mut seen = self.settle(user_data, result, flags);
+        while seen.is_none() {
+            let completion = self.inner.ring.cq.take_batched()?;
+            let cqe = completion.as_cqe();
+            seen = self.settle(cqe.user_data(), cqe.raw_result(), cqe.flags());
+        }
+        let seen = seen?;
+        self.shown = if seen.is_last { seen.index } else { MORE };
+        Some(seen)
+    }
+
+    /// Notes a completion. Returns the event, if it is one. What the event owns is in
+    /// [`Self::owes`], which is empty before.
+    pub(super) fn settle(&mut self, user_data: u64, result: i32, flags: CqeFlags) -> Option<Seen> {
+        if let Some(control) = Control::of(user_data) {
+            self.settle_control(control, result);
+            return None;
+        }
+        let index = user_data::place(user_data);
+        if index >= self.count {
+            return None;
+        }
+        let place = self.place(index);
+        let link = user_data::link(user_data);
+        if link > 0 {
+            return self.settle_link(index, user_data, link - 1, result, flags);
+        }
+        if place.user_data.get() != user_data {
+            return None;
+        }
+        let is_last = user_data & MULTI == 0 || !flags.contains(CqeFlags::MORE);
+        self.owes = Owes::of(user_data, place.group.get(), result, flags);
+        if is_last {
+            let idle = user_data::plain(user_data).wrapping_add(TURN);
+            place.user_data.set(idle);
+        }
+        Some(Seen { index, result, flags, is_last })
+    }
+
+    fn settle_control(&mut self, control: Control, result: i32) {
+        match control {
+            Control::Cancel | Control::Close => {}
+            Control::CancelAll => self.inner.note_cancel_all(result),
+            Control::Wake => self.inner.note_wake(result),
+        }
+    }
+
+    /// Hands everything that was started to the kernel: see
+    /// [`SubmissionQueue::submit`](crate::SubmissionQueue::submit).
+    ///
+    /// # Errors
+    ///
+    /// As [`SubmissionQueue::submit`](crate::SubmissionQueue::submit). What was not taken stays
+    /// queued, and is submitted with the next call.
+    #[inline(always)]
+    pub fn submit(&mut self) -> Result<u32, SubmitError> {
+        self.hide();
+        self.tend();
+        self.inner.ring.submit()
+    }
+
+    /// Submits, and waits until `want` completions are there: see
+    /// [`SubmissionQueue::submit_and_wait`](crate::SubmissionQueue::submit_and_wait). There may be
+    /// fewer events than completions.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit); `EINTR` after a signal.
+    #[inline(always)]
+    pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
+        self.hide();
+        self.tend();
+        self.inner.ring.submit_and_wait(want)
+    }
+
+    /// Submits, and waits for `want` completions, for at most `timeout`: see
+    /// [`submit_and_wait_timeout`](crate::SubmissionQueue::submit_and_wait_timeout) of the queue.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit_and_wait`](Self::submit_and_wait); `ETIME` when the time is up and no completion
+    /// is there.
+    #[inline(always)]
+    pub fn submit_and_wait_timeout(
+        &mut self,
+        want: u32,
+        timeout: impl Into<Timespec>,
+    ) -> Result<u32, SubmitError> {
+        self.hide();
+        self.tend();
+        self.inner.ring.submit_and_wait_timeout(want, timeout)
+    }
+}
