@@ -26,8 +26,8 @@ import json
 import os
 import sys
 
-wanted = ("src/ring/", "src/submit.rs", "src/submission.rs", "src/completion.rs", "src/builder.rs",
-          "src/message.rs", "src/entry/")
+wanted = ("src/ring/", "src/enter/", "src/uring/submission.rs", "src/uring/completion.rs", "src/setup/builder.rs",
+          "src/ops/message.rs", "src/entry/")
 files = json.load(open("target/coverage.json"))["data"][0]["files"]
 print(f"{'file':32} {'lines':>14} {'branches':>14}")
 covered = total = 0

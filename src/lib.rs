@@ -79,64 +79,43 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-mod build_error;
-mod builder;
-mod call;
-mod capabilities;
-mod closing;
-mod completion;
-mod disabled;
-mod enter_arg;
+mod enter;
 mod entry;
-mod errno;
-mod explain;
-mod handle;
 pub mod jobs;
-mod message;
 pub mod ops;
-#[cfg(feature = "owned")]
-mod owned;
 pub mod register;
-mod resize;
 mod ring;
+mod setup;
 #[cfg(feature = "sim")]
 pub mod sim;
-mod submission;
-mod submit;
-mod submit_error;
-mod target;
-mod thread;
-mod time;
-mod together;
 mod uring;
-mod waiting;
 
 #[doc(inline)]
 pub use ringbolt_sys as sys;
 
-pub use build_error::{BuildError, Contradiction, SystemCall};
-pub use builder::{Builder, MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
-pub use capabilities::{Capabilities, Variant};
-pub use closing::{Leftover, StillInFlight};
-pub use completion::{CompletionQueue, Drain, IntoDrain};
-pub use disabled::{DisabledIoUring, EnableError};
-pub use enter_arg::{EnterArg, SigSet, WaitArg};
+pub use enter::enter_arg::{EnterArg, SigSet, WaitArg};
+pub use enter::submit_error::{Advice, SubmitError};
+pub use entry::explain::ErrnoText;
 pub use entry::{
     CqEntry, Cqe, Cqe32, CqeMixed, IntoEntry, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed,
 };
-pub use explain::ErrnoText;
-pub use message::{ControlMessage, ControlMessages, MessageError, ReceivedMessage};
-#[cfg(feature = "owned")]
-pub use owned::{OwnedCompletionQueue, OwnedSubmissionQueue};
-pub use resize::ResizeError;
+pub use ops::message::{ControlMessage, ControlMessages, MessageError, ReceivedMessage};
+pub use ops::time::Timespec;
 pub use ring::layout::LayoutError;
 pub use ring::map::RingMemory;
 pub use ring::push_error::PushError;
-pub use submission::SubmissionQueue;
-pub use submit_error::{Advice, SubmitError};
-pub use thread::{AnyThread, HasFd, NoFd, OneThread};
-pub use time::Timespec;
-pub use together::Reserved;
+pub use setup::build_error::{BuildError, Contradiction, SystemCall};
+pub use setup::builder::{Builder, MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
+pub use setup::capabilities::{Capabilities, Variant};
+pub use setup::disabled::{DisabledIoUring, EnableError};
+pub use setup::resize::ResizeError;
+pub use uring::closing::{Leftover, StillInFlight};
+pub use uring::completion::{CompletionQueue, Drain, IntoDrain};
+#[cfg(feature = "owned")]
+pub use uring::owned::{OwnedCompletionQueue, OwnedSubmissionQueue};
+pub use uring::submission::SubmissionQueue;
+pub use uring::thread::{AnyThread, HasFd, NoFd, OneThread};
+pub use uring::together::Reserved;
 pub use uring::{IoUring, LocalIoUring};
 
 /// The crates whose types are part of this crate's interface, by the versions it uses.

@@ -120,7 +120,10 @@ fn a_chain_copies_and_reports_each_link() -> Outcome {
     let len = source.len().min(4096);
     jobs.start_chain(Copy { files, block: [0; 4096], len }, Copy::both)?;
     let done = jobs.wait_next()?.ok_or("no job")?.expect_done();
-    assert_eq!((done.result_of(0)?, done.result_of(1)?), (u32::try_from(len)?, u32::try_from(len)?));
+    assert_eq!(
+        (done.result_of(0)?, done.result_of(1)?),
+        (u32::try_from(len)?, u32::try_from(len)?)
+    );
     assert_eq!(done.result_of(2), Err(Errno::INVAL));
     drop(done.finish());
     let mut copied = Vec::new();

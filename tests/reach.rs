@@ -64,7 +64,7 @@ fn every_operation_has_a_type_and_every_type_an_operation() {
 #[test]
 fn every_way_to_register_has_a_method() {
     let mut sources = sources("src/register");
-    sources.push(fs::read_to_string(root().join("src/resize.rs")).expect("a source"));
+    sources.push(fs::read_to_string(root().join("src/setup/resize.rs")).expect("a source"));
     for (name, op) in RegisterOp::ALL {
         // As an argument, or by a name of its own.
         let uses = [',', ';'].map(|end| format!("RegisterOp::{name}{end}"));

@@ -5,7 +5,7 @@ use core::fmt;
 use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
-use crate::errno::errno_of;
+use crate::entry::errno::errno_of;
 use crate::sys::{CqeFlags, NotifUsage, io_uring_cqe};
 
 /// A completion queue entry of 16 bytes, `struct io_uring_cqe`.

@@ -5,6 +5,8 @@
 //! later.
 
 mod cqe;
+pub(crate) mod errno;
+pub(crate) mod explain;
 pub(crate) mod slot;
 mod sqe;
 

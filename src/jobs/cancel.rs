@@ -1,9 +1,9 @@
 //! Cancelling a job by its key, and what is done for the jobs with each submission.
 #![forbid(unsafe_code)]
 
+use crate::enter::submit_error::SubmitError;
 use crate::entry::{CqEntry, OneWidth, SqEntry};
 use crate::ops::AsyncCancel;
-use crate::submit_error::SubmitError;
 
 use super::key::Key;
 use super::place::Place;
@@ -76,7 +76,8 @@ where
         if self.cancelled > 0 {
             self.cancel_again();
         }
-        if self.inner.needs_care() {
+        #[cfg(feature = "alloc")]
+        if self.inner.owned.needs_care() {
             self.care();
         }
     }

@@ -11,11 +11,11 @@ use core::time::Duration;
 
 use rustix::io::Errno;
 
-use crate::closing::now;
-use crate::entry::{CqEntry, OneWidth, SqEntry, Sqe};
+use crate::enter::submit_error::{Advice, SubmitError};
+use crate::entry::{CqEntry, OneWidth, SqEntry};
 use crate::ops::AsyncCancel;
 use crate::ring::sq::Sq;
-use crate::submit_error::{Advice, SubmitError};
+use crate::uring::closing::now;
 
 use super::place::Place;
 use super::ring::Inner;
@@ -270,7 +270,7 @@ fn report(undrained: Undrained) {
         std::io::stderr(),
         "ringbolt: the operations of a scope cannot be ended ({}): the process is aborted, since \
          the kernel may still write to its memory",
-        crate::explain::ErrnoText(errno),
+        crate::entry::explain::ErrnoText(errno),
     );
 }
 
@@ -293,7 +293,7 @@ extern "C" fn stop() -> ! {
 #[cfg(feature = "alloc")]
 impl super::owned::Owned {
     /// An entry of the front's own was taken back before the kernel saw it.
-    fn was_not_sent(&mut self, control: Control, entry: &Sqe) {
+    fn was_not_sent(&mut self, control: Control, entry: &crate::entry::Sqe) {
         match control {
             Control::Close => self.empty(entry.file_index().wrapping_sub(1)),
             Control::Wake => self.disarm(),

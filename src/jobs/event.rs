@@ -6,11 +6,11 @@ use core::ops::{Deref, DerefMut};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
+use crate::entry::errno::errno_of;
 use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry, Sqe};
-use crate::errno::errno_of;
 use crate::ops::lent::{MultiIn, OpIn};
 use crate::sys::CqeFlags;
-use crate::thread::OneThread;
+use crate::uring::thread::OneThread;
 
 use super::key::Key;
 use super::place::Chain;

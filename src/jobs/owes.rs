@@ -10,6 +10,7 @@ use super::user_data::{BUFFER, DESCRIPTOR, SLOT};
 ///
 /// It belongs to that completion, and is kept apart from the place: a place that is used again
 /// cannot change it.
+#[cfg_attr(not(feature = "alloc"), expect(dead_code, reason = "given out by `alloc` alone"))]
 #[derive(Debug)]
 pub(super) enum Owes {
     /// Nothing.

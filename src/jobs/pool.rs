@@ -17,7 +17,7 @@ use crate::ops::lent::Group;
 use crate::register::{BufferRing, BufferRingOptions, Registrar};
 use crate::ring::home::Home;
 use crate::sys::io_uring_cqe;
-use crate::thread::OneThread;
+use crate::uring::thread::OneThread;
 
 use super::owes::Lent;
 use super::table::Jobs;

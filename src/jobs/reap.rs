@@ -3,10 +3,10 @@
 
 use rustix::io::Errno;
 
+use crate::enter::submit_error::{Advice, SubmitError};
 use crate::entry::{CqEntry, OneWidth, SqEntry};
-use crate::submit_error::{Advice, SubmitError};
+use crate::ops::time::Timespec;
 use crate::sys::CqeFlags;
-use crate::time::Timespec;
 
 use super::event::Event;
 use super::owes::Owes;

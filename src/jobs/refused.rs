@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use crate::submit_error::SubmitError;
+use crate::enter::submit_error::SubmitError;
 
 /// A job that was not started, and its value. Nothing of it is in flight.
 ///

@@ -6,12 +6,12 @@ use core::ptr::NonNull;
 
 use rustix::io::Errno;
 
-use crate::build_error::BuildError;
-use crate::builder::Builder;
 use crate::entry::{CqEntry, Cqe, OneWidth, SafeSqe, SqEntry, Sqe};
+use crate::setup::build_error::BuildError;
+use crate::setup::builder::Builder;
 use crate::sys::{Features, SetupFlags};
-use crate::thread::{AnyThread, OneThread};
 use crate::uring::IoUring;
+use crate::uring::thread::{AnyThread, OneThread};
 
 use super::drain::AtEnd;
 use super::owes::Owes;
@@ -97,15 +97,6 @@ impl<Th, S: SqEntry + OneWidth, C: CqEntry + OneWidth> Inner<Th, S, C> {
     #[cfg(not(feature = "alloc"))]
     pub(super) const fn take_wake(&self) -> bool {
         false
-    }
-
-    /// Whether something has to be done before the next submission.
-    #[inline(always)]
-    pub(super) fn needs_care(&self) -> bool {
-        #[cfg(feature = "alloc")]
-        return self.owned.needs_care();
-        #[cfg(not(feature = "alloc"))]
-        return false;
     }
 
     /// A cancellation of everything has completed.

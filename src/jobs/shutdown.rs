@@ -7,7 +7,7 @@ use core::time::Duration;
 use rustix::io::Errno;
 
 use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry, Sqe};
-use crate::thread::OneThread;
+use crate::uring::thread::OneThread;
 
 use super::OwnedJobs;
 use super::drain::Undrained;
@@ -132,7 +132,7 @@ where
     C: CqEntry + OneWidth,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let errno = crate::explain::ErrnoText(self.errno);
+        let errno = crate::entry::explain::ErrnoText(self.errno);
         write!(f, "{} jobs are still in flight ({errno})", self.keys().count())
     }
 }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::entry::{CqEntry, OneWidth, SqEntry};
 use crate::ops::Fixed;
 use crate::ops::lent::On;
-use crate::thread::OneThread;
+use crate::uring::thread::OneThread;
 
 use super::table::Jobs;
 

@@ -5,11 +5,11 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
+use crate::enter::submit_error::SubmitError;
 use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry, Sqe};
 use crate::ops::lent::{MultiIn, OpIn};
-use crate::submit_error::SubmitError;
 use crate::sys::{CqeFlags, SqeFlags};
-use crate::thread::OneThread;
+use crate::uring::thread::OneThread;
 
 use super::key::Key;
 use super::owes::Owes;
@@ -374,7 +374,7 @@ where
 
 // SAFETY: the ring can be sent (`Inner`), the values can, and the places are reached through this
 // alone.
-unsafe impl<T: Send, S, C> Send for Jobs<'static, 'static, T, crate::thread::AnyThread, S, C>
+unsafe impl<T: Send, S, C> Send for Jobs<'static, 'static, T, crate::uring::thread::AnyThread, S, C>
 where
     S: SqEntry + OneWidth,
     C: CqEntry + OneWidth,

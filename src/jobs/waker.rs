@@ -41,7 +41,7 @@ impl Alarm {
         if result > 0 {
             self.is_woken = true;
             // Non-blocking: if nothing is there, another poll has seen it.
-            let _ = read(&self.eventfd, &mut [0; 8]);
+            let _ = read(&*self.eventfd, &mut [0; 8]);
         }
     }
 }
@@ -51,7 +51,7 @@ impl Waker {
     /// events that are ready. Several calls before that count as one.
     pub fn wake(&self) {
         // It fails only if 2^64 - 2 calls have not been seen.
-        let _ = write(&self.eventfd, &1_u64.to_ne_bytes());
+        let _ = write(&*self.eventfd, &1_u64.to_ne_bytes());
     }
 }
 

@@ -6,8 +6,8 @@ use core::marker::PhantomData;
 use rustix::event::epoll::Event;
 
 use crate::entry::Sqe;
+use crate::ops::target::fd_bits;
 use crate::sys::{Opcode, SharedPtr};
-use crate::target::fd_bits;
 
 use super::{IntoFd, IntoTarget, Lent, On, OnFd, Target, on, op, sqe};
 

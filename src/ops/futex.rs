@@ -8,8 +8,8 @@ use rustix::fd::AsRawFd;
 use rustix::process::{WaitId as Who, WaitIdOptions};
 
 use crate::entry::Sqe;
+use crate::ops::target::fd_bits;
 use crate::sys::{Futex2Flags, Opcode, SharedPtr, futex_waitv};
-use crate::target::fd_bits;
 
 use super::{Lent, Target, on, on_none, op, sqe};
 

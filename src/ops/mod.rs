@@ -141,6 +141,7 @@ mod futex;
 mod into_target;
 pub(crate) mod lent;
 mod made;
+pub(crate) mod message;
 mod msg;
 mod msg_ring;
 mod net;
@@ -157,8 +158,10 @@ mod send;
 mod socket_option;
 mod statx;
 mod table;
+pub(crate) mod target;
 #[cfg(test)]
 mod tests;
+pub(crate) mod time;
 mod timeout;
 mod xattr;
 
@@ -190,7 +193,7 @@ pub use table::{FilesUpdate, FixedFdInstall, ProvideBuffers, RemoveBuffers};
 pub use timeout::{LinkTimeout, Timeout, TimeoutRemove, TimeoutUpdate};
 pub use xattr::{FGetXattr, FSetXattr, GetXattr, SetXattr};
 
-pub use crate::target::{DestSlot, Fixed, IoVec, Target};
+pub use target::{DestSlot, Fixed, IoVec, Target};
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, SqeFlags};

@@ -7,8 +7,8 @@ use core::marker::PhantomData;
 use rustix::fs::{AtFlags, Mode, RenameFlags};
 
 use crate::entry::Sqe;
+use crate::ops::target::fd_bits;
 use crate::sys::{Opcode, SharedPtr};
-use crate::target::fd_bits;
 
 use super::{IntoFd, Lent, OnFd, Target, add_flags, on, op, sqe};
 

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use crate::entry::{Cqe, SafeSqe, Sqe};
 use crate::sys::{FixedFdFlags, IORING_FILE_INDEX_ALLOC, Opcode, SharedPtr};
 
-use crate::target::FileSlot;
+use crate::ops::target::FileSlot;
 
 use super::lent::Makes;
 use super::{Fixed, OpIn, Target, add_flags, made, on, on_none, sqe};

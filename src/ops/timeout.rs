@@ -4,7 +4,7 @@
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{Opcode, SharedPtr, TimeoutFlags};
 
-use crate::time::Timespec;
+use crate::ops::time::Timespec;
 
 use super::{add_flags, on_none, sqe};
 

@@ -5,7 +5,6 @@ use core::ptr::NonNull;
 
 use rustix::io::Errno;
 
-use crate::completion::CompletionQueue;
 use crate::entry::CqEntry;
 use crate::ring::bufs::{Bufs, Shares};
 use crate::ring::map::Region;
@@ -404,17 +403,6 @@ impl BufferRing {
     #[inline(always)]
     pub fn publish(&mut self) -> u16 {
         if self.ring.is_here() { self.bufs.publish() } else { 0 }
-    }
-
-    /// Publishes the buffers, and returns the slots of the completions popped so far to the kernel.
-    ///
-    /// Call it after a batch of completions whose buffers were reclaimed and added again.
-    #[doc(alias = "io_uring_buf_ring_cq_advance")]
-    #[inline(always)]
-    #[doc(alias = "__io_uring_buf_ring_cq_advance")]
-    pub fn publish_with<C: CqEntry, T>(&mut self, completions: &mut CompletionQueue<'_, C, T>) {
-        self.publish();
-        completions.sync();
     }
 
     /// Records a completion. Returns the id of the buffer that belongs to the program again.

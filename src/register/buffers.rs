@@ -7,7 +7,7 @@ use crate::sys::{
     io_uring_rsrc_update2,
 };
 
-use crate::target::{IoVec, fd_bits};
+use crate::ops::target::{IoVec, fd_bits};
 
 use super::{RegisterError, Registrar, count, tags_for};
 

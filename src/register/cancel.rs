@@ -6,8 +6,8 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use crate::sys::{__kernel_timespec, CancelFlags, Opcode, RegisterOp, io_uring_sync_cancel_reg};
 
-use crate::target::Fixed;
-use crate::time::Timespec;
+use crate::ops::target::Fixed;
+use crate::ops::time::Timespec;
 
 use super::{RegisterError, Registrar};
 

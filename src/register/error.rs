@@ -5,7 +5,7 @@ use core::fmt;
 
 use rustix::io::Errno;
 
-use crate::explain::ErrnoText;
+use crate::entry::explain::ErrnoText;
 use crate::sys::RegisterOp;
 
 /// Why a call of `io_uring_register(2)` failed, and what it was to do. From the methods of

@@ -5,7 +5,7 @@ use crate::sys::{
     io_uring_rsrc_register, io_uring_rsrc_update2,
 };
 
-use crate::target::FileSlot;
+use crate::ops::target::FileSlot;
 
 use super::{RegisterError, Registrar, count, tags_for};
 

@@ -37,17 +37,17 @@ pub use query::{Answer, query};
 pub use region::{RegisteredWait, WaitRegion};
 pub use restrictions::{Restriction, restrict_task};
 
-pub use crate::target::FileSlot;
+pub use crate::ops::target::FileSlot;
 
-use crate::call;
-use crate::errno::errno_of_call;
+use crate::enter::call;
+use crate::entry::errno::errno_of_call;
+use crate::ops::target::fd_bits;
 use crate::ring::home::Home;
 use crate::ring::map::Region;
 use crate::sys::{
     IORING_REGISTER_USE_REGISTERED_RING, RegisterOp, RsrcRegisterFlags, SharedPtr,
     io_uring_rsrc_register, io_uring_rsrc_update, io_uring_rsrc_update2,
 };
-use crate::target::fd_bits;
 
 /// Registers resources and settings with one ring.
 ///

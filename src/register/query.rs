@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::errno::errno_of;
+use crate::entry::errno::errno_of;
 use crate::sys::{
     QueryOp, RegisterOp, SharedPtr, io_uring_query_hdr, io_uring_query_opcode, io_uring_query_scq,
     io_uring_query_zcrx, io_uring_query_zcrx_event,

@@ -5,14 +5,14 @@ use core::ptr::NonNull;
 use rustix::io::Errno;
 use rustix::param::page_size;
 
-use crate::enter_arg::{EnterArg, SigSet};
+use crate::enter::enter_arg::{EnterArg, SigSet};
 use crate::ring::map::Region;
 use crate::sys::{
     MemRegionFlags, RegWaitFlags, RegionFlags, RegisterOp, SharedPtr, io_uring_mem_region_reg,
     io_uring_reg_wait, io_uring_region_desc,
 };
 
-use crate::time::Timespec;
+use crate::ops::time::Timespec;
 
 use super::{RegisterError, Registrar};
 

@@ -5,8 +5,8 @@ use std::vec::Vec;
 
 use rustix::io::Errno;
 
+use crate::ops::target::{Fixed, Target};
 use crate::sys::SharedPtr;
-use crate::target::{Fixed, Target};
 
 use super::program::Program;
 

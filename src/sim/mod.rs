@@ -151,8 +151,8 @@ use std::vec::Vec;
 
 use rustix::io::Errno;
 
+use crate::ops::target::Target;
 use crate::sys::{io_uring_cqe, io_uring_sqe};
-use crate::target::Target;
 
 use self::files::{File, TransferFault};
 use self::state::State;

@@ -5,10 +5,10 @@ use std::vec;
 
 use super::{nop, push, read, reap, run, simulated};
 use crate::IoUring;
+use crate::ops::time::Timespec;
 use crate::ops::{Fixed, Read, Timeout};
 use crate::register::BufferRingOptions;
 use crate::sim::{Kernel, Pace};
-use crate::time::Timespec;
 
 /// A kernel whose operations are held, with a file of sevens.
 fn holding() -> Kernel {

@@ -3,11 +3,11 @@
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
-use crate::build_error::{BuildError, SystemCall, policy};
-use crate::enter_arg::EnterArg;
+use crate::enter::enter_arg::EnterArg;
 use crate::entry::Sqe;
-use crate::errno::errno_of_call;
+use crate::entry::errno::errno_of_call;
 use crate::register::{Probe, Registrar};
+use crate::setup::build_error::{BuildError, SystemCall, policy};
 use crate::sys::{
     self, BufRingFlags, EnterFlags, Features, Opcode, RegisterOp, SetupFlags, SqeFlags,
     io_uring_params,
@@ -293,9 +293,9 @@ mod tests {
     use super::*;
     use std::println;
 
-    use crate::capabilities::{first_bits, low};
     use crate::ops::{RawOp, Recv, Target};
     use crate::register;
+    use crate::setup::capabilities::{first_bits, low};
     use crate::sys::io_uring_query_opcode;
 
     /// Goal: trials come to what the kernel says. Method: both, on a kernel that can be asked.

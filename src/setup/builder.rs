@@ -10,20 +10,20 @@ use core::marker::PhantomData;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use crate::build_error::BuildError;
-use crate::disabled::DisabledIoUring;
+use crate::entry::errno::errno_of_call;
 use crate::entry::{CqEntry, Cqe, Cqe32, CqeMixed, SqEntry, Sqe, Sqe128, SqeMixed};
-use crate::errno::errno_of_call;
-use crate::handle::{Handle, RingFd};
+use crate::ops::target::fd_bits;
 use crate::ring::home::Home;
 use crate::ring::layout::Layout;
 use crate::ring::map::{Memory, RingMemory};
+use crate::setup::build_error::BuildError;
+use crate::setup::disabled::DisabledIoUring;
 #[cfg(feature = "sim")]
 use crate::sim;
 use crate::sys::{self, SetupFlags, io_uring_params};
-use crate::target::fd_bits;
-use crate::thread::{AnyThread, NoFd, OneThread};
 use crate::uring::IoUring;
+use crate::uring::handle::{Handle, RingFd};
+use crate::uring::thread::{AnyThread, NoFd, OneThread};
 
 /// The most submission entries that a ring can have.
 pub const MAX_ENTRIES: u32 = 32_768;

@@ -7,12 +7,12 @@ use core::ffi::c_void;
 
 use rustix::io::Errno;
 
-use crate::call;
-use crate::enter_arg::EnterArg;
+use crate::enter::call;
+use crate::enter::enter_arg::EnterArg;
+use crate::enter::submit_error::SubmitError;
 use crate::entry::SqEntry;
-use crate::errno::errno_of_call;
+use crate::entry::errno::errno_of_call;
 use crate::ring::sq::Sq;
-use crate::submit_error::SubmitError;
 use crate::sys::{EnterFlags, Features, SetupFlags, SqStatus, io_uring_getevents_arg};
 
 /// Flags that [`EnterArg`] and the ring's descriptor decide, and not the caller.

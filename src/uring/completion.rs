@@ -11,13 +11,14 @@ use core::mem::MaybeUninit;
 
 use rustix::io::Errno;
 
-use crate::enter_arg::{EnterArg, WaitArg};
+use crate::enter::enter_arg::{EnterArg, WaitArg};
+use crate::enter::submit::Enter;
 use crate::entry::{CqEntry, Cqe, OneWidth};
+use crate::ops::time::Timespec;
+use crate::register::BufferRing;
 use crate::ring::cq::{Cq, Span};
-use crate::submit::Enter;
 use crate::sys::{CqFlags, EnterFlags, SetupFlags, SqStatus};
-use crate::thread::AnyThread;
-use crate::time::Timespec;
+use crate::uring::thread::AnyThread;
 
 /// Where completions come from: the ring's completion queue, borrowed.
 ///
@@ -341,3 +342,17 @@ impl<C: CqEntry + OneWidth> ExactSizeIterator for Drain<'_, C> {}
 impl<C: CqEntry + OneWidth> ExactSizeIterator for IntoDrain<'_, C> {}
 impl<C: CqEntry> FusedIterator for Drain<'_, C> {}
 impl<C: CqEntry> FusedIterator for IntoDrain<'_, C> {}
+
+/// What takes a completion queue, too: a registration does not know queues.
+impl BufferRing {
+    /// Publishes the buffers, and returns the slots of the completions popped so far to the kernel.
+    ///
+    /// Call it after a batch of completions whose buffers were reclaimed and added again.
+    #[doc(alias = "io_uring_buf_ring_cq_advance")]
+    #[inline(always)]
+    #[doc(alias = "__io_uring_buf_ring_cq_advance")]
+    pub fn publish_with<C: CqEntry, T>(&mut self, completions: &mut CompletionQueue<'_, C, T>) {
+        self.publish();
+        completions.sync();
+    }
+}

@@ -1,8 +1,8 @@
 //! [`Builder::local`]: a thread's own ring, with the flags that make it cheapest.
 #![forbid(unsafe_code)]
 
-use crate::build_error::BuildError;
 use crate::entry::{CqEntry, SqEntry};
+use crate::setup::build_error::BuildError;
 use crate::sys::SetupFlags;
 use crate::uring::LocalIoUring;
 

@@ -4,13 +4,13 @@
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
+use crate::enter::submit::Enter;
 use crate::register::{self, Registrar};
 use crate::ring::home::Home;
 use crate::ring::layout::Layout;
 use crate::ring::map::{Memory, Reservation};
 #[cfg(feature = "sim")]
 use crate::sim;
-use crate::submit::Enter;
 use crate::sys::{EnterFlags, io_uring_params};
 
 /// What set-up returned to refer to the ring.

@@ -3,9 +3,9 @@
 
 use rustix::io::Errno;
 
+use crate::enter::submit_error::SubmitError;
 use crate::entry::{CqEntry, SqEntry};
 use crate::ring::cq::Slots;
-use crate::submit_error::SubmitError;
 use crate::uring::IoUring;
 
 impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {

@@ -16,15 +16,15 @@ use core::ptr::without_provenance_mut;
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 
-use crate::build_error::{BuildError, SystemCall};
 use crate::entry::Sqe;
+use crate::ops::time::Timespec;
 use crate::ops::{Accept, AsyncCancel, Nop, PollAdd, Recv, Send, SendZc, Target, Timeout};
 use crate::register::{self, Probe};
+use crate::setup::build_error::{BuildError, SystemCall};
 use crate::sys::{
     AcceptFlags, CancelFlags, EnterFlags, Features, KernelVersion, Opcode, RecvSendFlags,
     RegisterOp, SetupFlags, SqeFlags, TimeoutFlags, io_uring_query_opcode,
 };
-use crate::time::Timespec;
 use crate::uring::IoUring;
 
 use self::trials::{

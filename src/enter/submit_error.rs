@@ -5,7 +5,7 @@ use core::fmt;
 
 use rustix::io::Errno;
 
-use crate::explain::ErrnoText;
+use crate::entry::explain::ErrnoText;
 
 /// Why the kernel was entered in vain, and what became of the entries.
 ///

@@ -4,8 +4,8 @@
 use core::ffi::c_void;
 use core::ptr::{from_ref, null, without_provenance};
 
+use crate::ops::time::Timespec;
 use crate::sys::{EnterFlags, SharedPtr, io_uring_getevents_arg, io_uring_reg_wait};
-use crate::time::Timespec;
 
 /// The signals to block while waiting, as the kernel keeps them: bit `n - 1` is signal `n`.
 #[repr(transparent)]

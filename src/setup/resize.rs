@@ -4,17 +4,17 @@ use core::fmt;
 
 use rustix::io::Errno;
 
-use crate::build_error::BuildError;
-use crate::builder::Builder;
+use crate::entry::explain::ErrnoText;
 use crate::entry::{CqEntry, SqEntry};
-use crate::explain::ErrnoText;
 use crate::ring::cq::Cq;
 use crate::ring::layout::{Layout, LayoutError};
 use crate::ring::map::Memory;
 use crate::ring::sq::Sq;
+use crate::setup::build_error::BuildError;
+use crate::setup::builder::Builder;
 use crate::sys::{RegisterOp, SetupFlags, io_uring_params};
-use crate::thread::HasFd;
 use crate::uring::IoUring;
+use crate::uring::thread::HasFd;
 
 /// Why resizing failed. The ring is unchanged, except for [`Lost`](Self::Lost) and
 /// [`Layout`](Self::Layout).

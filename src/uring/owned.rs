@@ -7,17 +7,17 @@
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 
-use crate::completion::CompletionQueue;
+use crate::enter::submit::Enter;
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
-use crate::handle::Handle;
 use crate::register::Registrar;
 use crate::ring::cq::Cq;
 use crate::ring::map::Memory;
 use crate::ring::sq::Sq;
-use crate::submission::SubmissionQueue;
-use crate::submit::Enter;
-use crate::thread::AnyThread;
 use crate::uring::IoUring;
+use crate::uring::completion::CompletionQueue;
+use crate::uring::handle::Handle;
+use crate::uring::submission::SubmissionQueue;
+use crate::uring::thread::AnyThread;
 
 /// What the halves share: the ring, which is closed when the last half is dropped.
 #[derive(Debug)]

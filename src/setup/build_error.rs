@@ -5,9 +5,9 @@ use core::fmt;
 
 use rustix::io::Errno;
 
-use crate::builder::{MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
-use crate::explain::ErrnoText;
+use crate::entry::explain::ErrnoText;
 use crate::ring::layout::LayoutError;
+use crate::setup::builder::{MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
 use crate::sys::{SetupFlags, io_uring_params};
 
 /// Why a ring could not be made.

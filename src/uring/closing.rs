@@ -7,12 +7,12 @@ use core::time::Duration;
 use rustix::event::{Timespec as Interval, poll};
 use rustix::io::Errno;
 
+use crate::entry::explain::ErrnoText;
 use crate::entry::{CqEntry, Cqe, SafeSqe, SqEntry, Sqe};
-use crate::explain::ErrnoText;
 use crate::ops::AsyncCancel;
 use crate::register::CancelWhat;
-use crate::thread::AnyThread;
 use crate::uring::IoUring;
+use crate::uring::thread::AnyThread;
 
 /// What [`IoUring::close_when_idle`] passes to its callback.
 #[derive(Clone, Copy, Debug)]

@@ -5,9 +5,9 @@ use core::fmt;
 
 use rustix::fd::{AsFd, BorrowedFd};
 
-use crate::build_error::BuildError;
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
 use crate::register::Registrar;
+use crate::setup::build_error::BuildError;
 use crate::sys::{SetupFlags, io_uring_params};
 use crate::uring::{IoUring, LocalIoUring};
 

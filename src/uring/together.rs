@@ -4,7 +4,7 @@
 use crate::entry::{IntoEntry, OneWidth, SqEntry, Sqe};
 use crate::ring::push_error::PushError;
 use crate::ring::sq::Room;
-use crate::submission::SubmissionQueue;
+use crate::uring::submission::SubmissionQueue;
 
 impl<S: SqEntry, T> SubmissionQueue<'_, S, T> {
     /// Sets room for `count` entries aside, to be filled in place: no list of them is made, and

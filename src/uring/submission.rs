@@ -8,17 +8,17 @@ use core::marker::PhantomData;
 
 use rustix::io::Errno;
 
-use crate::enter_arg::{EnterArg, WaitArg};
+use crate::enter::enter_arg::{EnterArg, WaitArg};
+use crate::enter::submit::Enter;
+use crate::enter::submit_error::SubmitError;
 use crate::entry::slot::SqSlots;
 use crate::entry::{IntoEntry, OneWidth, SafeSqe, SqEntry, Sqe};
+use crate::ops::time::Timespec;
 use crate::ring::cursor::Cursor;
 use crate::ring::push_error::PushError;
 use crate::ring::sq::Sq;
-use crate::submit::Enter;
-use crate::submit_error::SubmitError;
 use crate::sys::{EnterFlags, SqStatus};
-use crate::thread::AnyThread;
-use crate::time::Timespec;
+use crate::uring::thread::AnyThread;
 
 /// Where pushed entries go: the ring's submission queue, borrowed.
 ///

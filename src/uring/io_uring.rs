@@ -6,20 +6,20 @@ use core::marker::PhantomData;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
-use crate::completion::CompletionQueue;
-use crate::enter_arg::EnterArg;
+use crate::enter::enter_arg::EnterArg;
+use crate::enter::submit::Enter;
+use crate::enter::submit_error::SubmitError;
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
-use crate::handle::Handle;
+use crate::ops::time::Timespec;
 use crate::register::Registrar;
 use crate::ring::cq::Cq;
 use crate::ring::map::Memory;
 use crate::ring::sq::Sq;
-use crate::submission::SubmissionQueue;
-use crate::submit::Enter;
-use crate::submit_error::SubmitError;
 use crate::sys::{EnterFlags, Features, SetupFlags, SqStatus, io_uring_params};
-use crate::thread::{AnyThread, HasFd, OneThread};
-use crate::time::Timespec;
+use crate::uring::completion::CompletionQueue;
+use crate::uring::handle::Handle;
+use crate::uring::submission::SubmissionQueue;
+use crate::uring::thread::{AnyThread, HasFd, OneThread};
 
 /// A ring that stays on the thread that made it, from
 /// [`Builder::build_local`](crate::Builder::build_local).
@@ -419,11 +419,11 @@ mod tests {
     use rustix::fd::{FromRawFd, OwnedFd};
 
     use super::{Cqe, Handle, IoUring, Memory, Sqe, io_uring_params};
-    use crate::handle::RingFd;
     use crate::ops::Nop;
     use crate::ring::home::Home;
     use crate::ring::layout::Layout;
     use crate::sys;
+    use crate::uring::handle::RingFd;
 
     /// liburing: ignore-single-mmap.
     #[test]

@@ -3,9 +3,9 @@
 
 use rustix::param::page_size;
 
-use crate::build_error::{BuildError, Contradiction};
 use crate::entry::{CqEntry, SqEntry};
 use crate::ring::layout::ring_bytes;
+use crate::setup::build_error::{BuildError, Contradiction};
 use crate::sys::SetupFlags;
 
 use super::{Builder, MAX_CQ_ENTRIES, MAX_ENTRIES};

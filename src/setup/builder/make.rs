@@ -1,7 +1,7 @@
 //! The usual rings, by one call.
 #![forbid(unsafe_code)]
 
-use crate::build_error::BuildError;
+use crate::setup::build_error::BuildError;
 use crate::uring::{IoUring, LocalIoUring};
 
 use super::Builder;
