@@ -77,6 +77,13 @@ where
         result(self.seen.result)
     }
 
+    /// Whether the operation has ended because the group of provided buffers was empty
+    /// (`ENOBUFS`). Start it again when a [`Received`](super::Received) has been dropped.
+    #[inline]
+    pub fn ran_dry(&self) -> bool {
+        self.result() == Err(Errno::NOBUFS)
+    }
+
     /// The flags of the completion.
     #[inline(always)]
     pub fn flags(&self) -> CqeFlags {
@@ -104,11 +111,17 @@ where
 
     /// Takes the provided buffer that the completion has, if it has one. One that is not taken goes
     /// back to the kernel.
+    ///
+    /// Of a bundle, each call takes the next buffer, in the order of the data, until none is left.
     #[cfg(feature = "alloc")]
     #[inline]
     pub fn received(&mut self) -> Option<super::Received> {
-        let lent = self.jobs.owes.take_buffer()?;
-        self.jobs.inner.owned.receive(lent)
+        let mut lent = Some(self.jobs.owes.take_buffer()?);
+        let received = self.jobs.inner.owned.receive(&mut lent);
+        if let Some(rest) = lent {
+            self.jobs.owes = super::owes::Owes::Buffer(rest);
+        }
+        received
     }
 
     /// Takes the slot of the file table that the operation filled, if it chose one. One that is not
@@ -164,6 +177,12 @@ where
     #[inline(always)]
     pub fn flags(&self) -> CqeFlags {
         self.0.flags()
+    }
+
+    /// See [`Event::ran_dry`].
+    #[inline]
+    pub fn ran_dry(&self) -> bool {
+        self.0.ran_dry()
     }
 
     /// See [`Event::key`].

@@ -25,7 +25,7 @@ pub(super) enum Owes {
     Chain(u32),
 }
 
-/// A provided buffer, as a completion names it.
+/// A provided buffer, as a completion names it; of a bundle, the first of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lent {
     pub(super) group: u16,
@@ -58,7 +58,7 @@ impl Owes {
         Self::Slot(result.unsigned_abs())
     }
 
-    /// The provided buffer, if this is one; then nothing is left.
+    /// The provided buffers that a completion names, if this is one; then nothing is left.
     #[cfg(feature = "alloc")]
     #[inline]
     pub(super) fn take_buffer(&mut self) -> Option<Lent> {

@@ -9,6 +9,7 @@ use crate::ops::{Close, Fixed, PollAdd};
 use crate::register::Registrar;
 use crate::rustix::event::epoll::EventFlags;
 
+use super::arena::Arena;
 use super::owes::Lent;
 use super::pool::{Pool, Received};
 use super::slot::{Files, Slot};
@@ -22,6 +23,8 @@ pub(super) struct Owned {
     pub(super) pools: Vec<Rc<Pool>>,
     pub(super) files: Option<Rc<Files>>,
     pub(super) waker: Option<Alarm>,
+    /// The memory of registered buffers, which stays as long as the ring.
+    pub(super) arena: Option<Rc<Arena>>,
 }
 
 impl Owned {
@@ -63,9 +66,12 @@ impl Owned {
         self.files.as_ref().map(|files| Slot::new(files, slot))
     }
 
-    /// The buffer that a completion names.
-    pub(super) fn receive(&mut self, lent: Lent) -> Option<Received> {
-        Pool::receive(self.pools.get(usize::from(lent.group))?, lent)
+    /// The first buffer that a completion names, if it is the kernel's. What is left of the
+    /// completion stays in `lent`.
+    #[inline]
+    pub(super) fn receive(&mut self, lent: &mut Option<Lent>) -> Option<Received> {
+        let group = lent.as_ref()?.group;
+        Pool::receive(self.pools.get(usize::from(group))?, lent)
     }
 
     /// Ends the groups of provided buffers: their numbers may be used again, and their memory goes

@@ -12,11 +12,11 @@ use core::ptr::NonNull;
 
 use rustix::io::Errno;
 
-use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry};
+use crate::entry::{CqEntry, OneWidth, SqEntry};
 use crate::ops::lent::Group;
 use crate::register::{BufferRing, BufferRingOptions, Registrar};
 use crate::ring::home::Home;
-use crate::sys::io_uring_cqe;
+use crate::sys::CqeFlags;
 use crate::uring::thread::OneThread;
 
 use super::owes::Lent;
@@ -30,9 +30,20 @@ pub(super) struct Pool {
     memory: Memory,
     /// The length of each buffer.
     size: u32,
-    /// Whether each buffer is with the kernel.
-    lent: Box<[Cell<bool>]>,
+    /// By the buffers' ids.
+    uses: Box<[Use]>,
     home: Home,
+}
+
+/// Who has a buffer.
+#[derive(Debug)]
+struct Use {
+    /// Whether the kernel may still fill some of it.
+    is_lent: Cell<bool>,
+    /// How many bytes of it the kernel has filled.
+    filled: Cell<u32>,
+    /// How many [`Received`] refer to it.
+    pieces: Cell<u32>,
 }
 
 /// The memory of all buffers, which the kernel writes to.
@@ -67,10 +78,10 @@ where
     /// Provides `count` buffers of `size` bytes each, from which the kernel picks when data has
     /// come. They belong to the ring until its jobs, or the scope, have ended. Since Linux 5.19.
     ///
-    /// An operation takes from the [`Group`]: [`Recv::group`](crate::ops::Recv::group) for
-    /// example. Its events have the buffer: [`Event::received`](super::Event::received). If none is
-    /// left, the operation ends with `ENOBUFS`, which is an ordinary end: start it again when
-    /// buffers have come back.
+    /// An operation takes from the [`Group`]. Its events have the buffer:
+    /// [`Event::received`](super::Event::received). If no buffer is left, the operation ends with
+    /// `ENOBUFS` ([`Event::ran_dry`](super::Event::ran_dry)), which is an ordinary end: start it
+    /// again when buffers have come back.
     ///
     /// # Errors
     ///
@@ -80,6 +91,26 @@ where
     /// | `ENOMEM` | no memory |
     /// | `EOVERFLOW` | `count * size` exceeds the address space, or 65,536 groups exist |
     pub fn provide(&mut self, count: u16, size: u32) -> Result<Group, Errno> {
+        self.provide_with(count, size, BufferRingOptions::default())
+    }
+
+    /// Provides buffers as [`provide`](Self::provide) does, with options.
+    ///
+    /// With [`BufRingFlags::INC`](crate::sys::BufRingFlags::INC), since Linux 6.12, the kernel
+    /// fills a buffer piece by piece; it comes back when it is full and the last [`Received`] of it
+    /// is dropped. The pieces of a buffer are told apart by the order of their completions: let
+    /// only one operation at a time take from such a group, and none with
+    /// [`force_async`](crate::ops::OpIn::force_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`provide`](Self::provide); `EINVAL` for options that the kernel does not know.
+    pub fn provide_with(
+        &mut self,
+        count: u16,
+        size: u32,
+        options: BufferRingOptions,
+    ) -> Result<Group, Errno> {
         self.hide();
         let number = u16::try_from(self.inner.owned.pools.len()).map_err(|_| Errno::OVERFLOW)?;
         let each = usize::try_from(size).map_err(|_| Errno::OVERFLOW)?;
@@ -89,41 +120,66 @@ where
         }
         let memory = Memory::new(len)?;
         let registrar = self.inner.ring.registrar();
-        let options = BufferRingOptions::default();
-        let mut ring =
-            registrar.register_buffer_ring(number, count, options).map_err(Errno::from)?;
-        for id in 0..count {
-            let start = memory.start.as_ptr().wrapping_add(usize::from(id) * each);
-            // SAFETY: the memory is the pool's, which reads and writes no buffer that is with the
-            // kernel; it is freed after the group has ended. Ids are different.
-            let _ = unsafe { ring.add(start, size, id) };
-        }
-        ring.publish();
-        let lent = (0..count).map(|_| Cell::new(true)).collect();
-        let home = self.inner.ring.handle.home();
-        self.inner.owned.pools.push(Rc::new(Pool {
+        let ring = registrar.register_buffer_ring(number, count, options).map_err(Errno::from)?;
+        let idle = || Use { is_lent: Cell::new(false), filled: Cell::new(0), pieces: Cell::new(0) };
+        let pool = Rc::new(Pool {
             ring: RefCell::new(Some(ring)),
             memory,
             size,
-            lent,
-            home,
-        }));
+            uses: (0..count).map(|_| idle()).collect(),
+            home: self.inner.ring.handle.home(),
+        });
+        for id in 0..count {
+            pool.lend(id);
+        }
+        self.inner.owned.pools.push(pool);
         Ok(Group::new(number))
     }
 }
 
 impl Pool {
-    /// The buffer that a completion names, if the kernel had it.
-    pub(super) fn receive(this: &Rc<Self>, lent: Lent) -> Option<Received> {
-        let mut ring = this.ring.borrow_mut();
-        let is_lent = this.lent.get(usize::from(lent.id))?;
-        if !is_lent.replace(false) {
-            return None;
+    /// The part of the data of a completion that is in the first buffer that the completion names.
+    /// What is left of the completion, in the next buffer, stays in `lent`.
+    #[inline]
+    pub(super) fn receive(this: &Rc<Self>, lent: &mut Option<Lent>) -> Option<Received> {
+        let named = lent.take()?;
+        let used = this.uses.get(usize::from(named.id)).filter(|used| used.is_lent.get())?;
+        let start = used.filled.get();
+        let len = named.len.min(this.size - start);
+        let rest = named.len - len;
+        if rest > 0 {
+            *lent = this.after(named.id).map(|id| Lent { id, len: rest, ..named });
         }
-        let completion = io_uring_cqe { flags: lent.flags, ..io_uring_cqe::ZEROED };
-        ring.as_mut()?.reclaim(&Cqe::from_raw(completion));
-        let len = lent.len.min(this.size);
-        Some(Received { pool: Rc::clone(this), id: lent.id, len })
+        // The kernel goes on with a buffer only after the last one of a completion.
+        if rest > 0 || !named.flags.contains(CqeFlags::BUF_MORE) {
+            used.is_lent.set(false);
+            if let Some(ring) = &mut *this.ring.borrow_mut() {
+                ring.reclaim_one();
+            }
+        }
+        used.filled.set(start + len);
+        used.pieces.set(used.pieces.get() + 1);
+        Some(Received { pool: Rc::clone(this), id: named.id, start, len })
+    }
+
+    /// The buffer that the kernel takes after `id`.
+    #[cold]
+    fn after(&self, id: u16) -> Option<u16> {
+        self.ring.borrow().as_ref()?.id_after(id)
+    }
+
+    /// Lends a buffer to the kernel that nobody refers to.
+    #[inline]
+    fn lend(&self, id: u16) {
+        let Some(used) = self.uses.get(usize::from(id)) else { return };
+        let Some(ring) = &mut *self.ring.borrow_mut() else { return };
+        used.is_lent.set(true);
+        used.filled.set(0);
+        // SAFETY: the buffer is the pool's, whose memory is freed after the group has ended. No
+        // `Received` refers to it, and none is made before a completion names it; its id is in the
+        // ring once, since it was not lent.
+        let _ = unsafe { ring.add(self.start(id), self.size, id) };
+        ring.publish();
     }
 
     /// Ends the group: its number may be used again. Nothing that could pick a buffer is in flight.
@@ -135,6 +191,7 @@ impl Pool {
         }
     }
 
+    /// The address of buffer `id`, which is one of the pool's.
     fn start(&self, id: u16) -> *mut u8 {
         // Both fit: `provide` multiplied the number of buffers with it.
         let offset = usize::from(id) * self.size as usize;
@@ -143,14 +200,25 @@ impl Pool {
 }
 
 /// Bytes that came in a provided buffer. They are read and written in place, and the buffer goes
-/// back to the kernel when this is dropped.
+/// back to the kernel when the last of its pieces is dropped.
 ///
 /// It can be kept, stored in a value, and sent from without a copy. Forgetting it keeps the buffer
 /// from the kernel. It stays on the ring's thread: it is not `Send`.
 pub struct Received {
     pool: Rc<Pool>,
     id: u16,
+    /// Where it starts in the buffer.
+    start: u32,
     len: u32,
+}
+
+impl Received {
+    /// Bytes of the pool that only `self` refers to, and that are not with the kernel: other pieces
+    /// of the buffer are before them, and the kernel fills what is after them.
+    #[inline]
+    fn first(&self) -> *mut u8 {
+        self.pool.start(self.id).wrapping_add(self.start as usize)
+    }
 }
 
 impl Deref for Received {
@@ -158,9 +226,9 @@ impl Deref for Received {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: a buffer of the pool, which is initialised, and not with the kernel as long as
-        // this exists; only `self` refers to it.
-        unsafe { core::slice::from_raw_parts(self.pool.start(self.id), self.len as usize) }
+        // SAFETY: `start + len` is at most the length of the buffer, which is initialised; only
+        // `self` refers to these bytes (`first`).
+        unsafe { core::slice::from_raw_parts(self.first(), self.len as usize) }
     }
 }
 
@@ -168,7 +236,13 @@ impl DerefMut for Received {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `deref`, and `self` is borrowed exclusively.
-        unsafe { core::slice::from_raw_parts_mut(self.pool.start(self.id), self.len as usize) }
+        unsafe { core::slice::from_raw_parts_mut(self.first(), self.len as usize) }
+    }
+}
+
+impl AsMut<[u8]> for Received {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
     }
 }
 
@@ -184,14 +258,12 @@ impl Drop for Received {
         if !self.pool.home.is_here() {
             return;
         }
-        if let Some(ring) = &mut *self.pool.ring.borrow_mut() {
-            if let Some(lent) = self.pool.lent.get(usize::from(self.id)) {
-                lent.set(true);
+        if let Some(used) = self.pool.uses.get(usize::from(self.id)) {
+            let left = used.pieces.get() - 1;
+            used.pieces.set(left);
+            if left == 0 && !used.is_lent.get() {
+                self.pool.lend(self.id);
             }
-            // SAFETY: as in `Jobs::provide`; this value was the only user of the buffer, and the id
-            // is in the ring once: its mark was clear.
-            let _ = unsafe { ring.add(self.pool.start(self.id), self.pool.size, self.id) };
-            ring.publish();
         }
     }
 }

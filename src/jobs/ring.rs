@@ -133,7 +133,12 @@ impl<Th, S: SqEntry + OneWidth, C: CqEntry + OneWidth> Inner<Th, S, C> {
             #[cfg(feature = "alloc")]
             Owes::Slot(slot) => self.owned.empty(slot),
             #[cfg(feature = "alloc")]
-            Owes::Buffer(lent) => drop(self.owned.receive(lent)),
+            Owes::Buffer(lent) => {
+                let mut lent = Some(lent);
+                while let Some(received) = self.owned.receive(&mut lent) {
+                    drop(received);
+                }
+            }
             // Slots and buffers are given out by what needs an allocator.
             #[cfg(not(feature = "alloc"))]
             Owes::Slot(_) | Owes::Buffer(_) => {}

@@ -30,7 +30,8 @@ where
     /// zero-copy send ends when the peer has read.
     #[expect(clippy::result_large_err, reason = "once for a ring; a box could not be had")]
     pub fn shutdown(mut self, timeout: Duration) -> Stopped<T, Th, S, C> {
-        if self.inner.is_here() {
+        let is_here = self.inner.is_here();
+        if is_here {
             if let Err(undrained) = self.drain(Some(timeout)) {
                 let errno = match undrained {
                     Undrained::Late => Errno::TIME,
@@ -44,7 +45,9 @@ where
         // SAFETY: `jobs` is not dropped, and `end_places` does not use the ring.
         let inner = unsafe { ManuallyDrop::take(&mut jobs.inner) };
         let ring = SafeRing::from_inner(inner);
-        jobs.end_places();
+        if is_here {
+            jobs.end_places();
+        }
         Ok(ring)
     }
 }

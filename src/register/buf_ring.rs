@@ -447,6 +447,19 @@ impl BufferRing {
         Some(bid)
     }
 
+    /// Records that a buffer is not the kernel's any more.
+    #[inline]
+    #[cfg(feature = "alloc")]
+    pub(crate) fn reclaim_one(&mut self) {
+        self.bufs.reclaim();
+    }
+
+    /// The id of the buffer that was added after `bid`, and that the kernel takes after it.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn id_after(&self, bid: u16) -> Option<u16> {
+        self.bufs.id_after(bid)
+    }
+
     /// Records the completion of a bundle. Returns the buffers that it filled, which belong to the
     /// program again.
     ///

@@ -140,6 +140,16 @@ impl Bufs {
         Some(self.published.wrapping_sub(place))
     }
 
+    /// The buffer of the entry after that of `bid`, if that was published. Every entry has been
+    /// filled in, and no buffer is in two.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn id_after(&self, bid: u16) -> Option<u16> {
+        let mut places = 1..=self.capacity();
+        let place = places.find(|n| self.id(self.published.wrapping_sub(*n)) == bid)?;
+        let next = self.published.wrapping_sub(place).wrapping_add(1);
+        if next == self.published { None } else { Some(self.id(next)) }
+    }
+
     /// The buffer of the entry at `position`.
     fn id(&self, position: u16) -> u16 {
         let entry = self.entry(position).as_ptr();

@@ -179,6 +179,16 @@ impl Region {
         })
     }
 
+    /// The same in huge pages, of which `len` is a multiple, as far as some are set aside.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn huge(len: usize) -> Result<Self, Errno> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        Self::new(len, |null| {
+            // SAFETY: the kernel chooses the address, so no memory that is in use is replaced.
+            unsafe { mmap_anonymous(null, len, protection, MapFlags::PRIVATE | MapFlags::HUGETLB) }
+        })
+    }
+
     /// Reserves addresses for `len` bytes, without memory.
     fn reserve(len: usize) -> Result<Self, Errno> {
         // The mapping is shared, as the ring's mapping will be. A private one would be merged with
