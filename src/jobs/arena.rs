@@ -140,9 +140,9 @@ impl FusedIterator for Leases {}
 /// A registered buffer: memory that derefs to bytes, and that operations on registered buffers can
 /// borrow.
 ///
-/// It stays on the ring's thread: it is not `Send`. On a ring that has not registered it, operations
-/// fail with `EFAULT`. Child processes (`fork(2)`) do not inherit the memory: one that touches it is
-/// ended by `SIGSEGV`.
+/// It stays on the ring's thread: it is not `Send`. On a ring that has not registered it,
+/// operations fail with `EFAULT`. Child processes (`fork(2)`) do not inherit the memory: one that
+/// touches it is ended by `SIGSEGV`.
 pub struct Lease {
     arena: Rc<Arena>,
     index: u16,

@@ -77,8 +77,8 @@
 //! - **J4, once.** A completion finds its place by the lower half of its user data, and counts only
 //!   if all 64 bits are those of the operation in flight there; the upper half is different for
 //!   each operation of a place. The kernel posts one completion for an entry or, for a multishot
-//!   one, several until one has no MORE. Of a chain each link has a mark, so that a completion which
-//!   is seen twice changes nothing.
+//!   one, several until one has no MORE. Of a chain each link has a mark, so that a completion
+//!   which is seen twice changes nothing.
 //! - **J5, drain.** Places are given up only when nothing is in flight: at the end of a scope, when
 //!   jobs are dropped, and by [`Jobs::shutdown`]. If it cannot be known whether something is in
 //!   flight, owned jobs leak their values, places and ring. A scope aborts the process, on a path
@@ -89,9 +89,9 @@
 //!   next call of any method of the jobs drops what was neither taken nor restarted. What an event
 //!   owns (a buffer, a descriptor, a slot) is kept with the event and not looked up by the place:
 //!   every way out of an event gives it back before the place can be used again.
-//! - **J8, names.** A number becomes an [`OwnedFd`](rustix::fd::OwnedFd) only if the kernel wrote it
-//!   in answer to an operation that makes descriptors, and only once. Bytes that the program or a
-//!   peer can write never become descriptors.
+//! - **J8, names.** A number becomes an [`OwnedFd`](rustix::fd::OwnedFd) only if the kernel wrote
+//!   it in answer to an operation that makes descriptors, and only once. Bytes that the program or
+//!   a peer can write never become descriptors.
 //!
 //! From these follows:
 //!
@@ -102,15 +102,15 @@
 //! - *Panics.* If a closure that makes an operation panics, nothing was pushed, and its place is
 //!   shown (J7). A scope drains in a guard. Values are dropped after the drain; one whose
 //!   destructor panics does not keep the others from being dropped.
-//! - *Swapping.* `'scope` is a new invariant lifetime for each scope, so that the jobs of two scopes
-//!   cannot be swapped. Owned jobs can: each has everything that belongs to it.
+//! - *Swapping.* `'scope` is a new invariant lifetime for each scope, so that the jobs of two
+//!   scopes cannot be swapped. Owned jobs can: each has everything that belongs to it.
 //! - *Failed submissions.* Entries stay queued, and their places taken. The drain takes back what
 //!   the kernel has not seen, and cancels the rest.
 //! - *Fork.* Child processes do not inherit the memory of a ring. In a child, dropping jobs or a
 //!   [`Received`] leaves everything as it is, and the end of a scope does, too; a child that starts
 //!   or takes something is ended by `SIGSEGV`.
-//! - *Threads.* [`Jobs`] on a ring of any thread are `Send` if their values are. What counts without
-//!   atomics ([`Received`], [`Slot`], [`Lease`]) exists only on rings of one thread.
+//! - *Threads.* [`Jobs`] on a ring of any thread are `Send` if their values are. What counts
+//!   without atomics ([`Received`], [`Slot`], [`Lease`]) exists only on rings of one thread.
 //!
 //! That the memory of an operation is released with its last completion is the kernel's promise,
 //! as for `read(2)`.
