@@ -71,26 +71,25 @@ where
         if let Err(cause) = self.make_room(N) {
             return Err(Refused { value, cause });
         }
-        let index = self.take_place(value)?;
-        self.launch_links(index, ops, quiet)
+        let place = self.take_place(value)?;
+        self.launch_links(place, ops, quiet)
     }
 
     /// Makes the operations of the shown place and puts them in flight. There is room for them.
     fn launch_links<const N: usize>(
         &mut self,
-        index: u32,
+        place: &Place<T>,
         ops: impl for<'a> FnOnce(&'a mut T) -> [OpIn<'a, 'scope>; N],
         quiet: bool,
     ) -> Result<Key, Refused<T>> {
         const { assert!(N > 0 && N <= MAX_LINKS, "a chain has 1 to 7 links") }
-        let place = self.place(index);
         // SAFETY: nothing is in flight from the place, which is shown, and has its value; nobody
         // else refers to it.
         let ops = ops(unsafe { &mut *place.value() });
         let ops = ops.map(OpIn::into_parts);
         if let Some(cause) = unfit(&ops.map(|(sqe, makes, hard)| (sqe, makes, hard)), quiet) {
             self.shown = NONE;
-            return Err(Refused { value: self.take_value(index), cause });
+            return Err(Refused { value: self.take_value(place), cause });
         }
         let base = place.user_data.get().wrapping_add(TURN);
         let chain = &place.chain;
@@ -117,22 +116,22 @@ where
             // There was room, and the last entry is not linked: this is not reached.
             chain.links.set(0);
             self.shown = NONE;
-            return Err(Refused { value: self.take_value(index), cause: Cause::TooLong });
+            return Err(Refused { value: self.take_value(place), cause: Cause::TooLong });
         }
         place.user_data.set(base);
         self.shown = NONE;
-        Ok(Key::of(index, place))
+        Ok(Key::of(place))
     }
 
     /// Notes the completion of link `nth`. Returns the event, if the chain is over.
-    pub(super) fn settle_link(
+    pub(super) fn settle_link<'p>(
         &mut self,
         index: u32,
         user_data: u64,
         nth: usize,
         result: i32,
         flags: CqeFlags,
-    ) -> Option<Seen> {
+    ) -> Option<Seen<'p, T>> {
         let place = self.place(index);
         if place.user_data.get() != user_data::plain(user_data) {
             return None;
@@ -159,7 +158,7 @@ where
             chain.results.get(last).map_or(result, core::cell::Cell::get)
         };
         self.owes = Owes::Chain(index);
-        Some(Seen { index, result, flags, is_last: true })
+        Some(Seen { place, result, flags, is_last: true })
     }
 
     /// Closes what the links of a chain that is over have made and nobody has taken.
@@ -310,7 +309,7 @@ where
         quiet: bool,
     ) -> Result<Key, Refused<T>> {
         let Event { jobs, seen } = self.into_event();
-        jobs.prepare_restart(seen.index, N)?;
-        jobs.launch_links(seen.index, ops, quiet)
+        jobs.prepare_restart(seen.place, N)?;
+        jobs.launch_links(seen.place, ops, quiet)
     }
 }

@@ -160,7 +160,7 @@ impl<T, Th, S: SqEntry + OneWidth, C: CqEntry + OneWidth> Rest<'_, '_, '_, T, Th
                 if place.chain.links.get() > 0 {
                     self.jobs.end_chain(place);
                 }
-                drop(self.jobs.take_value(index));
+                drop(self.jobs.take_value(place));
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::sys::CqeFlags;
 use crate::uring::thread::OneThread;
 
 use super::key::Key;
-use super::place::Chain;
+use super::place::{Chain, Place};
 use super::refused::Refused;
 use super::table::{Jobs, Seen};
 
@@ -35,7 +35,7 @@ pub struct Event<
     C: CqEntry + OneWidth = Cqe,
 > {
     pub(super) jobs: &'j mut Jobs<'scope, 'env, T, Th, S, C>,
-    pub(super) seen: Seen,
+    pub(super) seen: Seen<'j, T>,
 }
 
 /// The event of a job that is over: its value can be changed, started again, and taken.
@@ -63,7 +63,7 @@ where
     C: CqEntry + OneWidth,
 {
     #[inline(always)]
-    pub(super) fn new(jobs: &'j mut Jobs<'scope, 'env, T, Th, S, C>, seen: Seen) -> Self {
+    pub(super) fn new(jobs: &'j mut Jobs<'scope, 'env, T, Th, S, C>, seen: Seen<'j, T>) -> Self {
         Self { jobs, seen }
     }
 
@@ -99,7 +99,7 @@ where
     /// The name of the job.
     #[inline]
     pub fn key(&self) -> Key {
-        Key::of(self.seen.index, self.jobs.place(self.seen.index))
+        Key::of(self.seen.place)
     }
 
     /// Takes the descriptor that the operation made, if it made one. One that is not taken is
@@ -218,7 +218,7 @@ where
 
     /// What is noted about the links of the job, if it is a chain.
     pub(super) fn chain(&self) -> &Chain {
-        &self.0.jobs.place(self.0.seen.index).chain
+        &self.0.seen.place.chain
     }
 
     /// Takes the value: the place is free.
@@ -227,7 +227,7 @@ where
         let Event { jobs, seen } = self.0;
         jobs.settle_debts();
         jobs.shown = super::table::NONE;
-        jobs.take_value(seen.index)
+        jobs.take_value(seen.place)
     }
 
     /// Starts the job again in its place, which is the cheapest way: as [`Jobs::start`], except
@@ -245,13 +245,13 @@ where
         op: impl for<'a> FnOnce(&'a mut T) -> OpIn<'a, 'scope>,
     ) -> Result<Key, Refused<T>> {
         let Event { jobs, seen } = self.0;
-        jobs.prepare_restart(seen.index, 1)?;
-        let place = jobs.place(seen.index);
+        let place = seen.place;
+        jobs.prepare_restart(place, 1)?;
         // SAFETY: the job is done, so nothing is in flight from its place, and the value is still
         // there: the event was shown, and has been consumed.
         let op = op(unsafe { &mut *place.value() });
         jobs.launch(place, op);
-        Ok(Key::of(seen.index, place))
+        Ok(Key::of(place))
     }
 
     /// Starts the job again in its place with an operation that may complete more often: as
@@ -266,12 +266,12 @@ where
         op: impl for<'a> FnOnce(&'a T) -> MultiIn<'a, 'scope>,
     ) -> Result<Key, Refused<T>> {
         let Event { jobs, seen } = self.0;
-        jobs.prepare_restart(seen.index, 1)?;
-        let place = jobs.place(seen.index);
+        let place = seen.place;
+        jobs.prepare_restart(place, 1)?;
         // SAFETY: as in `restart`; and only shared references are made until the job is done.
         let op = op(unsafe { &*place.value() });
         jobs.launch_multi(place, op);
-        Ok(Key::of(seen.index, place))
+        Ok(Key::of(place))
     }
 }
 
@@ -282,12 +282,16 @@ where
 {
     /// Gives back what the shown event owns, and finds room for `count` entries.
     #[inline(always)]
-    pub(super) fn prepare_restart(&mut self, index: u32, count: usize) -> Result<(), Refused<T>> {
+    pub(super) fn prepare_restart(
+        &mut self,
+        place: &Place<T>,
+        count: usize,
+    ) -> Result<(), Refused<T>> {
         self.settle_debts();
         if count > 1 || !self.inner.ring.sq.is_ready() {
             if let Err(cause) = self.make_room(count) {
                 self.shown = super::table::NONE;
-                return Err(Refused { value: self.take_value(index), cause });
+                return Err(Refused { value: self.take_value(place), cause });
             }
         }
         Ok(())
@@ -303,7 +307,7 @@ where
 
     #[inline(always)]
     fn deref(&self) -> &T {
-        let place = self.jobs.place(self.seen.index);
+        let place = self.seen.place;
         // SAFETY: an event is that of a job whose value is in its place. Either the job is done,
         // and nothing is in flight; or its operation borrows the value shared (`start_multi`), and
         // so does this.
@@ -331,7 +335,7 @@ where
 {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        let place = self.0.jobs.place(self.0.seen.index);
+        let place = self.0.seen.place;
         // SAFETY: the job is done, so nothing is in flight from its place, and the borrow of `self`
         // is the only way to the value.
         unsafe { &mut *place.value() }

@@ -14,10 +14,10 @@ pub struct Key {
 }
 
 impl Key {
-    /// The name of the job in place `index`.
+    /// The name of the job in `place`.
     #[inline(always)]
-    pub(super) fn of<T>(index: u32, place: &Place<T>) -> Self {
-        Self { index, job: place.job.get() }
+    pub(super) fn of<T>(place: &Place<T>) -> Self {
+        Self { index: place.index(), job: place.job.get() }
     }
 
     /// The number of the place.

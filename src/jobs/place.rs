@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 
 use crate::ops::lent::Makes;
 
-use super::user_data::{IDLE, MAX_LINKS};
+use super::user_data::{self, IDLE, MAX_LINKS};
 
 /// What stands in place of the next free place as long as a place is taken.
 pub(super) const TAKEN: u32 = u32::MAX - 1;
@@ -94,6 +94,12 @@ impl<T> Place<T> {
     #[inline(always)]
     pub(super) fn is_idle(&self) -> bool {
         self.user_data.get() & IDLE != 0
+    }
+
+    /// The number of the place, which its user data always contain.
+    #[inline(always)]
+    pub(super) fn index(&self) -> u32 {
+        user_data::place(self.user_data.get())
     }
 
     /// Whether a job has the place, so that it has a value.

@@ -73,7 +73,7 @@ where
 
     /// Copies out completions until one is an event.
     #[inline(always)]
-    fn advance(&mut self) -> Option<Seen> {
+    fn advance<'p>(&mut self) -> Option<Seen<'p, T>> {
         let completion = self.inner.ring.cq.take_batched()?;
         let cqe = completion.as_cqe();
         let user_data = cqe.user_data();
@@ -85,7 +85,7 @@ where
                 place.user_data.set(user_data.wrapping_add(TURN));
                 self.shown = index;
                 return Some(Seen {
-                    index,
+                    place,
                     result: cqe.raw_result(),
                     flags: cqe.flags(),
                     is_last: true,
@@ -97,8 +97,16 @@ where
 
     /// What [`advance`](Self::advance) does with a completion that is not that of an operation
     /// alone which makes nothing, and with those after it.
+    ///
+    /// Cold, so that it does not stand in the way of the other.
+    #[cold]
     #[inline(never)]
-    fn advance_slowly(&mut self, user_data: u64, result: i32, flags: CqeFlags) -> Option<Seen> {
+    fn advance_slowly<'p>(
+        &mut self,
+        user_data: u64,
+        result: i32,
+        flags: CqeFlags,
+    ) -> Option<Seen<'p, T>> {
         let mut seen = self.settle(user_data, result, flags);
         while seen.is_none() {
             let completion = self.inner.ring.cq.take_batched()?;
@@ -106,13 +114,18 @@ where
             seen = self.settle(cqe.user_data(), cqe.raw_result(), cqe.flags());
         }
         let seen = seen?;
-        self.shown = if seen.is_last { seen.index } else { MORE };
+        self.shown = if seen.is_last { seen.place.index() } else { MORE };
         Some(seen)
     }
 
     /// Notes a completion. Returns the event, if it is one. What the event owns is in
     /// [`Self::owes`], which is empty before.
-    pub(super) fn settle(&mut self, user_data: u64, result: i32, flags: CqeFlags) -> Option<Seen> {
+    pub(super) fn settle<'p>(
+        &mut self,
+        user_data: u64,
+        result: i32,
+        flags: CqeFlags,
+    ) -> Option<Seen<'p, T>> {
         if let Some(control) = Control::of(user_data) {
             self.settle_control(control, result);
             return None;
@@ -135,7 +148,7 @@ where
             let idle = user_data::plain(user_data).wrapping_add(TURN);
             place.user_data.set(idle);
         }
-        Some(Seen { index, result, flags, is_last })
+        Some(Seen { place, result, flags, is_last })
     }
 
     fn settle_control(&mut self, control: Control, result: i32) {

@@ -86,7 +86,7 @@ where
         let jobs: &OwnedJobs<T, Th, S, C> = &self.jobs;
         (0..jobs.count)
             .filter(|index| !jobs.place(*index).is_idle())
-            .map(|index| Key::of(index, jobs.place(index)))
+            .map(|index| Key::of(jobs.place(index)))
     }
 
     /// The value of a job in flight that borrows it shared, as one by

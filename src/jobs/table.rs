@@ -74,9 +74,8 @@ type Brand<'scope, 'env> = PhantomData<(fn(&'scope ()) -> &'scope (), fn(&'env (
 pub type OwnedJobs<T, Th = OneThread, S = Sqe, C = Cqe> = Jobs<'static, 'static, T, Th, S, C>;
 
 /// What a completion came to, and for which place.
-#[derive(Clone, Copy)]
-pub(super) struct Seen {
-    pub(super) index: u32,
+pub(super) struct Seen<'p, T> {
+    pub(super) place: &'p Place<T>,
     pub(super) result: i32,
     pub(super) flags: CqeFlags,
     pub(super) is_last: bool,
@@ -157,13 +156,12 @@ where
         value: T,
         op: impl for<'a> FnOnce(&'a mut T) -> OpIn<'a, 'scope>,
     ) -> Result<Key, Refused<T>> {
-        let index = self.take_place(value)?;
-        let place = self.place(index);
+        let place = self.take_place(value)?;
         // SAFETY: the place was just filled, and nothing is in flight from it: nobody else refers
         // to the value.
         let op = op(unsafe { &mut *place.value() });
         self.launch(place, op);
-        Ok(Key::of(index, place))
+        Ok(Key::of(place))
     }
 
     /// Starts a job that may complete more often: as [`start`](Self::start), except that the
@@ -178,19 +176,18 @@ where
         value: T,
         op: impl for<'a> FnOnce(&'a T) -> MultiIn<'a, 'scope>,
     ) -> Result<Key, Refused<T>> {
-        let index = self.take_place(value)?;
-        let place = self.place(index);
+        let place = self.take_place(value)?;
         // SAFETY: the place was just filled, and only shared references to the value are made until
         // the job is done.
         let op = op(unsafe { &*place.value() });
         self.launch_multi(place, op);
-        Ok(Key::of(index, place))
+        Ok(Key::of(place))
     }
 
     /// Puts `value` into a free place, which is shown until its operation is launched, and finds
     /// room in the queue.
     #[inline(always)]
-    pub(super) fn take_place(&mut self, value: T) -> Result<u32, Refused<T>> {
+    pub(super) fn take_place<'p>(&mut self, value: T) -> Result<&'p Place<T>, Refused<T>> {
         self.hide();
         let index = self.free;
         if index == NONE {
@@ -207,7 +204,7 @@ where
         self.shown = index;
         // SAFETY: a free place has no value, and nothing is in flight from it.
         unsafe { place.value().write(value) };
-        Ok(index)
+        Ok(place)
     }
 
     /// Puts the operation of the shown place in flight. There is room in the queue.
@@ -234,12 +231,13 @@ where
     #[inline(always)]
     fn fly(&mut self, place: &Place<T>, user_data: u64, sqe: Sqe) {
         place.user_data.set(user_data);
-        self.shown = NONE;
         // SAFETY: `take_place` and `restart` found room, and the closure that made the entry could
         // not reach the queue. What the entry names is borrowed from the value or outlives the
         // scope (J3); the value stays until the last completion (J2); that is the contract of
         // `SubmissionQueue::push`.
         unsafe { self.inner.ring.sq.push_known(sqe.with_user_data(user_data).into()) };
+        // Last, so that the compiler knows it when the next event is asked for.
+        self.shown = NONE;
     }
 
     /// Finds room for `count` entries, by submitting what the queue holds.
@@ -293,7 +291,7 @@ where
         self.settle_debts();
         let index = core::mem::replace(&mut self.shown, NONE);
         if index != MORE {
-            drop(self.take_value(index));
+            drop(self.take_value(self.place(index)));
         }
     }
 
@@ -315,15 +313,14 @@ where
 
     /// Takes the value out of a place that is done, and gives the place up.
     #[inline(always)]
-    pub(super) fn take_value(&mut self, index: u32) -> T {
-        let place = self.place(index);
+    pub(super) fn take_value(&mut self, place: &Place<T>) -> T {
         debug_assert!(place.is_idle());
         // SAFETY: the place is that of a job that is done, so it has a value, and nothing is in
         // flight from it. The place is given up at once, so the value is taken only once.
         let value = unsafe { place.value().read() };
         place.job.set(place.job.get().wrapping_add(1));
         place.next.set(self.free);
-        self.free = index;
+        self.free = place.index();
         self.used -= 1;
         value
     }

@@ -14,7 +14,7 @@ use std::{env, fs, io};
 use ringbolt_benches::contest::{Case, Who};
 use ringbolt_benches::groups::queue::parts::{PARTS, Part};
 use ringbolt_benches::groups::queue::{self, loops::Batch};
-use ringbolt_benches::groups::{nop, timed};
+use ringbolt_benches::groups::{jobs, nop, timed};
 
 /// How many times the instructions of the floor ringbolt is to take at the most.
 const TARGET: f64 = 1.10;
@@ -72,6 +72,13 @@ fn each_path(mut visit: impl FnMut(Case<'_>)) {
         let mut case = Case::new("nop", nop::LOCAL.name, batch, batch);
         nop::enter(&mut case, nop::LOCAL, batch);
         visit(case);
+    }
+    for series in jobs::SERIES.into_iter().filter(|series| series.is_counted()) {
+        for batch in jobs::BATCHES {
+            let mut case = Case::new("jobs", series.name, batch, batch);
+            jobs::enter(&mut case, series, batch);
+            visit(case);
+        }
     }
     for call in timed::Call::ALL {
         for batch in [1_u32, 8] {

@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod files;
+pub mod jobs;
 pub mod net;
 pub mod nop;
 pub mod queue;
@@ -13,7 +14,8 @@ use core::hint::black_box;
 use crate::contest::Contest;
 
 /// All groups.
-pub const ALL: [fn(&mut Contest); 5] = [queue::run, nop::run, file::run, files::run, net::run];
+pub const ALL: [fn(&mut Contest); 6] =
+    [queue::run, nop::run, jobs::run, file::run, files::run, net::run];
 
 /// After how many idle milliseconds an SQPOLL thread of a benchmark sleeps.
 pub const SQPOLL_IDLE_MS: u32 = 2;
