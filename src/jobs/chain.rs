@@ -12,7 +12,7 @@ use super::key::Key;
 use super::owes::Owes;
 use super::place::{Chain, Place};
 use super::refused::{Cause, Refused};
-use super::table::{Jobs, NONE, Seen};
+use super::table::{Jobs, NONE, Seen, Unlaunched};
 use super::user_data::{self, MAX_LINKS, TURN};
 
 impl<'scope, T, Th, S, C> Jobs<'scope, '_, T, Th, S, C>
@@ -75,7 +75,7 @@ where
         self.launch_links(place, ops, quiet)
     }
 
-    /// Makes the operations of the shown place and puts them in flight. There is room for them.
+    /// Makes the operations of a place and puts them in flight. There is room for them.
     fn launch_links<const N: usize>(
         &mut self,
         place: &Place<T>,
@@ -83,9 +83,12 @@ where
         quiet: bool,
     ) -> Result<Key, Refused<T>> {
         const { assert!(N > 0 && N <= MAX_LINKS, "a chain has 1 to 7 links") }
-        // SAFETY: nothing is in flight from the place, which is shown, and has its value; nobody
-        // else refers to it.
-        let ops = ops(unsafe { &mut *place.value() });
+        // SAFETY: nothing is in flight from the place, which has its value; nobody else refers to
+        // it.
+        let value = unsafe { &mut *place.value() };
+        let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
+        let ops = ops(value);
+        core::mem::forget(unlaunched);
         let ops = ops.map(OpIn::into_parts);
         if let Some(cause) = unfit(&ops.map(|(sqe, makes, hard)| (sqe, makes, hard)), quiet) {
             self.shown = NONE;

@@ -93,7 +93,7 @@ where
     /// Whether the job goes on, and more events of it will come.
     #[inline(always)]
     pub fn has_more(&self) -> bool {
-        !self.seen.is_last
+        self.jobs.shown == super::table::MORE
     }
 
     /// The name of the job.
@@ -142,7 +142,7 @@ where
     /// The event of a job that is over; `None` if it goes on.
     #[inline(always)]
     pub fn done(self) -> Option<Done<'j, 'scope, 'env, T, Th, S, C>> {
-        if self.seen.is_last { Some(Done(self)) } else { None }
+        if self.has_more() { None } else { Some(Done(self)) }
     }
 
     /// The event of a job that completes once.
@@ -153,7 +153,7 @@ where
     #[inline(always)]
     #[track_caller]
     pub fn expect_done(self) -> Done<'j, 'scope, 'env, T, Th, S, C> {
-        assert!(self.seen.is_last, "the job goes on");
+        assert!(!self.has_more(), "the job goes on");
         Done(self)
     }
 }
@@ -226,8 +226,10 @@ where
     pub fn finish(self) -> T {
         let Event { jobs, seen } = self.0;
         jobs.settle_debts();
+        let value = jobs.take_value(seen.place);
+        // Last, so that the compiler knows it when the next job is started.
         jobs.shown = super::table::NONE;
-        jobs.take_value(seen.place)
+        value
     }
 
     /// Starts the job again in its place, which is the cheapest way: as [`Jobs::start`], except

@@ -73,6 +73,18 @@ type Brand<'scope, 'env> = PhantomData<(fn(&'scope ()) -> &'scope (), fn(&'env (
 /// Jobs that own their values, for a struct or a signature.
 pub type OwnedJobs<T, Th = OneThread, S = Sqe, C = Cqe> = Jobs<'static, 'static, T, Th, S, C>;
 
+/// A place with a value, whose operation is being made: shown if the program panics meanwhile.
+pub(super) struct Unlaunched<'s> {
+    pub(super) shown: &'s mut u32,
+    pub(super) index: u32,
+}
+
+impl Drop for Unlaunched<'_> {
+    fn drop(&mut self) {
+        *self.shown = self.index;
+    }
+}
+
 /// What a completion came to, and for which place.
 pub(super) struct Seen<'p, T> {
     pub(super) place: &'p Place<T>,
@@ -159,7 +171,10 @@ where
         let place = self.take_place(value)?;
         // SAFETY: the place was just filled, and nothing is in flight from it: nobody else refers
         // to the value.
-        let op = op(unsafe { &mut *place.value() });
+        let value = unsafe { &mut *place.value() };
+        let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
+        let op = op(value);
+        core::mem::forget(unlaunched);
         self.launch(place, op);
         Ok(Key::of(place))
     }
@@ -179,13 +194,16 @@ where
         let place = self.take_place(value)?;
         // SAFETY: the place was just filled, and only shared references to the value are made until
         // the job is done.
-        let op = op(unsafe { &*place.value() });
+        let value = unsafe { &*place.value() };
+        let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
+        let op = op(value);
+        core::mem::forget(unlaunched);
         self.launch_multi(place, op);
         Ok(Key::of(place))
     }
 
-    /// Puts `value` into a free place, which is shown until its operation is launched, and finds
-    /// room in the queue.
+    /// Puts `value` into a free place, and finds room in the queue. [`Unlaunched`] has the place
+    /// until the operation is launched.
     #[inline(always)]
     pub(super) fn take_place<'p>(&mut self, value: T) -> Result<&'p Place<T>, Refused<T>> {
         self.hide();
@@ -201,13 +219,12 @@ where
         let place = self.place(index);
         self.free = place.next.replace(TAKEN);
         self.used += 1;
-        self.shown = index;
         // SAFETY: a free place has no value, and nothing is in flight from it.
         unsafe { place.value().write(value) };
         Ok(place)
     }
 
-    /// Puts the operation of the shown place in flight. There is room in the queue.
+    /// Puts the operation of a place in flight. There is room in the queue.
     #[inline(always)]
     pub(super) fn launch(&mut self, place: &Place<T>, op: OpIn<'_, 'scope>) {
         let (sqe, makes, _) = op.into_parts();
