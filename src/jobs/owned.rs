@@ -70,7 +70,7 @@ impl Owned {
     /// completion stays in `lent`.
     #[inline]
     pub(super) fn receive(&mut self, lent: &mut Option<Lent>) -> Option<Received> {
-        let group = lent.as_ref()?.group;
+        let group = lent.as_ref()?.from.group;
         Pool::receive(self.pools.get(usize::from(group))?, lent)
     }
 
