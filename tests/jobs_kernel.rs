@@ -3,22 +3,24 @@
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod common;
+mod op_common;
 
 use core::cell::Cell;
 use core::error::Error;
+use core::panic::AssertUnwindSafe;
 use core::time::Duration;
 use std::fs::File;
-use std::io::{PipeWriter, Write as _};
-use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::io::Write as _;
+use std::panic::{catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Instant;
 
 use common::PATIENCE;
 use common::process::bounded;
 use common::signal::under_fire;
+use op_common::pipe;
 use ringbolt::jobs::{Cause, OwnedJobs, Place, SafeRing};
-use ringbolt::ops::{Nop, Op, OpenAt, Read};
+use ringbolt::ops::{Nop, Op, OpIn, OpenAt, Read};
 use ringbolt::rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use ringbolt::rustix::io::Errno;
 use ringbolt::sys::SetupFlags;
@@ -48,14 +50,14 @@ impl Drop for Line {
 /// A pipe, of which values share the end that is read.
 struct Source {
     from: File,
-    into: PipeWriter,
+    into: File,
     dropped: Rc<Cell<usize>>,
 }
 
 impl Source {
     fn new() -> Self {
-        let (from, into) = std::io::pipe().expect("a pipe");
-        Self { from: OwnedFd::from(from).into(), into, dropped: Rc::default() }
+        let (from, into) = pipe();
+        Self { from, into, dropped: Rc::default() }
     }
 
     fn line(&self) -> Line {
@@ -143,7 +145,7 @@ fn a_panic_in_a_destructor_leaves_the_others() -> Outcome {
     let fragile = |nth| -> Result<_, Box<dyn Error>> {
         Ok(Fragile(nth == 1, Rc::clone(&source.dropped), [0; 8], source.from.try_clone()?))
     };
-    fn read(value: &mut Fragile) -> Op<'_> {
+    fn read<'s>(value: &mut Fragile) -> OpIn<'_, 's> {
         Read::lent(&value.3, &mut value.2).op()
     }
     let mut ring = SafeRing::new(4)?;
@@ -151,7 +153,7 @@ fn a_panic_in_a_destructor_leaves_the_others() -> Outcome {
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         ring.scope(&mut places, |jobs| -> Outcome {
             for nth in 0..4 {
-                jobs.start(fragile(nth)?, |value| read(value))?;
+                jobs.start(fragile(nth)?, read)?;
             }
             jobs.submit()?;
             Ok(())
@@ -177,7 +179,8 @@ fn forgotten_events_keep_nothing() -> Outcome {
     for _ in 0..1000 {
         jobs.start(source.line(), |_| Nop::new().op())?;
         let done = jobs.wait_next()?.ok_or("no job")?.expect_done();
-        core::mem::forget(done);
+        // No destructor: forgetting it is dropping it.
+        let _ = core::mem::ManuallyDrop::new(done);
     }
     assert!(jobs.next().is_none() && jobs.is_empty());
     assert_eq!(source.dropped.get(), 1000);
@@ -398,8 +401,7 @@ fn options_that_jobs_cannot_have_are_refused() {
 #[test]
 fn jobs_outlive_the_thread_that_submitted() -> Outcome {
     struct Own(File, [u8; 8]);
-    let (from, mut into) = std::io::pipe()?;
-    let from = File::from(OwnedFd::from(from));
+    let (from, mut into) = pipe();
     let thread = std::thread::spawn(move || {
         let ring = SafeRing::build(&IoUring::builder(), 4).expect("a ring");
         let mut jobs: OwnedJobs<Own, AnyThread> = ring.into_jobs(2);
