@@ -304,7 +304,11 @@ where
     #[inline(always)]
     pub(super) fn hide(&mut self) {
         if self.shown != NONE {
-            self.conceal();
+            if self.shown == MORE && matches!(self.owes, Owes::Nothing) {
+                self.shown = NONE;
+            } else {
+                self.conceal();
+            }
         }
     }
 
