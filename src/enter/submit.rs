@@ -49,6 +49,10 @@ impl LaidOut {
 #[cfg(feature = "owned")]
 static FORKED: Enter = Enter::unusable(Errno::CHILD);
 
+/// The set-up flags that change when, or with which flags, a submit enters the kernel.
+pub(crate) const CHANGE_SUBMIT: SetupFlags =
+    SetupFlags::SQPOLL.union(SetupFlags::IOPOLL).union(SetupFlags::SQ_REWIND);
+
 /// Which set-up flags change a submit. With the flags known to the compiler, little is left of
 /// [`decide`].
 #[derive(Clone, Copy, Debug)]
@@ -65,12 +69,10 @@ enum Kind {
 
 impl Kind {
     const fn of(setup: SetupFlags) -> Self {
-        const POLLED: SetupFlags = SetupFlags::SQPOLL;
-        let special =
-            setup.intersection(POLLED.union(SetupFlags::IOPOLL).union(SetupFlags::SQ_REWIND));
+        let special = setup.intersection(CHANGE_SUBMIT);
         if special.is_empty() {
             Self::Plain
-        } else if special.difference(POLLED).is_empty() {
+        } else if special.difference(SetupFlags::SQPOLL).is_empty() {
             Self::Polled
         } else {
             Self::Special
