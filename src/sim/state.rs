@@ -68,6 +68,8 @@ pub(super) struct Ring {
     /// Whether entries are those that the program pushed, and completions those that the kernel
     /// posted. False if a test may have written others.
     pub(super) trusted: bool,
+    /// Whether jobs of the safe front rely on the ring, so that no test may falsify it.
+    pub(super) has_jobs: bool,
     /// The thread to which the ring, and everything borrowed from it, is bound, if it is bound.
     pub(super) stays: Option<ThreadId>,
     /// Which false values the program was given.
