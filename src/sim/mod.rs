@@ -366,6 +366,13 @@ impl Kernel {
         self.state().setup_faults.push_back(errno);
     }
 
+    /// Makes the next `count` cancellations that find something leave it in flight, as if a device
+    /// or a worker thread was carrying it out: each returns `EALREADY`, or how many it found if all
+    /// were requested.
+    pub fn refuse_cancels(&self, count: u32) {
+        self.state().world.refused_cancels = count;
+    }
+
     /// Uses up `count` provided buffers of a group, or as many as it has, without reporting them.
     /// Returns how many.
     ///

@@ -49,6 +49,8 @@ pub(super) struct World {
     pub(super) faults: VecDeque<Fault>,
     pub(super) transfer_faults: VecDeque<TransferFault>,
     pub(super) register_faults: VecDeque<Errno>,
+    /// How many cancellations find what they are for with a device, which goes on.
+    pub(super) refused_cancels: u32,
     pub(super) lose_overflow: bool,
     pub(super) recording: bool,
     pub(super) recording_completions: bool,
@@ -103,6 +105,7 @@ impl State {
             faults: VecDeque::new(),
             transfer_faults: VecDeque::new(),
             register_faults: VecDeque::new(),
+            refused_cancels: 0,
             lose_overflow: false,
             recording: false,
             recording_completions: false,
