@@ -1,6 +1,6 @@
 //! Tests in a thread that is given up on, and in a process of their own; copies of a process.
 
-use core::panic::AssertUnwindSafe;
+use core::panic::{AssertUnwindSafe, Location};
 use core::time::Duration;
 use std::panic::catch_unwind;
 use std::process::Command;
@@ -37,9 +37,12 @@ const CHILD: &str = "RINGBOLT_TEST_CHILD";
 /// Runs `body` in a process of its own, by running the test `name` of the same file again. For
 /// tests that change what a process has only once: limits, capabilities, filters, signals.
 ///
-/// `name` is the name of the test that calls this.
+/// `name` is the name of the test that calls this, without its module, which is that of the file.
+#[track_caller]
 pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
-    if std::env::var_os(CHILD).is_some_and(|child| child == name) {
+    let name = &path_of_test(Location::caller().file(), name);
+    if std::env::var_os(CHILD).is_some_and(|child| child == name.as_str()) {
+        close_what_is_inherited();
         return body();
     }
     let binary = std::env::current_exe().expect("the path of the test binary");
@@ -54,6 +57,24 @@ pub(crate) fn in_child(name: &str, body: impl FnOnce()) {
         output.status,
         String::from_utf8_lossy(&output.stderr),
     );
+}
+
+/// The path by which the harness knows the test `name` in `file`: `tests/kernel/op_rw.rs` is the
+/// module `op_rw` of the program `kernel`, and `tests/jobs.rs` is a program.
+fn path_of_test(file: &str, name: &str) -> String {
+    let parts: Vec<&str> = file.trim_end_matches(".rs").split('/').collect();
+    let tests = parts.iter().rposition(|part| *part == "tests").expect("a file in tests/");
+    let modules = parts.iter().skip(tests + 2).filter(|part| !["main", "mod"].contains(part));
+    modules.chain([&name]).copied().collect::<Vec<_>>().join("::")
+}
+
+/// Closes all descriptors except the standard ones: other tests of the process that started this
+/// one wait for the end of pipes and connections, of which this process has copies.
+fn close_what_is_inherited() {
+    let (first, last, flags) = (3_u32, u32::MAX, 0_u32);
+    // SAFETY: the test has just begun, so that nothing in this process uses a descriptor.
+    // Before Linux 5.9 there is no such call, and they stay open.
+    let _ = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
 }
 
 /// Has the kernel answer `errno` to each system call `number` of this thread from now on, and
