@@ -184,9 +184,9 @@ fn a_forged_completion_of_an_operation_stops_all_memory_access() {
 #[test]
 fn nothing_false_is_written_to_a_ring_with_jobs() {
     let lies: [fn(&Kernel); 8] = [
-        |kernel| drop(kernel.post_filler()),
-        |kernel| drop(kernel.post(io_uring_cqe::ZEROED)),
-        |kernel| drop(kernel.post_wide(io_uring_cqe::ZEROED, [0; 2])),
+        |kernel| _ = kernel.post_filler(),
+        |kernel| _ = kernel.post(io_uring_cqe::ZEROED),
+        |kernel| _ = kernel.post_wide(io_uring_cqe::ZEROED, [0; 2]),
         |kernel| kernel.set_word(Word::CqTail, 7),
         |kernel| kernel.set_word(Word::CqOverflow, 7),
         |kernel| kernel.scribble_cqe(0, &[1]),

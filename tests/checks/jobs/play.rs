@@ -452,7 +452,7 @@ impl<'p, 'i> Player<'p, 'i> {
             if self.flights.is_empty() {
                 break;
             }
-            self.call(jobs, |jobs| drop(jobs.submit_and_wait_timeout(1, patience)));
+            self.call(jobs, |jobs| _ = jobs.submit_and_wait_timeout(1, patience));
         }
         assert!(self.flights.is_empty(), "lost: {:?}", self.flights);
         // What was shown last may panic.
