@@ -10,7 +10,7 @@ use crate::entry::errno::errno_of;
 use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry, Sqe};
 use crate::ops::lent::{MultiIn, OpIn};
 use crate::sys::CqeFlags;
-use crate::uring::thread::OneThread;
+use crate::uring::thread::{AnyThread, OneThread};
 
 use super::key::Key;
 use super::place::{Chain, Place};
@@ -308,6 +308,15 @@ where
         }
         Ok(())
     }
+}
+
+// SAFETY: it is an exclusive borrow of jobs that can be sent, and the address of one of their
+// places, which is reached through that borrow alone.
+unsafe impl<T: Send, S, C> Send for Event<'_, 'static, 'static, T, AnyThread, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
 }
 
 impl<T, Th, S, C> Deref for Event<'_, '_, '_, T, Th, S, C>
