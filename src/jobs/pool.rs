@@ -147,7 +147,8 @@ impl Pool {
         let used = this.uses.get(usize::from(named.id)).filter(|used| used.is_lent.get())?;
         let start = used.filled.get();
         let len = named.len.min(this.size - start);
-        let rest = named.len - len;
+        // What is beyond the buffer of a datagram that was cut is nowhere.
+        let rest = if named.from.in_bundles { named.len - len } else { 0 };
         if rest > 0 {
             *lent = this.after(named.id).map(|id| Lent { id, len: rest, ..named });
         }

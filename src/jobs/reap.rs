@@ -11,7 +11,7 @@ use crate::sys::CqeFlags;
 use super::event::Event;
 use super::owes::Owes;
 use super::table::{Jobs, MORE, Seen};
-use super::user_data::{self, Control, MULTI, TURN};
+use super::user_data::{self, BUFFER, Control, MULTI, TURN};
 
 impl<'scope, 'env, T, Th, S, C> Jobs<'scope, 'env, T, Th, S, C>
 where
@@ -95,7 +95,7 @@ where
         let (result, flags) = (cqe.raw_result(), cqe.flags());
         if flags.contains(CqeFlags::MORE.union(CqeFlags::BUFFER)) {
             let index = user_data::place(user_data);
-            if user_data & MULTI != 0 && index < self.count {
+            if user_data & (MULTI | BUFFER) == MULTI | BUFFER && index < self.count {
                 let place = self.place(index);
                 if place.user_data.get() == user_data {
                     // What an operation that goes on has most often. Nothing was owed before.
