@@ -94,6 +94,10 @@ where
             self.shown = NONE;
             return Err(Refused { value: self.take_value(place), cause });
         }
+        // After the closure, which could have forked.
+        if !self.inner.is_here() {
+            return Err(self.refuse_elsewhere(place));
+        }
         let base = place.user_data.get().wrapping_add(TURN);
         let chain = &place.chain;
         let mut nth = 0;

@@ -11,14 +11,15 @@ use crate::sys::CqeFlags;
 use super::event::Event;
 use super::owes::Owes;
 use super::table::{Jobs, MORE, Seen};
-use super::user_data::{self, Control, MULTI, TURN};
+use super::user_data::{self, BUFFER, Control, MULTI, TURN};
 
 impl<'scope, 'env, T, Th, S, C> Jobs<'scope, 'env, T, Th, S, C>
 where
     S: SqEntry + OneWidth,
     C: CqEntry + OneWidth,
 {
-    /// Returns the next event, if a completion is ready. Makes no system call.
+    /// Returns the next event, if a completion is ready. Makes no system call. In a child process there
+    /// is none.
     ///
     /// An event that was neither finished nor restarted is dropped with the next call of any
     /// method: its value, and the buffer or descriptor that it has.
@@ -74,6 +75,9 @@ where
     /// Copies out completions until one is an event.
     #[inline(always)]
     fn advance<'p>(&mut self) -> Option<Seen<'p, T>> {
+        if !self.inner.is_here() {
+            return None;
+        }
         let completion = self.inner.ring.cq.take_batched()?;
         let cqe = completion.as_cqe();
         let user_data = cqe.user_data();
@@ -95,7 +99,7 @@ where
         let (result, flags) = (cqe.raw_result(), cqe.flags());
         if flags.contains(CqeFlags::MORE.union(CqeFlags::BUFFER)) {
             let index = user_data::place(user_data);
-            if user_data & MULTI != 0 && index < self.count {
+            if user_data & (MULTI | BUFFER) == MULTI | BUFFER && index < self.count {
                 let place = self.place(index);
                 if place.user_data.get() == user_data {
                     // What an operation that goes on has most often. Nothing was owed before.
