@@ -5,7 +5,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::enter::call::Simulated;
-use crate::enter::submit::Enter;
+use crate::enter::submit::Submitter;
 use crate::register::{self, Registrar};
 use crate::ring::home::Home;
 use crate::ring::layout::Layout;
@@ -64,14 +64,14 @@ impl Handle {
     }
 
     /// Returns what is needed to enter the kernel for this ring.
-    pub(crate) fn enter(&self, params: &io_uring_params) -> Enter {
+    pub(crate) fn enter(&self, params: &io_uring_params) -> Submitter {
         let (fd, base) = match (&self.fd, self.index()) {
             (RingFd::Owned(fd), None) => (fd.as_raw_fd(), EnterFlags::empty()),
             (RingFd::Index(index), _) => (*index, EnterFlags::REGISTERED_RING),
             (_, Some(index)) => (index, EnterFlags::REGISTERED_RING),
             (RingFd::Simulated(ring), None) => (ring.number(), EnterFlags::empty()),
         };
-        Enter::new(fd, base, params.flags, params.features)
+        Submitter::new(fd, base, params.flags, params.features)
     }
 
     /// Returns the registrar of this ring.
