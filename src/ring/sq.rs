@@ -402,7 +402,8 @@ fn filler() -> Sqe {
     Sqe::new(Opcode::NOP).skip_success()
 }
 
-/// Slots that are reserved, which are filled in place and queued together by [`ReservedSlots::commit`].
+/// Slots that are reserved, which are filled in place and queued together by
+/// [`ReservedSlots::commit`].
 #[derive(Debug)]
 pub(crate) struct ReservedSlots<'q, S: SqEntry> {
     sq: &'q mut Sq<S>,
