@@ -41,7 +41,7 @@ struct Numbers {
     register: usize,
 }
 
-/// The direction bits of an `ioctl` number without argument, `_IOC_NONE` of `ioctl.h` shifted to
+/// The direction bits of an `ioctl` number without argument: `_IOC_NONE` of `ioctl.h`, shifted to
 /// its place. They are not zero on PowerPC, MIPS, SPARC and Alpha.
 pub(crate) const IOC_NONE: u32 = arch::IOC_NONE;
 
