@@ -99,7 +99,7 @@ pub use entry::explain::ErrnoText;
 pub use entry::{
     CqEntry, Cqe, Cqe32, CqeMixed, IntoEntry, OneWidth, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed,
 };
-pub use ops::message::{ControlMessage, ControlMessages, MessageError, ReceivedMessage};
+pub use ops::received::{ControlMessage, ControlMessages, MessageError, ReceivedMessage};
 pub use ops::time::Timespec;
 pub use ring::layout::LayoutError;
 pub use ring::map::RingMemory;

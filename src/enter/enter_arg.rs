@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use core::ptr::{from_ref, null, without_provenance};
 
 use crate::ops::time::Timespec;
-use crate::sys::{EnterFlags, SharedPtr, io_uring_getevents_arg, io_uring_reg_wait};
+use crate::sys::{EnterFlags, SIGSET_BYTES, SharedPtr, io_uring_getevents_arg, io_uring_reg_wait};
 
 /// The signals to block while waiting, as the kernel keeps them: bit `n - 1` is signal `n`.
 #[repr(transparent)]
@@ -14,8 +14,13 @@ pub struct SigSet(pub u64);
 
 impl SigSet {
     /// Bytes that the kernel wants, whatever the size of the C library's `sigset_t`.
-    pub(crate) const LEN: u32 = 8;
+    pub(crate) const LEN: u32 = SIGSET_BYTES;
 }
+
+const _: () = assert!(
+    size_of::<SigSet>() == SIGSET_BYTES as usize,
+    "`SigSet` has 64 signals, and the kernel of this architecture another number"
+);
 
 /// How a wait ends other than by completions, for [`EnterArg::Wait`].
 #[derive(Clone, Copy, Debug, Default)]

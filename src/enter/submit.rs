@@ -26,8 +26,6 @@ pub(crate) struct Enter {
     pub(crate) fd: i32,
     /// What every call says: whether `fd` is an index.
     base: EnterFlags,
-    /// The arguments of a call that waits.
-    waiting: EnterFlags,
     kind: Kind,
     /// Why the ring cannot be used, if it cannot.
     reason: Errno,
@@ -35,11 +33,28 @@ pub(crate) struct Enter {
     features: Features,
 }
 
+/// An [`EnterArg`] as the system call takes it.
+#[derive(Clone, Copy)]
+struct LaidOut {
+    flags: EnterFlags,
+    arg: *const c_void,
+    size: usize,
+}
+
+impl LaidOut {
+    const NONE: Self = Self { flags: EnterFlags::empty(), arg: core::ptr::null(), size: 0 };
+}
+
 /// How to enter a ring that was made by another process.
 #[cfg(feature = "owned")]
 static FORKED: Enter = Enter::unusable(Errno::CHILD);
 
-/// What there is to a submit: with the flags known to the compiler, little is left of [`decide`].
+/// The set-up flags that change when, or with which flags, a submit enters the kernel.
+pub(crate) const CHANGE_SUBMIT: SetupFlags =
+    SetupFlags::SQPOLL.union(SetupFlags::IOPOLL).union(SetupFlags::SQ_REWIND);
+
+/// Which set-up flags change a submit. With the flags known to the compiler, little is left of
+/// [`decide`].
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// None of the flags that change it.
@@ -54,12 +69,10 @@ enum Kind {
 
 impl Kind {
     const fn of(setup: SetupFlags) -> Self {
-        const POLLED: SetupFlags = SetupFlags::SQPOLL;
-        let special =
-            setup.intersection(POLLED.union(SetupFlags::IOPOLL).union(SetupFlags::SQ_REWIND));
+        let special = setup.intersection(CHANGE_SUBMIT);
         if special.is_empty() {
             Self::Plain
-        } else if special.difference(POLLED).is_empty() {
+        } else if special.difference(SetupFlags::SQPOLL).is_empty() {
             Self::Polled
         } else {
             Self::Special
@@ -69,40 +82,40 @@ impl Kind {
 
 /// Whether to enter the kernel, and with which flags: `None` for not at all.
 ///
-/// `queued` entries are published and not yet taken, `want` completions are to be waited for.
-/// `status` loads the SQ flags, `queued` the SQ head: at most once, and only if that can change the
-/// decision.
+/// `asked` are the flags that the caller wants; each of them is a reason to enter. `status` loads
+/// the SQ flags, and `queued` the number of entries that are published and not yet taken: at most
+/// once, and only if that can change the decision.
 #[inline(always)]
 pub(crate) fn decide(
     setup: SetupFlags,
     status: impl FnOnce() -> SqStatus,
     queued: impl FnOnce() -> u32,
-    want: u32,
+    asked: EnterFlags,
 ) -> Option<EnterFlags> {
-    if want > 0 && !setup.contains(SetupFlags::SQPOLL) {
-        // Waiting brings everything in, and there is nobody to wake.
-        return Some(EnterFlags::GETEVENTS);
+    let polled = setup.contains(SetupFlags::SQPOLL);
+    if asked.contains(EnterFlags::GETEVENTS) && !polled {
+        // GETEVENTS brings everything in, and there is no thread to wake.
+        return Some(asked);
     }
     let status = status();
-    let mut flags = EnterFlags::empty();
-    let mut enter;
-    if setup.contains(SetupFlags::SQPOLL) {
-        // The polling thread takes entries by itself, unless it sleeps.
-        enter = status.contains(SqStatus::NEED_WAKEUP) && queued() > 0;
-        if enter {
-            flags = flags.union(EnterFlags::SQ_WAKEUP);
-        }
-    } else {
-        enter = queued() > 0;
+    // The polling thread takes entries by itself, unless it sleeps.
+    let takes = polled && !status.contains(SqStatus::NEED_WAKEUP);
+    let has_work = !takes && queued() > 0;
+    // Only GETEVENTS brings in overflown completions and work that was put off. On a ring whose
+    // completions are polled for, only GETEVENTS brings in any.
+    let pending = status.intersects(SqStatus::CQ_OVERFLOW.union(SqStatus::TASKRUN))
+        || setup.contains(SetupFlags::IOPOLL);
+    if !has_work && !pending && asked.is_empty() {
+        return None;
     }
-    // Overflown completions, and work that was put off, are brought in by GETEVENTS alone; so
-    // is everything on a ring whose completions are polled for.
-    let pending = status.intersects(SqStatus::CQ_OVERFLOW.union(SqStatus::TASKRUN));
-    if want > 0 || pending || setup.contains(SetupFlags::IOPOLL) {
+    let mut flags = asked;
+    if has_work && polled {
+        flags = flags.union(EnterFlags::SQ_WAKEUP);
+    }
+    if pending {
         flags = flags.union(EnterFlags::GETEVENTS);
-        enter = true;
     }
-    if enter { Some(flags) } else { None }
+    Some(flags)
 }
 
 impl Enter {
@@ -112,17 +125,14 @@ impl Enter {
         setup: SetupFlags,
         features: Features,
     ) -> Self {
-        let waiting = base.union(EnterFlags::GETEVENTS);
-        Self { fd, base, waiting, kind: Kind::of(setup), reason: Errno::CHILD, setup, features }
+        Self { fd, base, kind: Kind::of(setup), reason: Errno::CHILD, setup, features }
     }
 
     /// How to enter a ring that cannot be used: each call fails with `reason`.
     pub(crate) const fn unusable(reason: Errno) -> Self {
-        let none = EnterFlags::empty();
         Self {
             fd: -1,
-            base: none,
-            waiting: none,
+            base: EnterFlags::empty(),
             kind: Kind::Unusable,
             reason,
             setup: SetupFlags::empty(),
@@ -157,30 +167,11 @@ impl Enter {
     /// Returns how many entries the kernel took; with SQPOLL, how many it was newly shown.
     #[inline(always)]
     pub(crate) fn submit<S: SqEntry>(&self, sq: &mut Sq<S>) -> Result<u32, SubmitError> {
+        let nothing = EnterFlags::empty();
         match self.kind {
-            Kind::Plain => {
-                let tail = sq.show();
-                let queued = sq.untaken(tail);
-                let status = || sq.status(false);
-                match decide(SetupFlags::empty(), status, || queued, 0) {
-                    Some(flags) => self.hand_over(sq, queued, 0, flags.union(self.base)),
-                    None => Ok(0),
-                }
-            }
-            Kind::Polled => {
-                let fresh = sq.unpublished();
-                let tail = sq.show();
-                match decide(SetupFlags::SQPOLL, || sq.status(true), || sq.untaken(tail), 0) {
-                    Some(flags) => {
-                        let queued = sq.untaken(tail);
-                        self.hand_over(sq, queued, 0, flags.union(self.base)).map(|_| fresh)
-                    }
-                    None => Ok(fresh),
-                }
-            }
-            Kind::Special | Kind::Unusable => {
-                self.submit_any(sq, 0, EnterFlags::empty(), core::ptr::null(), 0)
-            }
+            // Most of these calls do not enter the kernel, so the path itself counts.
+            Kind::Polled => self.submit_as(SetupFlags::SQPOLL, sq, 0, nothing, LaidOut::NONE),
+            _ => self.submit_asking(sq, 0, nothing, LaidOut::NONE),
         }
     }
 
@@ -191,31 +182,7 @@ impl Enter {
         sq: &mut Sq<S>,
         want: u32,
     ) -> Result<u32, SubmitError> {
-        match self.kind {
-            Kind::Plain => {
-                let tail = sq.show();
-                let queued = sq.untaken(tail);
-                self.hand_over(sq, queued, want, self.waiting)
-            }
-            Kind::Polled | Kind::Special | Kind::Unusable => {
-                self.submit_any(sq, want, EnterFlags::GETEVENTS, core::ptr::null(), 0)
-            }
-        }
-    }
-
-    /// Enters the kernel with `queued` entries that are published.
-    #[inline(always)]
-    fn hand_over<S: SqEntry>(
-        &self,
-        sq: &Sq<S>,
-        queued: u32,
-        want: u32,
-        flags: EnterFlags,
-    ) -> Result<u32, SubmitError> {
-        match self.enter(queued, want, flags, core::ptr::null(), 0) {
-            Ok(taken) => Ok(taken),
-            Err(errno) => Err(failed(sq, errno, queued)),
-        }
+        self.submit_asking(sq, want, EnterFlags::GETEVENTS, LaidOut::NONE)
     }
 
     /// Publishes what is pushed, and enters the kernel if there is a reason to, with flags and
@@ -225,70 +192,72 @@ impl Enter {
         &self,
         sq: &mut Sq<S>,
         want: u32,
-        extra: EnterFlags,
+        asked: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, SubmitError> {
         if let Err(errno) = self.check(&arg) {
             return Err(failed(sq, errno, 0));
         }
         let mut ext = io_uring_getevents_arg::ZEROED;
-        let (flags, arg, size) = arg.lay_out(&mut ext);
-        // What lays the argument out stays here: an `EnterArg` whose address goes elsewhere is put
-        // together in memory, and looked at again.
-        let flags = flags.union(extra.difference(DECIDED));
-        match self.kind {
-            Kind::Plain => self.submit_plain(sq, want, flags, arg, size),
-            _ => self.submit_any(sq, want, flags, arg, size),
-        }
+        let (by_arg, arg, size) = arg.lay_out(&mut ext);
+        // Who waits asks for GETEVENTS. What lays the argument out stays here: an `EnterArg` whose
+        // address goes elsewhere is put together in memory, and looked at again.
+        let waits = if want > 0 { EnterFlags::GETEVENTS } else { EnterFlags::empty() };
+        let asked = asked.difference(DECIDED).union(waits);
+        self.submit_asking(sq, want, asked, LaidOut { flags: by_arg, arg, size })
     }
 
+    /// Selects the path that the compiler specialised for the ring's set-up flags, if there is one.
     #[inline(always)]
-    fn submit_plain<S: SqEntry>(
+    fn submit_asking<S: SqEntry>(
         &self,
         sq: &mut Sq<S>,
         want: u32,
-        mut flags: EnterFlags,
-        arg: *const c_void,
-        size: usize,
+        asked: EnterFlags,
+        arg: LaidOut,
     ) -> Result<u32, SubmitError> {
-        let tail = sq.show();
-        let queued = sq.untaken(tail);
-        // Nothing else is ever added on a plain ring.
-        if !flags.contains(EnterFlags::GETEVENTS) {
-            match decide(SetupFlags::empty(), || sq.status(false), || queued, want) {
-                Some(decided) => flags = flags.union(decided),
-                None if flags.difference(DECIDED).is_empty() => return Ok(0),
-                None => {}
-            }
-        }
-        match self.enter(queued, want, flags.union(self.base), arg, size) {
-            Ok(taken) => Ok(taken),
-            Err(errno) => Err(failed(sq, errno, queued)),
+        match self.kind {
+            Kind::Plain => self.submit_as(SetupFlags::empty(), sq, want, asked, arg),
+            _ => self.submit_special(sq, want, asked, arg.flags, arg.arg, arg.size),
         }
     }
 
     #[inline(never)]
-    fn submit_any<S: SqEntry>(
+    fn submit_special<S: SqEntry>(
         &self,
         sq: &mut Sq<S>,
         want: u32,
+        asked: EnterFlags,
         flags: EnterFlags,
         arg: *const c_void,
         size: usize,
     ) -> Result<u32, SubmitError> {
-        if let Err(errno) = self.usable() {
-            return Err(failed(sq, errno, 0));
+        match self.usable() {
+            Ok(()) => self.submit_as(self.setup, sq, want, asked, LaidOut { flags, arg, size }),
+            Err(errno) => Err(failed(sq, errno, 0)),
         }
-        let fresh = sq.publish();
-        let queued = sq.queued();
-        let polled = self.is_polled();
-        let flags = match decide(self.setup, || sq.status(polled), || queued, want) {
-            Some(decided) => flags.union(decided),
-            None if flags.difference(DECIDED).is_empty() => return Ok(fresh),
-            None => flags,
+    }
+
+    /// The path of every submit. `setup` holds those of the ring's set-up flags that change it.
+    #[inline(always)]
+    fn submit_as<S: SqEntry>(
+        &self,
+        setup: SetupFlags,
+        sq: &mut Sq<S>,
+        want: u32,
+        asked: EnterFlags,
+        arg: LaidOut,
+    ) -> Result<u32, SubmitError> {
+        let polled = setup.contains(SetupFlags::SQPOLL);
+        let fresh = sq.unpublished();
+        let tail = sq.show();
+        let Some(flags) = decide(setup, || sq.status(polled), || sq.untaken(tail), asked) else {
+            return Ok(if polled { fresh } else { 0 });
         };
-        let entered = self.enter(queued, want, flags.union(self.base), arg, size);
-        self.entered(sq, fresh, queued, entered)
+        let queued = sq.untaken(tail);
+        let flags = flags.union(arg.flags).union(self.base);
+        let entered = self.enter(queued, want, flags, arg.arg, arg.size);
+        Self::entered(setup, sq, fresh, queued, entered)
     }
 
     /// Publishes what is pushed, and enters the kernel with `flags` and no others.
@@ -305,13 +274,13 @@ impl Enter {
         let fresh = sq.publish();
         let queued = sq.queued();
         let entered = self.call(queued, want, flags, arg);
-        self.entered(sq, fresh, queued, entered)
+        Self::entered(self.setup, sq, fresh, queued, entered)
     }
 
-    /// Keeps the books of any queue after a call with `queued` entries, `fresh` of them new.
+    /// Keeps the books of a queue after a call with `queued` entries, `fresh` of them new.
     #[inline(always)]
     fn entered<S: SqEntry>(
-        &self,
+        setup: SetupFlags,
         sq: &mut Sq<S>,
         fresh: u32,
         queued: u32,
@@ -319,8 +288,10 @@ impl Enter {
     ) -> Result<u32, SubmitError> {
         match entered {
             Ok(taken) => {
-                sq.taken(taken);
-                Ok(if self.is_polled() { fresh } else { taken })
+                if setup.contains(SetupFlags::SQ_REWIND) {
+                    sq.taken(taken);
+                }
+                Ok(if setup.contains(SetupFlags::SQPOLL) { fresh } else { taken })
             }
             Err(errno) => Err(failed(sq, errno, queued)),
         }
@@ -429,6 +400,8 @@ mod tests {
     const DEFAULT: SetupFlags = SetupFlags::empty();
     const IOPOLL: SetupFlags = SetupFlags::IOPOLL;
     const SQPOLL: SetupFlags = SetupFlags::SQPOLL;
+    const NOTHING: EnterFlags = EnterFlags::empty();
+    const EVENTS: EnterFlags = EnterFlags::GETEVENTS;
     const STAY: Option<EnterFlags> = None;
     const PLAIN: Option<EnterFlags> = Some(EnterFlags::empty());
     const WAKE: Option<EnterFlags> = Some(EnterFlags::SQ_WAKEUP);
@@ -438,37 +411,37 @@ mod tests {
     #[test]
     fn entering_is_decided_by_table() {
         let table = [
-            // set-up, status, queued, want, decision
-            (DEFAULT, NONE, 0, 0, STAY),
-            (DEFAULT, NONE, 1, 0, PLAIN),
-            (DEFAULT, NONE, 0, 1, GET),
-            (DEFAULT, NONE, 7, 3, GET),
-            (DEFAULT, SqStatus::CQ_OVERFLOW, 0, 0, GET),
-            (DEFAULT, SqStatus::TASKRUN, 0, 0, GET),
-            (DEFAULT, SqStatus::CQ_OVERFLOW, 2, 0, GET),
+            // set-up, status, queued, asked, decision
+            (DEFAULT, NONE, 0, NOTHING, STAY),
+            (DEFAULT, NONE, 1, NOTHING, PLAIN),
+            (DEFAULT, NONE, 0, EVENTS, GET),
+            (DEFAULT, NONE, 7, EVENTS, GET),
+            (DEFAULT, SqStatus::CQ_OVERFLOW, 0, NOTHING, GET),
+            (DEFAULT, SqStatus::TASKRUN, 0, NOTHING, GET),
+            (DEFAULT, SqStatus::CQ_OVERFLOW, 2, NOTHING, GET),
             // Without a polling thread, nobody needs to be woken.
-            (DEFAULT, SqStatus::NEED_WAKEUP, 0, 0, STAY),
-            (DEFAULT, SqStatus::NEED_WAKEUP, 1, 0, PLAIN),
-            (SQPOLL, NONE, 0, 0, STAY),
-            (SQPOLL, NONE, 5, 0, STAY),
-            (SQPOLL, SqStatus::NEED_WAKEUP, 5, 0, WAKE),
+            (DEFAULT, SqStatus::NEED_WAKEUP, 0, NOTHING, STAY),
+            (DEFAULT, SqStatus::NEED_WAKEUP, 1, NOTHING, PLAIN),
+            (SQPOLL, NONE, 0, NOTHING, STAY),
+            (SQPOLL, NONE, 5, NOTHING, STAY),
+            (SQPOLL, SqStatus::NEED_WAKEUP, 5, NOTHING, WAKE),
             // It sleeps, and rightly: there is nothing for it to do.
-            (SQPOLL, SqStatus::NEED_WAKEUP, 0, 0, STAY),
-            (SQPOLL, SqStatus::NEED_WAKEUP, 0, 1, GET),
-            (SQPOLL, SqStatus::NEED_WAKEUP, 5, 1, BOTH),
-            (SQPOLL, NONE, 5, 1, GET),
-            (SQPOLL, SqStatus::CQ_OVERFLOW, 0, 0, GET),
-            (SQPOLL, SqStatus::CQ_OVERFLOW.union(SqStatus::NEED_WAKEUP), 1, 0, BOTH),
-            (IOPOLL, NONE, 0, 0, GET),
-            (IOPOLL, NONE, 1, 0, GET),
-            (IOPOLL.union(SQPOLL), NONE, 1, 0, GET),
-            (IOPOLL.union(SQPOLL), SqStatus::NEED_WAKEUP, 1, 0, BOTH),
+            (SQPOLL, SqStatus::NEED_WAKEUP, 0, NOTHING, STAY),
+            (SQPOLL, SqStatus::NEED_WAKEUP, 0, EVENTS, GET),
+            (SQPOLL, SqStatus::NEED_WAKEUP, 5, EVENTS, BOTH),
+            (SQPOLL, NONE, 5, EVENTS, GET),
+            (SQPOLL, SqStatus::CQ_OVERFLOW, 0, NOTHING, GET),
+            (SQPOLL, SqStatus::CQ_OVERFLOW.union(SqStatus::NEED_WAKEUP), 1, NOTHING, BOTH),
+            (IOPOLL, NONE, 0, NOTHING, GET),
+            (IOPOLL, NONE, 1, NOTHING, GET),
+            (IOPOLL.union(SQPOLL), NONE, 1, NOTHING, GET),
+            (IOPOLL.union(SQPOLL), SqStatus::NEED_WAKEUP, 1, NOTHING, BOTH),
             // A flag of a newer kernel changes nothing.
-            (DEFAULT, SqStatus::from_bits_retain(1 << 30), 0, 0, STAY),
+            (DEFAULT, SqStatus::from_bits_retain(1 << 30), 0, NOTHING, STAY),
         ];
-        for (setup, status, queued, want, decision) in table {
-            let decided = decide(setup, || status, || queued, want);
-            assert_eq!(decided, decision, "{setup:?} {status:?} queued {queued} want {want}");
+        for (setup, status, queued, asked, decision) in table {
+            let decided = decide(setup, || status, || queued, asked);
+            assert_eq!(decided, decision, "{setup:?} {status:?} queued {queued} {asked:?}");
         }
     }
 

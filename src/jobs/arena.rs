@@ -9,7 +9,7 @@ use core::ops::{Deref, DerefMut};
 use rustix::io::Errno;
 
 use crate::entry::{CqEntry, OneWidth, SqEntry};
-use crate::ops::IoVec;
+use crate::ops::{FixedBytes, FixedSpan, IoVec};
 use crate::ring::map::Region;
 use crate::uring::thread::OneThread;
 
@@ -178,6 +178,20 @@ impl DerefMut for Lease {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `deref`, and `self` is borrowed exclusively.
         unsafe { core::slice::from_raw_parts_mut(self.start(), self.len) }
+    }
+}
+
+impl<'a> From<&'a mut Lease> for FixedSpan<'a> {
+    #[inline]
+    fn from(lease: &'a mut Lease) -> Self {
+        Self::new(lease.index, lease.start(), lease.len)
+    }
+}
+
+impl<'a> From<&'a Lease> for FixedBytes<'a> {
+    #[inline]
+    fn from(lease: &'a Lease) -> Self {
+        Self::new(lease.index, lease.start(), lease.len)
     }
 }
 

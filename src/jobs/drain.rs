@@ -178,6 +178,8 @@ fn can_go_on(submitted: Result<u32, SubmitError>) -> Result<(), Undrained> {
         Err(SubmitError { errno: Errno::BADR, .. }) => Err(Undrained::Unknown(Errno::BADR)),
         // The kernel ends what a dead polling thread has submitted, and its completions come.
         Err(SubmitError { errno: Errno::OWNERDEAD, .. }) => Ok(()),
+        // A thread that enters the ring for the first time needs memory, which may come back.
+        Err(SubmitError { errno: Errno::NOMEM, .. }) => Ok(()),
         Err(error) if error.advice() == Advice::Stop => Err(Undrained::Unknown(error.errno)),
         _ => Ok(()),
     }

@@ -116,12 +116,9 @@ where
     #[cfg(feature = "alloc")]
     #[inline]
     pub fn received(&mut self) -> Option<super::Received> {
-        let mut lent = Some(self.jobs.owes.take_buffer()?);
-        let received = self.jobs.inner.owned.receive(&mut lent);
-        if let Some(rest) = lent {
-            self.jobs.owes = super::owes::Owes::Buffer(rest);
-        }
-        received
+        let lent = self.jobs.owes.take_buffer()?;
+        let received = self.jobs.inner.owned.receive_one(lent);
+        if received.is_some() { received } else { self.jobs.receive(lent) }
     }
 
     /// Takes the slot of the file table that the operation filled, if it chose one. One that is not
@@ -282,6 +279,19 @@ where
     S: SqEntry + OneWidth,
     C: CqEntry + OneWidth,
 {
+    /// What [`Event::received`] does for bundles, and for pieces of buffers.
+    #[cfg(feature = "alloc")]
+    #[cold]
+    #[inline(never)]
+    fn receive(&mut self, lent: super::owes::Lent) -> Option<super::Received> {
+        let mut lent = Some(lent);
+        let received = self.inner.owned.receive(&mut lent);
+        if let Some(rest) = lent {
+            self.owes = super::owes::Owes::Buffer(rest);
+        }
+        received
+    }
+
     /// Gives back what the shown event owns, and finds room for `count` entries.
     #[inline(always)]
     pub(super) fn prepare_restart(

@@ -48,6 +48,7 @@
 //! | [`Jobs::start`] | one operation that completes once |
 //! | [`Jobs::start_chain`] | up to seven operations, one after the other, with one event |
 //! | [`Jobs::start_quiet`] | the same, with one completion |
+//! | [`Jobs::start_zc`] | a send that does not copy, with a second event when the data is free again |
 //! | [`Jobs::start_multi`] | an operation that completes many times, such as a multishot receive |
 //! | [`Done::restart`] and its sisters | the next operation of the same job, in place: the cheapest |
 //!
@@ -138,6 +139,7 @@ mod table;
 mod user_data;
 #[cfg(feature = "alloc")]
 mod waker;
+mod zero_copy;
 
 #[cfg(feature = "alloc")]
 pub use arena::{Lease, Leases, Pages};

@@ -4,6 +4,7 @@ use rustix::fd::{FromRawFd, OwnedFd};
 
 use crate::sys::CqeFlags;
 
+use super::place::Source;
 use super::user_data::{BUFFER, DESCRIPTOR, SLOT};
 
 /// What the shown event owns and nobody has taken.
@@ -28,7 +29,7 @@ pub(super) enum Owes {
 /// A provided buffer, as a completion names it; of a bundle, the first of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lent {
-    pub(super) group: u16,
+    pub(super) from: Source,
     pub(super) id: u16,
     /// How many bytes the kernel wrote.
     pub(super) len: u32,
@@ -38,13 +39,9 @@ pub(super) struct Lent {
 impl Owes {
     /// What a completion owns, by its user data and its flags.
     #[inline(always)]
-    pub(super) fn of(user_data: u64, group: u16, result: i32, flags: CqeFlags) -> Self {
-        if user_data & BUFFER != 0 {
-            if let Some(id) = flags.buffer_id() {
-                // A failure may have a buffer, too, and nothing in it.
-                let len = u32::try_from(result).unwrap_or(0);
-                return Self::Buffer(Lent { group, id, len, flags });
-            }
+    pub(super) fn of(user_data: u64, from: Source, result: i32, flags: CqeFlags) -> Self {
+        if user_data & BUFFER != 0 && flags.contains(CqeFlags::BUFFER) {
+            return Self::buffer(from, result, flags);
         }
         if user_data & (DESCRIPTOR | SLOT) == 0 || result < 0 {
             return Self::Nothing;
@@ -56,6 +53,15 @@ impl Owes {
             return Self::Descriptor(unsafe { OwnedFd::from_raw_fd(result) });
         }
         Self::Slot(result.unsigned_abs())
+    }
+
+    /// The buffer that the flags of a completion name.
+    #[inline(always)]
+    pub(super) fn buffer(from: Source, result: i32, flags: CqeFlags) -> Self {
+        let Some(id) = flags.buffer_id() else { return Self::Nothing };
+        // A failure may have a buffer, too, and nothing in it.
+        let len = u32::try_from(result).unwrap_or(0);
+        Self::Buffer(Lent { from, id, len, flags })
     }
 
     /// The provided buffers that a completion names, if this is one; then nothing is left.

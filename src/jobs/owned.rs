@@ -66,11 +66,17 @@ impl Owned {
         self.files.as_ref().map(|files| Slot::new(files, slot))
     }
 
+    /// The buffer of a completion, in the usual case: see [`Pool::receive_one`].
+    #[inline(always)]
+    pub(super) fn receive_one(&self, lent: Lent) -> Option<Received> {
+        Pool::receive_one(self.pools.get(usize::from(lent.from.group))?, lent)
+    }
+
     /// The first buffer that a completion names, if it is the kernel's. What is left of the
     /// completion stays in `lent`.
     #[inline]
     pub(super) fn receive(&mut self, lent: &mut Option<Lent>) -> Option<Received> {
-        let group = lent.as_ref()?.group;
+        let group = lent.as_ref()?.from.group;
         Pool::receive(self.pools.get(usize::from(group))?, lent)
     }
 

@@ -5,7 +5,11 @@ use core::cell::{Cell, UnsafeCell};
 use core::fmt;
 use core::mem::MaybeUninit;
 
+use rustix::net::RecvFlags;
+
+use crate::entry::Sqe;
 use crate::ops::lent::Makes;
+use crate::sys::{Opcode, RecvSendFlags};
 
 use super::user_data::{self, IDLE, MAX_LINKS};
 
@@ -27,11 +31,37 @@ pub struct Place<T> {
     pub(super) job: Cell<u32>,
     /// The next free place, if this one is free; [`TAKEN`] if it has a value.
     pub(super) next: Cell<u32>,
-    /// The group of provided buffers that the operation takes from.
-    pub(super) group: Cell<u16>,
+    /// The group of provided buffers that the operation takes from, and whether in bundles.
+    pub(super) group: Cell<Source>,
     pub(super) chain: Chain,
     /// Initialised from the start of a job until its end.
     value: UnsafeCell<MaybeUninit<T>>,
+}
+
+/// Where provided buffers come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// The group.
+    pub(super) group: u16,
+    /// Whether a completion may have several buffers.
+    pub(super) in_bundles: bool,
+}
+
+impl Source {
+    /// Where the operation of `sqe`, which selects a buffer, takes it from.
+    ///
+    /// Of a bundle the result counts the bytes in its buffers. With `MSG_TRUNC` it would be the
+    /// length of a datagram, which may be more than they hold: the flag is taken away.
+    #[inline(always)]
+    pub(super) const fn of(sqe: &mut Sqe) -> Self {
+        let bundle = RecvSendFlags::RECVSEND_BUNDLE.bits();
+        let in_bundles =
+            sqe.opcode().as_raw() == Opcode::RECV.as_raw() && sqe.ioprio() & bundle != 0;
+        if in_bundles {
+            sqe.set_op_flags(sqe.op_flags() & !RecvFlags::TRUNC.bits());
+        }
+        Self { group: sqe.buf_index(), in_bundles }
+    }
 }
 
 /// What is noted about the links of a chain.
@@ -84,7 +114,7 @@ impl<T> Place<T> {
             user_data: Cell::new(IDLE),
             job: Cell::new(0),
             next: Cell::new(0),
-            group: Cell::new(0),
+            group: Cell::new(Source { group: 0, in_bundles: false }),
             chain: Chain::new(),
             value: UnsafeCell::new(MaybeUninit::uninit()),
         }

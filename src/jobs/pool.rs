@@ -5,7 +5,7 @@ use alloc::alloc::{alloc_zeroed, dealloc};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::alloc::Layout;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, UnsafeCell};
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
@@ -25,8 +25,8 @@ use super::table::Jobs;
 /// Buffers of one group, and the ring by which the kernel gets them.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// Absent once the group has ended.
-    ring: RefCell<Option<BufferRing>>,
+    /// Absent once the group has ended. Reached by [`Pool::ring`] alone.
+    ring: UnsafeCell<Option<BufferRing>>,
     memory: Memory,
     /// The length of each buffer.
     size: u32,
@@ -123,14 +123,14 @@ where
         let ring = registrar.register_buffer_ring(number, count, options).map_err(Errno::from)?;
         let idle = || Use { is_lent: Cell::new(false), filled: Cell::new(0), pieces: Cell::new(0) };
         let pool = Rc::new(Pool {
-            ring: RefCell::new(Some(ring)),
+            ring: UnsafeCell::new(Some(ring)),
             memory,
             size,
             uses: (0..count).map(|_| idle()).collect(),
             home: self.inner.ring.handle.home(),
         });
-        for id in 0..count {
-            pool.lend(id);
+        for (id, used) in (0..count).zip(&pool.uses) {
+            pool.lend(id, used);
         }
         self.inner.owned.pools.push(pool);
         Ok(Group::new(number))
@@ -140,51 +140,80 @@ where
 impl Pool {
     /// The part of the data of a completion that is in the first buffer that the completion names.
     /// What is left of the completion, in the next buffer, stays in `lent`.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(super) fn receive(this: &Rc<Self>, lent: &mut Option<Lent>) -> Option<Received> {
         let named = lent.take()?;
         let used = this.uses.get(usize::from(named.id)).filter(|used| used.is_lent.get())?;
         let start = used.filled.get();
         let len = named.len.min(this.size - start);
-        let rest = named.len - len;
+        // What is beyond the buffer of a datagram that was cut is nowhere.
+        let rest = if named.from.in_bundles { named.len - len } else { 0 };
         if rest > 0 {
             *lent = this.after(named.id).map(|id| Lent { id, len: rest, ..named });
         }
         // The kernel goes on with a buffer only after the last one of a completion.
         if rest > 0 || !named.flags.contains(CqeFlags::BUF_MORE) {
             used.is_lent.set(false);
-            if let Some(ring) = &mut *this.ring.borrow_mut() {
-                ring.reclaim_one();
-            }
+            this.ring(BufferRing::reclaim_one);
         }
         used.filled.set(start + len);
         used.pieces.set(used.pieces.get() + 1);
         Some(Received { pool: Rc::clone(this), id: named.id, start, len })
     }
 
+    /// The data of a completion that has one buffer, with which the kernel is done: the usual case.
+    /// `None` for any other, which [`Self::receive`] knows to deal with.
+    #[inline(always)]
+    pub(super) fn receive_one(this: &Rc<Self>, named: Lent) -> Option<Received> {
+        let used = this.uses.get(usize::from(named.id))?;
+        let start = used.filled.get();
+        let fits = named.len <= this.size - start;
+        if !used.is_lent.get() || !fits || named.flags.contains(CqeFlags::BUF_MORE) {
+            return None;
+        }
+        used.is_lent.set(false);
+        this.ring(BufferRing::reclaim_one);
+        used.filled.set(start + named.len);
+        used.pieces.set(used.pieces.get() + 1);
+        Some(Received { pool: Rc::clone(this), id: named.id, start, len: named.len })
+    }
+
+    /// Calls `f` with the ring, unless the group has ended. `f` does not use the pool.
+    #[inline(always)]
+    fn ring<R>(&self, f: impl FnOnce(&mut BufferRing) -> R) -> Option<R> {
+        // SAFETY: nothing else refers to the ring: references are made here alone, and last as long
+        // as `f`, which gets nothing else of the pool. The pool stays on its thread.
+        let ring = unsafe { &mut *self.ring.get() };
+        ring.as_mut().map(f)
+    }
+
     /// The buffer that the kernel takes after `id`.
     #[cold]
     fn after(&self, id: u16) -> Option<u16> {
-        self.ring.borrow().as_ref()?.id_after(id)
+        self.ring(|ring| ring.id_after(id))?
     }
 
-    /// Lends a buffer to the kernel that nobody refers to.
-    #[inline]
-    fn lend(&self, id: u16) {
-        let Some(used) = self.uses.get(usize::from(id)) else { return };
-        let Some(ring) = &mut *self.ring.borrow_mut() else { return };
-        used.is_lent.set(true);
-        used.filled.set(0);
-        // SAFETY: the buffer is the pool's, whose memory is freed after the group has ended. No
-        // `Received` refers to it, and none is made before a completion names it; its id is in the
-        // ring once, since it was not lent.
-        let _ = unsafe { ring.add(self.start(id), self.size, id) };
-        ring.publish();
+    /// Lends a buffer to the kernel that nobody refers to. The process is the one that made the
+    /// pool.
+    #[inline(always)]
+    fn lend(&self, id: u16, used: &Use) {
+        let start = self.start(id);
+        self.ring(|ring| {
+            used.is_lent.set(true);
+            used.filled.set(0);
+            // SAFETY: the buffer is the pool's, whose memory is freed after the group has ended. No
+            // `Received` refers to it, and none is made before a completion names it; its id is in
+            // the ring once, since it was not lent.
+            let _ = unsafe { ring.add(start, self.size, id) };
+            ring.publish_here();
+        });
     }
 
     /// Ends the group: its number may be used again. Nothing that could pick a buffer is in flight.
     pub(super) fn end(this: Rc<Self>, registrar: Registrar<'_>) {
-        let Some(ring) = this.ring.borrow_mut().take() else { return };
+        // SAFETY: nothing else refers to the ring, as in `Pool::ring`.
+        let Some(ring) = unsafe { &mut *this.ring.get() }.take() else { return };
         if registrar.unregister_buffer_ring(ring).is_err() {
             // The kernel may still have the buffers: their memory stays.
             core::mem::forget(this);
@@ -262,7 +291,7 @@ impl Drop for Received {
             let left = used.pieces.get() - 1;
             used.pieces.set(left);
             if left == 0 && !used.is_lent.get() {
-                self.pool.lend(self.id);
+                self.pool.lend(self.id, used);
             }
         }
     }

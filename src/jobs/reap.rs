@@ -92,7 +92,21 @@ where
                 });
             }
         }
-        self.advance_slowly(user_data, cqe.raw_result(), cqe.flags())
+        let (result, flags) = (cqe.raw_result(), cqe.flags());
+        if flags.contains(CqeFlags::MORE.union(CqeFlags::BUFFER)) {
+            let index = user_data::place(user_data);
+            if user_data & MULTI != 0 && index < self.count {
+                let place = self.place(index);
+                if place.user_data.get() == user_data {
+                    // What an operation that goes on has most often. Nothing was owed before.
+                    let owes = Owes::buffer(place.group.get(), result, flags);
+                    core::mem::forget(core::mem::replace(&mut self.owes, owes));
+                    self.shown = MORE;
+                    return Some(Seen { place, result, flags, is_last: false });
+                }
+            }
+        }
+        self.advance_slowly(user_data, result, flags)
     }
 
     /// What [`advance`](Self::advance) does with a completion that is not that of an operation

@@ -7,13 +7,13 @@ use core::ptr::NonNull;
 
 use crate::enter::submit_error::SubmitError;
 use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry, Sqe};
-use crate::ops::lent::{MultiIn, OpIn};
+use crate::ops::lent::{MultiIn, OpIn, ZeroCopyIn};
 use crate::sys::{CqeFlags, SqeFlags};
 use crate::uring::thread::OneThread;
 
 use super::key::Key;
 use super::owes::Owes;
-use super::place::{Place, TAKEN};
+use super::place::{Place, Source, TAKEN};
 use super::refused::{Cause, Refused};
 use super::ring::Inner;
 use super::user_data::{self, BUFFER, IDLE, MAX_PLACES, MULTI, TURN};
@@ -227,11 +227,11 @@ where
     /// Puts the operation of a place in flight. There is room in the queue.
     #[inline(always)]
     pub(super) fn launch(&mut self, place: &Place<T>, op: OpIn<'_, 'scope>) {
-        let (sqe, makes, _) = op.into_parts();
+        let (mut sqe, makes, _) = op.into_parts();
         let mut user_data = place.user_data.get().wrapping_add(TURN) | user_data::makes(makes);
         if sqe.flags().contains(SqeFlags::BUFFER_SELECT) {
             user_data |= BUFFER;
-            place.group.set(sqe.buf_index());
+            place.group.set(Source::of(&mut sqe));
         }
         self.fly(place, user_data, sqe);
     }
@@ -239,10 +239,16 @@ where
     /// The same for an operation that may complete more often.
     #[inline(always)]
     pub(super) fn launch_multi(&mut self, place: &Place<T>, op: MultiIn<'_, 'scope>) {
-        let (sqe, makes) = op.into_parts();
+        let (mut sqe, makes) = op.into_parts();
         let kinds = MULTI | BUFFER | user_data::makes(makes);
-        place.group.set(sqe.buf_index());
+        place.group.set(Source::of(&mut sqe));
         self.fly(place, place.user_data.get().wrapping_add(TURN) | kinds, sqe);
+    }
+
+    /// The same for a zero-copy send: its last completion has no MORE, either.
+    #[inline(always)]
+    pub(super) fn launch_zc(&mut self, place: &Place<T>, op: ZeroCopyIn<'_, 'scope>) {
+        self.fly(place, place.user_data.get().wrapping_add(TURN) | MULTI, op.into_parts());
     }
 
     #[inline(always)]
@@ -298,7 +304,11 @@ where
     #[inline(always)]
     pub(super) fn hide(&mut self) {
         if self.shown != NONE {
-            self.conceal();
+            if self.shown == MORE && matches!(self.owes, Owes::Nothing) {
+                self.shown = NONE;
+            } else {
+                self.conceal();
+            }
         }
     }
 

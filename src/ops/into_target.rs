@@ -96,6 +96,21 @@ impl<F: AsFd> IntoTarget for &F {
     }
 }
 
+/// The forms of an operation whose entry the program pushes itself: `X<Sqe>`, pushed unsafely, and
+/// `X<SafeSqe>`. Sealed.
+///
+/// Options that change what an operation names, or how often it completes, are theirs alone: the
+/// forms for the [safe front](crate::jobs) have types for that.
+pub trait Pushed: SealedForm {}
+
+/// Keeps [`Pushed`] from being implemented elsewhere.
+pub trait SealedForm {}
+
+impl SealedForm for Sqe {}
+impl SealedForm for SafeSqe {}
+impl Pushed for Sqe {}
+impl Pushed for SafeSqe {}
+
 /// Keeps [`IntoFd`] from being implemented elsewhere.
 pub trait SealedFd {}
 

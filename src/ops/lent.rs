@@ -25,6 +25,16 @@ pub struct Lent<'a>(PhantomData<&'a mut ()>);
 #[derive(Clone, Copy, Debug)]
 pub struct InSlot<E>(PhantomData<E>);
 
+/// Marks an operation that receives into the provided buffers of a [`Group`], as in
+/// `Recv<InGroup<Lent<'a>>>`.
+#[derive(Clone, Copy, Debug)]
+pub struct InGroup<E>(PhantomData<E>);
+
+/// Marks an operation that could go on, and completes once because each completion would overwrite
+/// what it names, as in `Accept<Once<Lent<'a>>>` with the address of a peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Once<E>(PhantomData<E>);
+
 /// What an operation acts on, borrowed: a reference to anything that has a descriptor, a
 /// [`BorrowedFd`], or a [`Fixed`] slot.
 #[derive(Clone, Copy, Debug)]
@@ -195,6 +205,99 @@ impl<'a> From<Span<'a>> for Bytes<'a> {
     }
 }
 
+/// Memory in a registered buffer that an operation writes to, borrowed. From a lease of the
+/// [safe front](crate::jobs)'s arenas.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedSpan<'a> {
+    span: Span<'a>,
+    index: u16,
+}
+
+/// Memory in a registered buffer that an operation reads from, borrowed: from a lease of the
+/// [safe front](crate::jobs)'s arenas, or from a [`FixedSpan`].
+#[derive(Clone, Copy, Debug)]
+pub struct FixedBytes<'a> {
+    bytes: Bytes<'a>,
+    index: u16,
+}
+
+impl<'a> FixedSpan<'a> {
+    /// The `len` bytes from `start` on, which lie in registered buffer `index`. The caller knows
+    /// that nobody else uses them for `'a`.
+    #[inline(always)]
+    pub(crate) const fn new(index: u16, start: *mut u8, len: usize) -> Self {
+        Self { span: Span { start, len, borrows: PhantomData }, index }
+    }
+
+    /// The memory.
+    #[inline(always)]
+    pub(crate) const fn span(self) -> Span<'a> {
+        self.span
+    }
+
+    /// The registered buffer.
+    #[inline(always)]
+    pub(crate) const fn index(self) -> u16 {
+        self.index
+    }
+
+    /// The length, in bytes.
+    #[inline(always)]
+    #[expect(clippy::len_without_is_empty, reason = "an operand, not a collection")]
+    pub const fn len(self) -> usize {
+        self.span.len()
+    }
+
+    /// The first `len` bytes, or all if there are fewer.
+    #[must_use]
+    #[inline]
+    pub const fn first(self, len: usize) -> Self {
+        Self { span: self.span.first(len), ..self }
+    }
+
+    /// What follows the first `len` bytes; nothing if there are fewer.
+    #[must_use]
+    #[inline]
+    pub const fn after(self, len: usize) -> Self {
+        Self { span: self.span.after(len), ..self }
+    }
+}
+
+impl<'a> FixedBytes<'a> {
+    /// The `len` bytes from `start` on, which lie in registered buffer `index`. The caller knows
+    /// that nobody changes them for `'a`.
+    #[inline(always)]
+    pub(crate) const fn new(index: u16, start: *const u8, len: usize) -> Self {
+        Self { bytes: Bytes { start, len, borrows: PhantomData }, index }
+    }
+
+    /// The memory.
+    #[inline(always)]
+    pub(crate) const fn bytes(self) -> Bytes<'a> {
+        self.bytes
+    }
+
+    /// The registered buffer.
+    #[inline(always)]
+    pub(crate) const fn index(self) -> u16 {
+        self.index
+    }
+
+    /// The length, in bytes.
+    #[inline(always)]
+    #[expect(clippy::len_without_is_empty, reason = "an operand, not a collection")]
+    pub const fn len(self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl<'a> From<FixedSpan<'a>> for FixedBytes<'a> {
+    #[inline(always)]
+    fn from(fixed: FixedSpan<'a>) -> Self {
+        Self { bytes: fixed.span.into(), index: fixed.index }
+    }
+}
+
 /// A group of provided buffers that the safe front owns, by its number.
 ///
 /// From [`Jobs::provide`](crate::jobs::Jobs::provide).
@@ -316,5 +419,35 @@ impl<'a, 's: 'a> MultiIn<'a, 's> {
     #[inline(always)]
     pub(crate) const fn into_parts(self) -> (Sqe, Makes) {
         (self.sqe, self.makes)
+    }
+}
+
+/// The entry of a zero-copy send: two completions come, and the second one says that the kernel has
+/// let go of what it borrows. Otherwise as [`OpIn`].
+///
+/// Made by the `zero_copy` method of an operation. Only owned jobs start it: the second completion
+/// comes when the peer has the data, and a scope could not end before that.
+#[must_use = "an operation does nothing before it is started"]
+#[derive(Debug)]
+pub struct ZeroCopyIn<'a, 's: 'a> {
+    sqe: Sqe,
+    lends: PhantomData<(&'a mut (), &'a &'s ())>,
+}
+
+/// A zero-copy entry for owned jobs: it borrows from its value and from statics alone.
+pub type ZeroCopy<'a> = ZeroCopyIn<'a, 'static>;
+
+impl<'a, 's: 'a> ZeroCopyIn<'a, 's> {
+    /// An entry whose last completion is its notification, or the first one without MORE, and of
+    /// which the caller knows what [`OpIn::new`] asks for.
+    #[inline(always)]
+    pub(crate) const fn new(sqe: Sqe) -> Self {
+        Self { sqe, lends: PhantomData }
+    }
+
+    /// The plain entry.
+    #[inline(always)]
+    pub(crate) const fn into_parts(self) -> Sqe {
+        self.sqe
     }
 }

@@ -1,266 +1,190 @@
-//! [`ReceivedMessage`]: what a multishot receive of messages stores in a provided buffer.
+//! Messages of the safe front: [`Message`], and what it lends.
 #![forbid(unsafe_code)]
 
 use core::fmt;
-use core::iter::FusedIterator;
+use core::marker::PhantomData;
 
-use crate::ops::MsgHdr;
+use super::{Address, Bytes, MsgHdr, Span, Vectors};
 
-/// A message in a provided buffer, as [`RecvMsg::multishot`](crate::ops::RecvMsg::multishot) stores
-/// it.
-///
-/// It consists of a header, room for the address, room for control messages, and the payload.
-///
-/// The contents of the buffer are not trusted: whatever lengths it contains, no part reaches beyond
-/// its end.
+/// What a message is made of, for [`RecvMsg`](super::RecvMsg), [`SendMsg`](super::SendMsg) and
+/// [`SendMsgZc`](super::SendMsgZc): its header, the table of up to `N` pieces, and room for the
+/// address of the sender. It lives in the value of a job, next to the pieces.
 ///
 /// ```
-/// use ringbolt::ReceivedMessage;
-/// use ringbolt::ops::MsgHdr;
+/// use core::net::Ipv4Addr;
+/// use ringbolt::jobs::SafeRing;
+/// use ringbolt::ops::{Message, RecvMsg, Span};
+/// use std::net::UdpSocket;
 ///
-/// let asked = MsgHdr { name_len: 4, ..MsgHdr::EMPTY };
-/// let mut buffer = [0; 32];
-/// buffer[..4].copy_from_slice(&3_u32.to_ne_bytes()); // Bytes of address.
-/// buffer[8..12].copy_from_slice(&5_u32.to_ne_bytes()); // Bytes of payload.
-/// buffer[16..19].copy_from_slice(b"me!");
-/// buffer[20..25].copy_from_slice(b"hello");
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// struct Datagram {
+///     socket: UdpSocket,
+///     head: [u8; 2],
+///     rest: [u8; 8],
+///     message: Message<2>,
+/// }
+/// let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+/// let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+/// sender.send_to(b"hello", socket.local_addr()?)?;
 ///
-/// let message = ReceivedMessage::parse(&buffer[..25], &asked)?;
-/// assert_eq!(message.name(), b"me!");
-/// assert_eq!(message.payload(), b"hello");
-/// # Ok::<(), ringbolt::MessageError>(())
+/// let datagram = Datagram { socket, head: [0; 2], rest: [0; 8], message: Message::new() };
+/// let mut jobs = SafeRing::new(8)?.into_jobs(1);
+/// jobs.start(datagram, |datagram| {
+///     let parts = [Span::from(&mut datagram.head), Span::from(&mut datagram.rest)];
+///     RecvMsg::lent(&datagram.socket, datagram.message.spans(parts)).op()
+/// })?;
+/// let done = jobs.wait_next()?.ok_or("no event")?.expect_done();
+/// assert_eq!(done.result(), Ok(5));
+/// assert_eq!((&done.head, &done.rest[..3]), (b"he", &b"llo"[..]));
+/// assert_eq!(done.message.sender().ip(), Some(sender.local_addr()?));
+/// # Ok(())
+/// # }
 /// ```
-#[doc(alias = "io_uring_recvmsg_out")]
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ReceivedMessage<'b> {
-    header: Header,
-    name: &'b [u8],
-    control: &'b [u8],
-    payload: &'b [u8],
+#[derive(Clone)]
+pub struct Message<const N: usize> {
+    header: MsgHdr,
+    vectors: Vectors<N>,
+    address: Address,
 }
 
-/// `struct io_uring_recvmsg_out`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Header {
-    name_len: u32,
-    control_len: u32,
-    payload_len: u32,
-    flags: u32,
+/// A message that is received, borrowed. From [`Message::spans`].
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    header: &'a mut MsgHdr,
+    borrows: PhantomData<&'a mut [u8]>,
 }
 
-/// The error of [`ReceivedMessage::parse`]: the buffer does not hold a whole message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageError {
-    /// The length in bytes of everything before the payload: the header, and the room for the
-    /// address and the control messages.
-    pub needed: usize,
-    /// The length of the buffer in bytes.
-    pub len: usize,
+/// A message that is sent, borrowed. From [`Message::pieces`].
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    header: &'a mut MsgHdr,
+    borrows: PhantomData<&'a [u8]>,
 }
 
-impl fmt::Display for MessageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { needed, len } = self;
-        write!(f, "a message has {needed} bytes before its payload, and the buffer has only {len}")
+impl<const N: usize> Message<N> {
+    /// An empty message.
+    pub const fn new() -> Self {
+        Self { header: MsgHdr::EMPTY, vectors: Vectors::new(), address: Address::NONE }
     }
-}
 
-impl core::error::Error for MessageError {}
-
-impl<'b> ReceivedMessage<'b> {
-    /// The length of the header in bytes.
-    const HEADER: usize = 16;
-
-    /// Splits the bytes of a buffer into the parts of a message.
+    /// Lends the message and `spans`, for an operation that receives into them: as
+    /// [`Vectors::spans`].
     ///
-    /// `bytes` starts where the kernel wrote and is as long as the result of the completion.
-    /// `asked` is the header with which the operation was made.
-    ///
-    /// # Errors
-    ///
-    /// [`MessageError`] if `bytes` is shorter than everything before the payload.
-    #[doc(alias = "io_uring_recvmsg_validate")]
-    pub fn parse(bytes: &'b [u8], asked: &MsgHdr) -> Result<Self, MessageError> {
-        let name_room = usize::try_from(asked.name_len).unwrap_or(usize::MAX);
-        let needed = Self::HEADER.saturating_add(name_room).saturating_add(asked.control_len);
-        let error = MessageError { needed, len: bytes.len() };
-        let (header, rest) = bytes.split_at_checked(Self::HEADER).ok_or(error)?;
-        let (name, rest) = rest.split_at_checked(name_room).ok_or(error)?;
-        let (control, payload) = rest.split_at_checked(asked.control_len).ok_or(error)?;
-
-        let mut words = header.chunks_exact(4).filter_map(|word| word.try_into().ok());
-        let mut word = || words.next().map_or(0, u32::from_ne_bytes);
-        let header =
-            Header { name_len: word(), control_len: word(), payload_len: word(), flags: word() };
-        Ok(Self {
-            name: at_most(name, header.name_len),
-            control: at_most(control, header.control_len),
-            payload: at_most(payload, header.payload_len),
-            header,
-        })
+    /// There is no room for control messages: the kernel drops them, and closes descriptors that
+    /// were sent along.
+    pub fn spans<'a, S: Into<Span<'a>>>(
+        &'a mut self,
+        spans: impl IntoIterator<Item = S>,
+    ) -> Incoming<'a> {
+        let spans = self.vectors.spans(spans);
+        let (name, _) = self.address.lend();
+        self.header = MsgHdr {
+            name: name.cast(),
+            name_len: Address::ALL,
+            vectors: spans.start(),
+            vector_count: count(spans.count()),
+            ..MsgHdr::EMPTY
+        };
+        Incoming { header: &mut self.header, borrows: PhantomData }
     }
 
-    /// The peer's address, the `struct sockaddr` of its family; cut if there was not enough room.
-    #[doc(alias = "io_uring_recvmsg_name")]
-    pub const fn name(&self) -> &'b [u8] {
-        self.name
+    /// Lends the message and `pieces`, for an operation that sends them: as [`Vectors::pieces`].
+    pub fn pieces<'a, B: Into<Bytes<'a>>>(
+        &'a mut self,
+        pieces: impl IntoIterator<Item = B>,
+    ) -> Outgoing<'a> {
+        let pieces = self.vectors.pieces(pieces);
+        self.header = MsgHdr {
+            vectors: pieces.start(),
+            vector_count: count(pieces.count()),
+            ..MsgHdr::EMPTY
+        };
+        Outgoing { header: &mut self.header, borrows: PhantomData }
     }
 
-    /// The full length of the address in bytes, even if it was cut; 0 if there is no address.
-    pub const fn name_len(&self) -> u32 {
-        self.header.name_len
+    /// The address of whoever sent the message that was received last; [`Address::NONE`] if the
+    /// socket is connected, or if nothing was received.
+    pub fn sender(&self) -> Address {
+        if self.header.name_len == 0 {
+            return Address::NONE;
+        }
+        self.address.with_len(self.header.name_len)
     }
 
-    /// The bytes of all control messages, one after another.
-    pub const fn control(&self) -> &'b [u8] {
-        self.control
-    }
-
-    /// The control messages, one by one.
-    #[doc(alias("io_uring_recvmsg_cmsg_firsthdr", "io_uring_recvmsg_cmsg_nexthdr"))]
-    pub const fn controls(&self) -> ControlMessages<'b> {
-        ControlMessages { rest: self.control }
-    }
-
-    /// The payload that is in this buffer.
-    #[doc(alias = "io_uring_recvmsg_payload")]
-    pub const fn payload(&self) -> &'b [u8] {
-        self.payload
-    }
-
-    /// How many bytes of payload were received. With `MSG_TRUNC` among the flags of the operation,
-    /// the full length of the payload in bytes, even if it was cut.
-    #[doc(alias = "io_uring_recvmsg_payload_length")]
-    pub const fn payload_len(&self) -> u32 {
-        self.header.payload_len
-    }
-
-    /// The `MSG_` flags of the received message: `MSG_TRUNC` (0x20) if the payload was cut,
-    /// `MSG_CTRUNC` (8) if control messages were. What was cut is lost.
+    /// `MSG_` flags of the message that was received last: `MSG_TRUNC` (0x20) if it was cut.
     pub const fn flags(&self) -> u32 {
         self.header.flags
     }
 }
 
-/// The first `len` bytes, or all of them if there are fewer.
-fn at_most(bytes: &[u8], len: u32) -> &[u8] {
-    let len = usize::try_from(len).unwrap_or(usize::MAX);
-    bytes.get(..len).unwrap_or(bytes)
+/// The number of vectors as the header has it: it is not larger than the table.
+fn count(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-impl fmt::Debug for ReceivedMessage<'_> {
+impl<const N: usize> Default for Message<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> fmt::Debug for Message<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReceivedMessage")
-            .field("name", &self.name)
-            .field("control_len", &self.header.control_len)
-            .field("payload_len", &self.header.payload_len)
-            .field("flags", &format_args!("{:#x}", self.header.flags))
-            .finish()
+        f.debug_struct("Message")
+            .field("sender", &self.sender())
+            .field("flags", &format_args!("{:#x}", self.flags()))
+            .finish_non_exhaustive()
     }
 }
 
-/// A control message: `struct cmsghdr` and the data that follows it.
-#[doc(alias = "cmsghdr")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ControlMessage<'b> {
-    /// The protocol that it belongs to: `SOL_SOCKET`, `IPPROTO_IP`, ...
-    pub level: i32,
-    /// Its type: `SCM_RIGHTS`, `IP_TTL`, ...
-    pub kind: i32,
-    /// Its data.
-    pub data: &'b [u8],
+impl Incoming<'_> {
+    /// Where the header is.
+    pub(super) const fn header(self) -> *mut MsgHdr {
+        self.header
+    }
 }
 
-/// Iterates over the control messages of a [`ReceivedMessage`]. Ends at the first one that is
-/// incomplete.
+impl<'a> Outgoing<'a> {
+    /// Sends to `address`, for a socket that is not connected.
+    #[must_use]
+    pub fn to(self, address: &'a Address) -> Self {
+        let (name, len) = address.parts();
+        // The kernel reads it only.
+        self.header.name = name.cast_mut().cast();
+        self.header.name_len = len;
+        self
+    }
+
+    /// Where the header is.
+    pub(super) const fn header(self) -> *const MsgHdr {
+        self.header
+    }
+}
+
+/// How much room a multishot receive of messages leaves in each provided buffer, before the
+/// payload: for [`RecvMsg::multishot_lent`](super::RecvMsg::multishot_lent).
 #[derive(Clone, Copy, Debug)]
-pub struct ControlMessages<'b> {
-    rest: &'b [u8],
-}
+pub struct MessageRoom(MsgHdr);
 
-impl<'b> Iterator for ControlMessages<'b> {
-    type Item = ControlMessage<'b>;
-
-    fn next(&mut self) -> Option<ControlMessage<'b>> {
-        /// The length of a message, as long as a pointer. The header also has two 32-bit numbers.
-        const WORD: usize = size_of::<usize>();
-        const HEADER: usize = (WORD + 8).next_multiple_of(WORD);
-
-        // After a message that is incomplete the iterator stays at its end.
-        let rest = core::mem::take(&mut self.rest);
-        let (len, numbers) = rest.split_first_chunk::<WORD>()?;
-        let (level, numbers) = numbers.split_first_chunk()?;
-        let (kind, _) = numbers.split_first_chunk()?;
-        let len = usize::from_ne_bytes(*len);
-        let data = rest.get(HEADER..len)?;
-        let next = len.checked_next_multiple_of(WORD)?;
-        self.rest = rest.get(next..).unwrap_or_default();
-        let (level, kind) = (i32::from_ne_bytes(*level), i32::from_ne_bytes(*kind));
-        Some(ControlMessage { level, kind, data })
-    }
-}
-
-impl FusedIterator for ControlMessages<'_> {}
-
-#[cfg(test)]
-mod tests {
-    use super::{MessageError, ReceivedMessage};
-    use crate::ops::MsgHdr;
-    use std::vec::Vec;
-
-    fn asked(name_len: u32, control_len: usize) -> MsgHdr {
-        MsgHdr { name_len, control_len, ..MsgHdr::EMPTY }
+impl MessageRoom {
+    /// Room for an address of `name` bytes, of which 128 are enough for any; 0 for none.
+    pub const fn for_name(name: u32) -> Self {
+        Self(MsgHdr { name_len: name, ..MsgHdr::EMPTY })
     }
 
-    fn header(words: [u32; 4]) -> Vec<u8> {
-        words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+    /// Room for `control` bytes of control messages, too.
+    ///
+    /// Descriptors that a peer sends along on a Unix socket are open in this process then, and
+    /// nobody closes them: leave no room where that can happen, and the kernel drops them.
+    #[must_use]
+    pub const fn and_control(mut self, control: usize) -> Self {
+        self.0.control_len = control;
+        self
     }
 
-    fn control(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
-        let word = size_of::<usize>();
-        let head = (word + 8).next_multiple_of(word);
-        let mut bytes = (head + data.len()).to_ne_bytes().to_vec();
-        bytes.extend(level.to_ne_bytes());
-        bytes.extend(kind.to_ne_bytes());
-        bytes.resize(head, 0);
-        bytes.extend(data);
-        bytes.resize(bytes.len().next_multiple_of(word), 0);
-        bytes
-    }
-
-    #[test]
-    fn parse_finds_each_part_of_a_message() {
-        let controls = [control(1, 2, b"rights"), control(0, 8, &[64, 0, 0, 0])].concat();
-        let mut bytes = header([6, u32::try_from(controls.len()).unwrap(), 3, 0x20]);
-        bytes.extend(*b"sender\0\0");
-        bytes.extend(&controls);
-        bytes.extend([0; 8]);
-        bytes.extend(*b"abc");
-        let message = ReceivedMessage::parse(&bytes, &asked(8, controls.len() + 8)).unwrap();
-        assert_eq!((message.name(), message.payload()), (&b"sender"[..], &b"abc"[..]));
-        assert_eq!((message.flags(), message.payload_len(), message.name_len()), (0x20, 3, 6));
-        let found: Vec<_> = message.controls().map(|c| (c.level, c.kind, c.data)).collect();
-        assert_eq!(found, [(1, 2, &b"rights"[..]), (0, 8, &[64, 0, 0, 0][..])]);
-    }
-
-    #[test]
-    fn cut_parts_are_as_long_as_the_buffer_and_report_their_full_length() {
-        let mut bytes = header([100, 50, 1000, 0x20]);
-        bytes.extend(*b"namecontpay");
-        let message = ReceivedMessage::parse(&bytes, &asked(4, 4)).unwrap();
-        assert_eq!((message.name(), message.control()), (&b"name"[..], &b"cont"[..]));
-        assert_eq!((message.payload(), message.payload_len()), (&b"pay"[..], 1000));
-        assert_eq!(message.name_len(), 100);
-        assert_eq!(message.controls().count(), 0);
-    }
-
-    #[test]
-    fn parse_fails_on_a_buffer_that_is_shorter_than_the_requested_parts() {
-        let bytes = header([0; 4]);
-        let error = MessageError { needed: 24, len: 16 };
-        assert_eq!(ReceivedMessage::parse(&bytes, &asked(8, 0)), Err(error));
-        assert!(ReceivedMessage::parse(bytes.split_last().unwrap().1, &asked(0, 0)).is_err());
-        assert!(ReceivedMessage::parse(&bytes, &asked(u32::MAX, usize::MAX)).is_err());
-        assert!(ReceivedMessage::parse(&bytes, &asked(0, 0)).unwrap().payload().is_empty());
+    /// The header, by which [`ReceivedMessage::parse`](crate::ReceivedMessage::parse) takes a
+    /// buffer apart.
+    pub const fn header(&self) -> &MsgHdr {
+        &self.0
     }
 }

@@ -133,6 +133,8 @@
 //! [`Registrar::probe`](crate::register::Registrar::probe) what the running kernel has. An
 //! operation that it lacks completes with `EINVAL`.
 
+mod accept;
+mod address;
 mod cancel;
 mod cmd;
 mod epoll;
@@ -141,7 +143,7 @@ mod futex;
 mod into_target;
 pub(crate) mod lent;
 mod made;
-pub(crate) mod message;
+mod message;
 mod msg;
 mod msg_ring;
 mod net;
@@ -152,9 +154,12 @@ mod pipe_ends;
 mod poll;
 mod range;
 mod raw;
+pub(crate) mod received;
 mod recv;
 mod rw;
+mod rw_fixed;
 mod send;
+mod send_zc;
 mod socket_option;
 mod statx;
 mod table;
@@ -163,18 +168,27 @@ pub(crate) mod target;
 mod tests;
 pub(crate) mod time;
 mod timeout;
+mod transfer;
+mod vectored;
+mod vectors;
 mod xattr;
 
+pub use accept::Accept;
+pub use address::Address;
 pub use cancel::{AsyncCancel, CancelFile};
 pub use cmd::{BlockDiscard, SocketCommand, UringCmd, UringCmd80};
 pub use epoll::{EpollCtl, EpollWait};
 pub use fs::{Close, Fsync};
 pub use futex::{ChildInfo, FutexWait, FutexWaitv, FutexWake, FutexWord, WaitId};
-pub use into_target::{IntoFd, IntoTarget};
-pub use lent::{Bytes, Group, InSlot, Lent, Multi, MultiIn, On, OnFd, Op, OpIn, Span};
+pub use into_target::{IntoFd, IntoTarget, Pushed};
+pub use lent::{
+    Bytes, FixedBytes, FixedSpan, Group, InGroup, InSlot, Lent, Multi, MultiIn, On, OnFd, Once, Op,
+    OpIn, Span, ZeroCopy, ZeroCopyIn,
+};
+pub use message::{Incoming, Message, MessageRoom, Outgoing};
 pub use msg::MsgHdr;
 pub use msg_ring::{MsgRing, MsgRingFd};
-pub use net::{Accept, Bind, Connect, Listen, Shutdown, Socket};
+pub use net::{Bind, Connect, Listen, Shutdown, Socket};
 pub use open::{OpenAt, OpenAt2};
 pub use path::{LinkAt, MkdirAt, RenameAt, SymlinkAt, UnlinkAt};
 pub use pipe::{Pipe, Splice, Tee};
@@ -183,14 +197,16 @@ pub use poll::{PollAdd, PollRemove, PollUpdate};
 pub use range::{Fadvise, Fallocate, Ftruncate, Madvise, SyncFileRange};
 pub use raw::{Nop, Nop128, RawOp};
 pub use recv::{Recv, RecvMsg, RecvZc};
-pub use rw::{
-    Read, ReadFixed, ReadMultishot, Readv, ReadvFixed, Write, WriteFixed, Writev, WritevFixed,
-};
-pub use send::{Send, SendMsg, SendMsgZc, SendZc};
+pub use rw::{Read, ReadMultishot, Write};
+pub use rw_fixed::{ReadFixed, WriteFixed};
+pub use send::{Send, SendMsg};
+pub use send_zc::{SendMsgZc, SendZc};
 pub use socket_option::SocketOption;
 pub use statx::Statx;
 pub use table::{FilesUpdate, FixedFdInstall, ProvideBuffers, RemoveBuffers};
 pub use timeout::{LinkTimeout, Timeout, TimeoutRemove, TimeoutUpdate};
+pub use vectored::{Readv, ReadvFixed, Writev, WritevFixed};
+pub use vectors::{FixedPieces, FixedSpans, Pieces, Spans, Vectors};
 pub use xattr::{FGetXattr, FSetXattr, GetXattr, SetXattr};
 
 pub use target::{DestSlot, Fixed, IoVec, Target};
@@ -223,6 +239,12 @@ const fn on_none(opcode: Opcode) -> Sqe {
 #[inline(always)]
 const fn add_flags(sqe: &mut Sqe, flags: u32) {
     sqe.set_op_flags(sqe.op_flags() | flags);
+}
+
+/// Adds flags to those that the field of the priority has, where it has flags.
+#[inline(always)]
+const fn add_ioprio(sqe: &mut Sqe, flags: u16) {
+    sqe.set_ioprio(sqe.ioprio() | flags);
 }
 
 /// Gives operations that wrap their entry the way out of it.
@@ -271,7 +293,11 @@ macro_rules! op {
     (in a slot: $($op:ident),+) => {
         $(op!(impl $op, $crate::ops::InSlot<$crate::ops::Lent<'a>>, Slot);)+
     };
+    ($form:ty: $($op:ident, $makes:ident),+) => { $(op!(impl $op, $form, $makes);)+ };
     (impl $op:ident, $form:ty, $makes:ident) => {
+        op!(impl $op, $form, $makes, core::convert::identity);
+    };
+    (impl $op:ident, $form:ty, $makes:ident, $as_lent:path) => {
         impl<'a> $op<$form> {
             /// The entry, for a job of the [safe front](crate::jobs).
             #[inline(always)]
@@ -279,9 +305,28 @@ macro_rules! op {
             where
                 's: 'a,
             {
-                $crate::ops::OpIn::new(self.0, $crate::ops::lent::Makes::$makes)
+                $crate::ops::OpIn::new($as_lent(self.0), $crate::ops::lent::Makes::$makes)
             }
         }
     };
 }
 use op;
+
+/// Gives operations the way to an entry that may complete more than once: `multi`. After the form
+/// stands what a completion makes, and what makes the entry go on.
+macro_rules! multi {
+    ($op:ident<$form:ty>: $makes:ident, $go_on:path) => {
+        impl<'a> $op<$form> {
+            /// The entry that goes on after the first completion, for a job of the
+            /// [safe front](crate::jobs).
+            #[inline(always)]
+            pub const fn multi<'s>(self) -> $crate::ops::MultiIn<'a, 's>
+            where
+                's: 'a,
+            {
+                $crate::ops::MultiIn::new($go_on(self.0), $crate::ops::lent::Makes::$makes)
+            }
+        }
+    };
+}
+use multi;

@@ -7,9 +7,10 @@ use rustix::net::addr::{SocketAddrLen, SocketAddrStorage};
 use rustix::net::{AddressFamily, Protocol, Shutdown as How, SocketFlags, SocketType};
 
 use crate::entry::{SafeSqe, Sqe};
-use crate::sys::{AcceptFlags, Opcode, SharedPtr};
+use crate::sys::{Opcode, SharedPtr};
 
-use super::{DestSlot, IntoTarget, Target, add_flags, on, on_none, sqe};
+use super::lent::Makes;
+use super::{Address, DestSlot, IntoTarget, Lent, On, OpIn, Target, on, on_none, op, sqe};
 
 /// Makes a socket.
 ///
@@ -61,7 +62,7 @@ pub struct Socket(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_bind")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Bind(Sqe);
+pub struct Bind<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Lets a socket take connections.
 ///
@@ -83,36 +84,6 @@ pub struct Bind(Sqe);
 #[doc(alias = "io_uring_prep_listen")]
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Listen<E = Sqe>(Sqe, PhantomData<E>);
-
-/// Takes a connection, or one after the other.
-///
-/// `IORING_OP_ACCEPT`, like [`accept4(2)`]. Since Linux 5.5. Closing the listener does not end it:
-/// [`Shutdown`] does, with `EINVAL`, and [`AsyncCancel`](super::AsyncCancel).
-///
-/// On a [`Fixed`](super::Fixed) slot, and without [`peer`](Accept::peer), it is pushed safely.
-///
-/// # Result
-///
-/// The new descriptor, which is the caller's to close; or see [`DestSlot`]. Programs that are
-/// executed inherit it, unless [`SocketFlags::CLOEXEC`] is set.
-///
-/// # Errors
-///
-/// | errno | cause |
-/// |---|---|
-/// | `EAGAIN` | none waits, and the socket is non-blocking or [`AcceptFlags::DONTWAIT`] is set |
-/// | `ECANCELED` | cancelled |
-/// | `ECONNABORTED` | it went away |
-/// | `EINVAL` | the socket does not listen; unknown flags; CLOEXEC with a fixed slot |
-/// | `EMFILE`, `ENFILE` | too many open files, or no free slot |
-/// | `ENOTSOCK` | not a socket |
-///
-/// [`accept4(2)`]: https://man7.org/linux/man-pages/man2/accept4.2.html
-#[doc(alias = "IORING_OP_ACCEPT")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias("io_uring_prep_accept", "io_uring_prep_accept_direct"))]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Accept<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Connects a socket.
 ///
@@ -138,7 +109,7 @@ pub struct Accept<E = Sqe>(Sqe, PhantomData<E>);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_connect")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Connect(Sqe);
+pub struct Connect<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Shuts one direction of a connection down, or both.
 ///
@@ -192,6 +163,41 @@ impl Socket {
         self.0.set_file_index(slot.file_index());
         self
     }
+
+    /// The entry, for a job of the [safe front](crate::jobs). The descriptor is
+    /// [`Event::descriptor`](crate::jobs::Event::descriptor). With [`fixed`](Self::fixed), use
+    /// [`op_in_slot`](Self::op_in_slot): this makes a descriptor in any case.
+    #[inline(always)]
+    pub const fn op<'a, 's: 'a>(mut self) -> OpIn<'a, 's> {
+        self.0.set_file_index(0);
+        OpIn::new(self.0, Makes::Descriptor)
+    }
+
+    /// The entry that puts the socket into a free slot of the ring's file table, for a job of the
+    /// [safe front](crate::jobs). The slot is [`Event::slot`](crate::jobs::Event::slot).
+    #[inline(always)]
+    pub const fn op_in_slot<'a, 's: 'a>(mut self) -> OpIn<'a, 's> {
+        self.0.set_file_index(DestSlot::Alloc.file_index());
+        OpIn::new(self.0, Makes::Slot)
+    }
+}
+
+impl<'a> Bind<Lent<'a>> {
+    /// Binds `socket` to `address`, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(socket: impl Into<On<'a>>, address: &'a Address) -> Self {
+        let (address, len) = address.parts();
+        Self(addressed(Opcode::BIND, socket.into().target(), address, len), PhantomData)
+    }
+}
+
+impl<'a> Connect<Lent<'a>> {
+    /// Connects `socket` to `address`, for a job of the [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(socket: impl Into<On<'a>>, address: &'a Address) -> Self {
+        let (address, len) = address.parts();
+        Self(addressed(Opcode::CONNECT, socket.into().target(), address, len), PhantomData)
+    }
 }
 
 impl Bind {
@@ -202,7 +208,7 @@ impl Bind {
         address: *const SocketAddrStorage,
         len: SocketAddrLen,
     ) -> Self {
-        Self(addressed(Opcode::BIND, socket.into_target(), address, len))
+        Self(addressed(Opcode::BIND, socket.into_target(), address, len), PhantomData)
     }
 }
 
@@ -214,7 +220,7 @@ impl Connect {
         address: *const SocketAddrStorage,
         len: SocketAddrLen,
     ) -> Self {
-        Self(addressed(Opcode::CONNECT, socket.into_target(), address, len))
+        Self(addressed(Opcode::CONNECT, socket.into_target(), address, len), PhantomData)
     }
 }
 
@@ -243,79 +249,24 @@ impl Listen {
     /// non-blocking.
     #[inline(always)]
     pub fn new<F: IntoTarget>(socket: F, backlog: u32) -> Listen<F::Entry> {
-        let mut sqe = on(Opcode::LISTEN, socket.into_target());
-        sqe.set_len(backlog);
-        Listen(sqe, PhantomData)
+        Listen(listening(socket.into_target(), backlog), PhantomData)
     }
 }
 
-impl Accept {
-    /// Takes a connection from `listener`.
-    #[inline(always)]
-    pub fn new<F: IntoTarget>(listener: F) -> Accept<F::Entry> {
-        Accept(on(Opcode::ACCEPT, listener.into_target()), PhantomData)
-    }
+/// An entry that lets `socket` listen.
+#[inline(always)]
+const fn listening(socket: Target, backlog: u32) -> Sqe {
+    let mut sqe = on(Opcode::LISTEN, socket);
+    sqe.set_len(backlog);
+    sqe
 }
 
-impl<E> Accept<E> {
-    /// Stores the peer's address, and at `len` its length, which holds the room there is.
-    ///
-    /// Both must stay, and not be touched, until the completion has been popped: with this, the
-    /// entry is not pushed safely. With [`multishot`](Self::multishot) each connection overwrites
-    /// them.
+impl<'a> Listen<Lent<'a>> {
+    /// Lets `socket` hold up to `backlog` connections, for a job of the
+    /// [safe front](crate::jobs): as [`new`](Listen::new).
     #[inline(always)]
-    pub const fn peer(
-        mut self,
-        address: *mut SocketAddrStorage,
-        len: *mut SocketAddrLen,
-    ) -> Accept {
-        self.0.set_addr(SharedPtr::from_mut(address));
-        self.0.set_addr2(SharedPtr::from_mut(len));
-        Accept(self.0, PhantomData)
-    }
-
-    /// Adds `SOCK_CLOEXEC`, `SOCK_NONBLOCK`, for the new descriptor.
-    #[inline(always)]
-    pub const fn flags(mut self, flags: SocketFlags) -> Self {
-        add_flags(&mut self.0, flags.bits());
-        self
-    }
-
-    /// Waits for a connection before the first attempt, for a listener that likely has none.
-    /// `IORING_ACCEPT_POLL_FIRST`, since Linux 6.10.
-    #[inline(always)]
-    pub const fn poll_first(self) -> Self {
-        self.accept_flags(AcceptFlags::POLL_FIRST)
-    }
-
-    /// Goes on after the first connection: each completion but the last has
-    /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). `IORING_ACCEPT_MULTISHOT`, since Linux
-    /// 5.19.
-    ///
-    /// It ends at the first error, `EMFILE` say, whose completion is without `MORE`; the limit for
-    /// that is the one that held at the submission. It also ends when a completion finds
-    /// the completion queue full: the completion then comes in late, with its descriptor and
-    /// without `MORE`. The operation has to be submitted again in either case. Connections that
-    /// nobody has accepted meanwhile wait in the listener.
-    #[inline(always)]
-    #[doc(alias("io_uring_prep_multishot_accept", "io_uring_prep_multishot_accept_direct"))]
-    pub const fn multishot(self) -> Self {
-        self.accept_flags(AcceptFlags::MULTISHOT)
-    }
-
-    /// Adds `IORING_ACCEPT_` flags.
-    #[inline(always)]
-    pub const fn accept_flags(mut self, flags: AcceptFlags) -> Self {
-        self.0.set_ioprio(self.0.ioprio() | flags.bits());
-        self
-    }
-
-    /// Puts connections into the ring's file table instead of making descriptors. Since Linux
-    /// 5.15. With [`multishot`](Self::multishot), only [`DestSlot::Alloc`] makes sense.
-    #[inline(always)]
-    pub const fn fixed(mut self, slot: DestSlot) -> Self {
-        self.0.set_file_index(slot.file_index());
-        self
+    pub fn lent(socket: impl Into<On<'a>>, backlog: u32) -> Self {
+        Self(listening(socket.into().target(), backlog), PhantomData)
     }
 }
 
@@ -323,16 +274,32 @@ impl Shutdown {
     /// Shuts `socket` down for reading, writing or both.
     #[inline(always)]
     pub fn new<F: IntoTarget>(socket: F, how: How) -> Shutdown<F::Entry> {
-        let mut sqe = on(Opcode::SHUTDOWN, socket.into_target());
-        sqe.set_len(match how {
-            How::Read => 0,
-            How::Write => 1,
-            How::Both => 2,
-        });
-        Shutdown(sqe, PhantomData)
+        Shutdown(shutting(socket.into_target(), how), PhantomData)
+    }
+}
+
+/// An entry that shuts `socket` down.
+#[inline(always)]
+fn shutting(socket: Target, how: How) -> Sqe {
+    let mut sqe = on(Opcode::SHUTDOWN, socket);
+    sqe.set_len(match how {
+        How::Read => 0,
+        How::Write => 1,
+        How::Both => 2,
+    });
+    sqe
+}
+
+impl<'a> Shutdown<Lent<'a>> {
+    /// Shuts `socket` down for reading, writing or both, for a job of the
+    /// [safe front](crate::jobs).
+    #[inline(always)]
+    pub fn lent(socket: impl Into<On<'a>>, how: How) -> Self {
+        Self(shutting(socket.into().target(), how), PhantomData)
     }
 }
 
 sqe!(Bind, Connect);
-sqe!(either: Listen, Accept, Shutdown);
+sqe!(either: Listen, Shutdown);
 sqe!(Socket => SafeSqe, SafeSqe::new);
+op!(Bind: Nothing, Connect: Nothing, Listen: Nothing, Shutdown: Nothing);

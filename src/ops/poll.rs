@@ -8,7 +8,7 @@ use rustix::event::epoll::EventFlags;
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{Opcode, PollFlags};
 
-use super::{IntoTarget, on, on_none, sqe};
+use super::{IntoTarget, Lent, On, Pushed, Target, multi, on, on_none, op, sqe};
 
 /// Waits until `target` is ready.
 ///
@@ -83,13 +83,53 @@ impl PollAdd {
     /// Waits until one of `events` is there.
     #[inline(always)]
     pub fn new<F: IntoTarget>(target: F, events: EventFlags) -> PollAdd<F::Entry> {
-        let mut sqe = on(Opcode::POLL_ADD, target.into_target());
-        sqe.set_op_flags(poll_events(events));
-        PollAdd(sqe, PhantomData)
+        PollAdd(poll(target.into_target(), events), PhantomData)
     }
 }
 
-impl<E> PollAdd<E> {
+/// An entry that waits until one of `events` is there.
+#[inline(always)]
+const fn poll(target: Target, events: EventFlags) -> Sqe {
+    let mut sqe = on(Opcode::POLL_ADD, target);
+    sqe.set_op_flags(poll_events(events));
+    sqe
+}
+
+/// The entry goes on after the first event.
+#[inline(always)]
+const fn go_on(mut sqe: Sqe) -> Sqe {
+    sqe.set_len(sqe.len() | PollFlags::ADD_MULTI.bits());
+    sqe
+}
+
+impl<'a> PollAdd<Lent<'a>> {
+    /// Waits until one of `events` is there, for a job of the [safe front](crate::jobs):
+    /// [`op`](Self::op) waits once, [`multi`](Self::multi) goes on as
+    /// [`multishot`](PollAdd::multishot).
+    ///
+    /// ```
+    /// use std::io::Write as _;
+    /// use ringbolt::jobs::SafeRing;
+    /// use ringbolt::ops::PollAdd;
+    /// use ringbolt::rustix::event::epoll::EventFlags;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (reader, mut writer) = std::io::pipe()?;
+    /// let mut jobs = SafeRing::new(8)?.into_jobs(1);
+    /// jobs.start(reader, |reader| PollAdd::lent(&*reader, EventFlags::IN).op())?;
+    /// writer.write_all(b"!")?;
+    /// let event = jobs.wait_next()?.ok_or("no event")?;
+    /// assert!(EventFlags::from_bits_retain(event.result()?).contains(EventFlags::IN));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub fn lent(target: impl Into<On<'a>>, events: EventFlags) -> Self {
+        Self(poll(target.into().target(), events), PhantomData)
+    }
+}
+
+impl<E: Pushed> PollAdd<E> {
     /// Goes on after the first event: each completion but the last has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). `IORING_POLL_ADD_MULTI`, since Linux
     /// 5.13.
@@ -103,7 +143,7 @@ impl<E> PollAdd<E> {
     /// comes in late, without `MORE`, and the poll has to be submitted again.
     /// [`Sqe::skip_success`] is refused with `EINVAL`.
     #[inline(always)]
-    #[doc(alias = "io_uring_prep_poll_multishot")]
+    #[doc(alias("io_uring_prep_poll_multishot", "IORING_POLL_ADD_MULTI"))]
     pub const fn multishot(self) -> Self {
         self.flags(PollFlags::ADD_MULTI)
     }
@@ -158,4 +198,6 @@ impl PollUpdate {
 }
 
 sqe!(either: PollAdd);
+op!(PollAdd: Nothing);
+multi!(PollAdd<Lent<'a>>: Nothing, go_on);
 sqe!(PollRemove, PollUpdate => SafeSqe, SafeSqe::new);

@@ -9,7 +9,10 @@ use crate::entry::Sqe;
 use crate::sys::{Opcode, RecvSendFlags, SharedPtr};
 
 use super::msg::{MsgHdr, message};
-use super::{IntoTarget, add_flags, on, sqe};
+use super::{
+    Group, InGroup, Incoming, IntoTarget, Lent, MessageRoom, On, Pushed, Span, Target, add_flags,
+    add_ioprio, multi, on, op, sqe,
+};
 
 /// Receives up to `len` bytes into `buf`.
 ///
@@ -47,6 +50,7 @@ use super::{IntoTarget, add_flags, on, sqe};
 /// |---|---|
 /// | `EAGAIN` | the socket is non-blocking and has no data |
 /// | `ECANCELED` | cancelled, or linked after an entry that failed |
+/// | `EINVAL` | flags that the kernel or the socket does not know |
 /// | `ECONNRESET` | the peer is gone |
 /// | `ENOBUFS` | a [`buffer_group`](Sqe::buffer_group) was named and has no buffer |
 /// | `ENOTCONN` | not connected |
@@ -82,7 +86,7 @@ pub struct Recv<E = Sqe>(Sqe, PhantomData<E>);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_recvmsg")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct RecvMsg(Sqe);
+pub struct RecvMsg<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Receives into memory that the network card writes itself.
 ///
@@ -110,10 +114,7 @@ impl Recv {
     /// Receives from `socket` up to `len` bytes into `buf`.
     #[inline(always)]
     pub fn new(socket: impl IntoTarget, buf: *mut u8, len: u32) -> Self {
-        let mut sqe = on(Opcode::RECV, socket.into_target());
-        sqe.set_addr(SharedPtr::from_mut(buf));
-        sqe.set_len(len);
-        Self(sqe, PhantomData)
+        Self(receive(socket.into_target(), buf, len), PhantomData)
     }
 
     /// Receives from `socket` into a buffer that the kernel picks from those provided as
@@ -125,7 +126,92 @@ impl Recv {
     }
 }
 
-impl<E> Recv<E> {
+/// An entry that receives `len` bytes into `buf`.
+#[inline(always)]
+fn receive(socket: Target, buf: *mut u8, len: u32) -> Sqe {
+    let mut sqe = on(Opcode::RECV, socket);
+    sqe.set_addr(SharedPtr::from_mut(buf));
+    sqe.set_len(len);
+    sqe
+}
+
+/// The entry goes on after the first completion.
+#[inline(always)]
+const fn go_on(mut sqe: Sqe) -> Sqe {
+    add_ioprio(&mut sqe, RecvSendFlags::RECV_MULTISHOT.bits());
+    sqe
+}
+
+impl<'a> Recv<Lent<'a>> {
+    /// Receives from `socket` into `buf`, for a job of the [safe front](crate::jobs).
+    ///
+    /// ```
+    /// use std::io::Write as _;
+    /// use std::os::unix::net::UnixStream;
+    /// use ringbolt::jobs::SafeRing;
+    /// use ringbolt::ops::Recv;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (socket, mut peer) = UnixStream::pair()?;
+    /// peer.write_all(b"hello")?;
+    /// let mut jobs = SafeRing::new(8)?.into_jobs(1);
+    /// jobs.start((socket, [0; 16]), |(socket, buf)| Recv::lent(&*socket, buf).op())?;
+    /// let event = jobs.wait_next()?.ok_or("no event")?;
+    /// let len = event.result()? as usize;
+    /// assert_eq!(&event.1[..len], b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub fn lent(socket: impl Into<On<'a>>, buf: impl Into<Span<'a>>) -> Self {
+        let span = buf.into();
+        Self(receive(socket.into().target(), span.as_mut_ptr(), span.len_field()), PhantomData)
+    }
+}
+
+impl<'a> Recv<InGroup<Lent<'a>>> {
+    /// Receives from `socket` into a buffer of `group`, for a job of the [safe front](crate::jobs):
+    /// as [`provided`](Recv::provided). [`op`](Self::op) receives once, [`multi`](Self::multi) goes
+    /// on. Each event has its buffer: [`Event::received`](crate::jobs::Event::received).
+    ///
+    /// ```
+    /// use std::io::Write as _;
+    /// use std::os::unix::net::UnixStream;
+    /// use ringbolt::jobs::SafeRing;
+    /// use ringbolt::ops::Recv;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (socket, mut peer) = UnixStream::pair()?;
+    /// let mut jobs = SafeRing::new(8)?.into_jobs(1);
+    /// let group = jobs.provide(8, 256)?;
+    /// jobs.start_multi(socket, |socket| Recv::group(socket, group).multi())?;
+    /// for text in [b"one", b"two"] {
+    ///     peer.write_all(text)?;
+    ///     let mut event = jobs.wait_next()?.ok_or("no event")?;
+    ///     let received = event.received().ok_or("no buffer")?;
+    ///     assert_eq!(&received[..], text);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub fn group(socket: impl Into<On<'a>>, group: Group) -> Self {
+        let sqe = on(Opcode::RECV, socket.into().target());
+        Self(sqe.buffer_group(group.number()), PhantomData)
+    }
+
+    /// Fills as many buffers as there is data for at once, as [`bundle`](Recv::bundle) of a
+    /// [`provided`](Recv::provided) receive. Each call of
+    /// [`Event::received`](crate::jobs::Event::received) takes the next buffer. Without
+    /// [`RecvFlags::TRUNC`]. `IORING_RECVSEND_BUNDLE`, since Linux 6.10.
+    #[inline(always)]
+    pub const fn in_bundles(mut self) -> Self {
+        add_ioprio(&mut self.0, RecvSendFlags::RECVSEND_BUNDLE.bits());
+        self
+    }
+}
+
+impl<E: Pushed> Recv<E> {
     /// Goes on after the first message: each completion but the last has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). Needs
     /// [`provided`](Self::provided) buffers. `IORING_RECV_MULTISHOT`, since Linux 6.0.
@@ -134,6 +220,7 @@ impl<E> Recv<E> {
     /// comes in late, without `MORE`, and the operation has to be submitted again.
     #[inline(always)]
     #[doc(alias("io_uring_prep_recv_multishot", "io_uring_prep_recvmsg_multishot"))]
+    #[doc(alias = "IORING_RECV_MULTISHOT")]
     pub const fn multishot(self) -> Self {
         self.recv_flags(RecvSendFlags::RECV_MULTISHOT)
     }
@@ -156,7 +243,8 @@ impl RecvMsg {
     /// Receives from `socket` into what `header` describes.
     #[inline(always)]
     pub fn new(socket: impl IntoTarget, header: *mut MsgHdr) -> Self {
-        Self(message(Opcode::RECVMSG, socket.into_target(), SharedPtr::from_mut(header)))
+        let header = SharedPtr::from_mut(header);
+        Self(message(Opcode::RECVMSG, socket.into_target(), header), PhantomData)
     }
 
     /// Receives one message after the other into buffers that the kernel picks from those provided
@@ -180,7 +268,53 @@ impl RecvMsg {
     #[inline(always)]
     pub fn multishot(socket: impl IntoTarget, header: *const MsgHdr, group: u16) -> Self {
         let sqe = message(Opcode::RECVMSG, socket.into_target(), SharedPtr::new(header));
-        Self(sqe.buffer_group(group)).recv_flags(RecvSendFlags::RECV_MULTISHOT)
+        Self(go_on(sqe.buffer_group(group)), PhantomData)
+    }
+}
+
+impl<'a> RecvMsg<Lent<'a>> {
+    /// Receives from `socket` into what `message` has lent, for a job of the
+    /// [safe front](crate::jobs). [`Message`](super::Message) has an example.
+    #[inline(always)]
+    pub fn lent(socket: impl Into<On<'a>>, message: Incoming<'a>) -> Self {
+        let header = SharedPtr::from_mut(message.header());
+        Self(self::message(Opcode::RECVMSG, socket.into().target(), header), PhantomData)
+    }
+}
+
+impl<'a> RecvMsg<InGroup<Lent<'a>>> {
+    /// Receives one message after the other from `socket` into buffers of `group`, with as much
+    /// room for addresses and control messages as `room` says, for a job of the
+    /// [safe front](crate::jobs): as [`multishot`](RecvMsg::multishot).
+    ///
+    /// ```
+    /// use core::net::Ipv4Addr;
+    /// use std::net::UdpSocket;
+    /// use ringbolt::ReceivedMessage;
+    /// use ringbolt::jobs::SafeRing;
+    /// use ringbolt::ops::{MessageRoom, RecvMsg};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    /// let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    /// sender.send_to(b"hello", socket.local_addr()?)?;
+    /// let mut jobs = SafeRing::new(8)?.into_jobs(1);
+    /// let group = jobs.provide(8, 256)?;
+    /// jobs.start_multi((socket, MessageRoom::for_name(128)), |(socket, room)| {
+    ///     RecvMsg::group(socket, room, group).multi()
+    /// })?;
+    /// let mut event = jobs.wait_next()?.ok_or("no event")?;
+    /// let received = event.received().ok_or("no buffer")?;
+    /// let message = ReceivedMessage::parse(&received, event.1.header())?;
+    /// assert_eq!(message.payload(), b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub fn group(socket: impl Into<On<'a>>, room: &'a MessageRoom, group: Group) -> Self {
+        let header = SharedPtr::new(core::ptr::from_ref(room.header()));
+        let sqe = message(Opcode::RECVMSG, socket.into().target(), header);
+        Self(sqe.buffer_group(group.number()), PhantomData)
     }
 }
 
@@ -206,8 +340,8 @@ impl<E> RecvZc<E> {
 
 /// The options of receives.
 macro_rules! recv_options {
-    ($($op:ident$(<$entry:ident>)?),+) => {$(
-        impl$(<$entry>)? $op$(<$entry>)? {
+    ($($op:ident<$entry:ident>),+) => {$(
+        impl<$entry> $op<$entry> {
             /// Adds `MSG_` flags.
             #[inline(always)]
             pub const fn flags(mut self, flags: RecvFlags) -> Self {
@@ -215,23 +349,39 @@ macro_rules! recv_options {
                 self
             }
 
-            /// Adds `IORING_RECVSEND_` and `IORING_RECV_` flags.
-            #[inline(always)]
-            pub const fn recv_flags(mut self, flags: RecvSendFlags) -> Self {
-                self.0.set_ioprio(self.0.ioprio() | flags.bits());
-                self
-            }
-
             /// Waits for data before the first attempt, for a socket that is likely empty.
             /// `IORING_RECVSEND_POLL_FIRST`, since Linux 5.19.
             #[inline(always)]
-            pub const fn poll_first(self) -> Self {
-                self.recv_flags(RecvSendFlags::RECVSEND_POLL_FIRST)
+            pub const fn poll_first(mut self) -> Self {
+                add_ioprio(&mut self.0, RecvSendFlags::RECVSEND_POLL_FIRST.bits());
+                self
             }
         }
     )+};
 }
 
-recv_options!(Recv<E>, RecvMsg);
+impl<E: Pushed> Recv<E> {
+    /// Adds `IORING_RECVSEND_` and `IORING_RECV_` flags.
+    #[inline(always)]
+    pub const fn recv_flags(mut self, flags: RecvSendFlags) -> Self {
+        add_ioprio(&mut self.0, flags.bits());
+        self
+    }
+}
+
+impl RecvMsg {
+    /// Adds `IORING_RECVSEND_` and `IORING_RECV_` flags.
+    #[inline(always)]
+    pub const fn recv_flags(mut self, flags: RecvSendFlags) -> Self {
+        add_ioprio(&mut self.0, flags.bits());
+        self
+    }
+}
+
+recv_options!(Recv<E>, RecvMsg<E>);
 sqe!(RecvMsg);
 sqe!(either: Recv, RecvZc);
+op!(Recv: Nothing, RecvMsg: Nothing);
+op!(InGroup<Lent<'a>>: Recv, Nothing);
+multi!(Recv<InGroup<Lent<'a>>>: Nothing, go_on);
+multi!(RecvMsg<InGroup<Lent<'a>>>: Nothing, go_on);

@@ -4,12 +4,10 @@
 use core::marker::PhantomData;
 
 use crate::entry::Sqe;
-use crate::sys::{
-    Opcode, RwAttrFlags, RwFlags, SharedPtr, io_uring_attr_pi, sqe_attr, sqe_file, sqe_tail,
-    sqe_write_stream,
-};
+use crate::sys::{Opcode, SharedPtr};
 
-use super::{Bytes, IntoTarget, IoVec, Lent, On, Span, Target, add_flags, on, op, sqe};
+use super::transfer::{protection, transfer, transfer_options, write_options};
+use super::{Bytes, Group, InGroup, IntoTarget, Lent, On, Span, multi, op, sqe};
 
 /// Reads up to `len` bytes into `buf`.
 ///
@@ -79,138 +77,6 @@ pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct Write<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Reads into several buffers, filling one after the other.
-///
-/// `IORING_OP_READV`, like [`readv(2)`], or [`preadv2(2)`] with an [`offset`](Self::offset)
-/// and [`flags`](Self::flags). Since Linux 5.1.
-///
-/// The buffers must stay, and not be touched, until the completion has been popped; the
-/// vectors must stay until taken.
-///
-/// # Result
-///
-/// Bytes read in all; 0 at the end of the file.
-///
-/// # Errors
-///
-/// As [`Read`]; `EINVAL` for more than 1024 vectors or lengths that overflow.
-///
-/// [`readv(2)`]: https://man7.org/linux/man-pages/man2/readv.2.html
-/// [`preadv2(2)`]: https://man7.org/linux/man-pages/man2/preadv2.2.html
-#[doc(alias = "IORING_OP_READV")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias("io_uring_prep_readv", "io_uring_prep_readv2"))]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Readv(Sqe);
-
-/// Writes from several buffers, one after the other.
-///
-/// `IORING_OP_WRITEV`, like [`writev(2)`], or [`pwritev2(2)`] with an
-/// [`offset`](Self::offset) and [`flags`](Self::flags). Since Linux 5.1.
-///
-/// The buffers must stay, and not be changed, until the completion has been popped; the
-/// vectors must stay until taken.
-///
-/// # Result
-///
-/// Bytes written in all.
-///
-/// # Errors
-///
-/// As [`Write`]; `EINVAL` for more than 1024 vectors or lengths that overflow.
-///
-/// [`writev(2)`]: https://man7.org/linux/man-pages/man2/writev.2.html
-/// [`pwritev2(2)`]: https://man7.org/linux/man-pages/man2/pwritev2.2.html
-#[doc(alias = "IORING_OP_WRITEV")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias("io_uring_prep_writev", "io_uring_prep_writev2"))]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Writev(Sqe);
-
-/// Reads up to `len` bytes into `buf`, which lies in a registered buffer.
-///
-/// `IORING_OP_READ_FIXED`, like [`pread(2)`] without the cost of pinning memory for each call.
-/// Since Linux 5.1.
-///
-/// `buf` and the `len` bytes from there on lie in buffer `buf_index` of those registered with
-/// [`register_buffers`](crate::register::Registrar::register_buffers). They must not be
-/// touched until the completion has been popped, nor the memory be unmapped.
-///
-/// # Result
-///
-/// Bytes read, at most `len`; 0 at the end of the file.
-///
-/// # Errors
-///
-/// As [`Read`]; `EFAULT` if there is no such buffer or the range leads out of it.
-///
-/// [`pread(2)`]: https://man7.org/linux/man-pages/man2/pread.2.html
-#[doc(alias = "IORING_OP_READ_FIXED")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "io_uring_prep_read_fixed")]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct ReadFixed(Sqe);
-
-/// Writes up to `len` bytes from `buf`, which lies in a registered buffer.
-///
-/// `IORING_OP_WRITE_FIXED`, like [`pwrite(2)`] without the cost of pinning memory for each
-/// call. Since Linux 5.1.
-///
-/// `buf` and the `len` bytes from there on lie in buffer `buf_index` of those registered with
-/// [`register_buffers`](crate::register::Registrar::register_buffers). They must not be
-/// changed until the completion has been popped, nor the memory be unmapped.
-///
-/// # Result
-///
-/// Bytes written, at most `len`.
-///
-/// # Errors
-///
-/// As [`Write`]; `EFAULT` if there is no such buffer or the range leads out of it.
-///
-/// [`pwrite(2)`]: https://man7.org/linux/man-pages/man2/pwrite.2.html
-#[doc(alias = "IORING_OP_WRITE_FIXED")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "io_uring_prep_write_fixed")]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct WriteFixed(Sqe);
-
-/// Reads into several buffers that all lie in one registered buffer.
-///
-/// `IORING_OP_READV_FIXED`. Since Linux 6.15. As [`Readv`] and [`ReadFixed`] together: what
-/// either says must stay, must stay here.
-///
-/// # Result
-///
-/// Bytes read in all; 0 at the end of the file.
-///
-/// # Errors
-///
-/// As [`Readv`] and [`ReadFixed`]; `EFAULT` also for a vector of no bytes.
-#[doc(alias = "IORING_OP_READV_FIXED")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "io_uring_prep_readv_fixed")]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct ReadvFixed(Sqe);
-
-/// Writes from several buffers that all lie in one registered buffer.
-///
-/// `IORING_OP_WRITEV_FIXED`. Since Linux 6.15. As [`Writev`] and [`WriteFixed`] together: what
-/// either says must stay, must stay here.
-///
-/// # Result
-///
-/// Bytes written in all.
-///
-/// # Errors
-///
-/// As [`Writev`] and [`WriteFixed`]; `EFAULT` also for a vector of no bytes.
-#[doc(alias = "IORING_OP_WRITEV_FIXED")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "io_uring_prep_writev_fixed")]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct WritevFixed(Sqe);
-
 /// Reads whenever there is data, into provided buffers.
 ///
 /// `IORING_OP_READ_MULTISHOT`. Since Linux 6.7. For files that can be polled, such as pipes;
@@ -234,18 +100,6 @@ pub struct WritevFixed(Sqe);
 #[doc(alias = "io_uring_prep_read_multishot")]
 #[must_use = "an operation does nothing before its entry is pushed"]
 pub struct ReadMultishot<E = Sqe>(Sqe, PhantomData<E>);
-
-/// Without an offset given, the file position is used and moved, as read(2) and write(2) do.
-const CURRENT_POSITION: u64 = u64::MAX;
-
-#[inline(always)]
-fn transfer(opcode: Opcode, target: Target, addr: SharedPtr, len: u32) -> Sqe {
-    let mut sqe = on(opcode, target);
-    sqe.set_addr(addr);
-    sqe.set_len(len);
-    sqe.set_off(CURRENT_POSITION);
-    sqe
-}
 
 impl Read {
     /// Reads from `target` up to `len` bytes into `buf`.
@@ -306,80 +160,6 @@ impl<'a> Write<Lent<'a>> {
     }
 }
 
-impl Readv {
-    /// Reads from `target` into the `count` buffers of `vectors`.
-    ///
-    /// This uses the file position and moves it, as `read(2)` does, unless
-    /// [`offset`](Self::offset) gives another place.
-    #[inline(always)]
-    pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32) -> Self {
-        Self(transfer(Opcode::READV, target.into_target(), SharedPtr::new(vectors), count))
-    }
-}
-
-impl Writev {
-    /// Writes to `target` from the `count` buffers of `vectors`.
-    ///
-    /// This uses the file position and moves it, as `write(2)` does, unless
-    /// [`offset`](Self::offset) gives another place.
-    #[inline(always)]
-    pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32) -> Self {
-        Self(transfer(Opcode::WRITEV, target.into_target(), SharedPtr::new(vectors), count))
-    }
-}
-
-impl ReadFixed {
-    /// Reads from `target` up to `len` bytes into `buf`, inside registered buffer `buf_index`.
-    /// This uses the file position and moves it, unless [`offset`](Self::offset) gives another
-    /// place.
-    #[inline(always)]
-    pub fn new(target: impl IntoTarget, buf: *mut u8, len: u32, buf_index: u16) -> Self {
-        let buf = SharedPtr::from_mut(buf);
-        let mut sqe = transfer(Opcode::READ_FIXED, target.into_target(), buf, len);
-        sqe.set_buf_index(buf_index);
-        Self(sqe)
-    }
-}
-
-impl WriteFixed {
-    /// Writes to `target` up to `len` bytes from `buf`, inside registered buffer `buf_index`.
-    /// This uses the file position and moves it, unless [`offset`](Self::offset) gives another
-    /// place.
-    #[inline(always)]
-    pub fn new(target: impl IntoTarget, buf: *const u8, len: u32, buf_index: u16) -> Self {
-        let buf = SharedPtr::new(buf);
-        let mut sqe = transfer(Opcode::WRITE_FIXED, target.into_target(), buf, len);
-        sqe.set_buf_index(buf_index);
-        Self(sqe)
-    }
-}
-
-impl ReadvFixed {
-    /// Reads from `target` into the `count` buffers of `vectors`, inside registered buffer
-    /// `buf_index`. This uses the file position and moves it, unless [`offset`](Self::offset) gives
-    /// another place.
-    #[inline(always)]
-    pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32, buf_index: u16) -> Self {
-        let vectors = SharedPtr::new(vectors);
-        let mut sqe = transfer(Opcode::READV_FIXED, target.into_target(), vectors, count);
-        sqe.set_buf_index(buf_index);
-        Self(sqe)
-    }
-}
-
-impl WritevFixed {
-    /// Writes to `target` from the `count` buffers of `vectors`, inside registered buffer
-    /// `buf_index`. This uses the file position and moves it, unless [`offset`](Self::offset) gives
-    /// another place.
-    #[inline(always)]
-    pub fn new(target: impl IntoTarget, vectors: *const IoVec, count: u32, buf_index: u16) -> Self {
-        let vectors = SharedPtr::new(vectors);
-        let mut sqe = transfer(Opcode::WRITEV_FIXED, target.into_target(), vectors, count);
-        sqe.set_buf_index(buf_index);
-        Self(sqe)
-    }
-}
-
 impl ReadMultishot {
     /// Reads from `target` into buffers that the kernel picks from those provided as `group`. Each
     /// read fills as much of its buffer as there is data for.
@@ -390,83 +170,53 @@ impl ReadMultishot {
     }
 }
 
-/// The options of writes.
-macro_rules! write_options {
-    ($($op:ident$(<$entry:ident>)?),+) => {$(
-        impl$(<$entry>)? $op$(<$entry>)? {
-            /// Groups what is written with other data of the same `stream`, on devices that
-            /// keep streams apart; 0 for none. Since Linux 6.16.
-            #[inline(always)]
-            pub const fn stream(mut self, stream: u8) -> Self {
-                let write_stream = sqe_write_stream { write_stream: stream, __pad4: [0; 3] };
-                self.0.as_raw_mut().file = sqe_file { write_stream };
-                self
-            }
-        }
-    )+};
+impl<'a> Read<InGroup<Lent<'a>>> {
+    /// Reads from `target` up to `len` bytes into a buffer of `group`, for a job of the
+    /// [safe front](crate::jobs): as [`provided`](Read::provided). The event has the buffer:
+    /// [`Event::received`](crate::jobs::Event::received).
+    #[inline(always)]
+    pub fn group(target: impl Into<On<'a>>, len: u32, group: Group) -> Self {
+        let sqe = transfer(Opcode::READ, target.into().target(), SharedPtr::NULL, len);
+        Self(sqe.buffer_group(group.number()), PhantomData)
+    }
 }
 
-/// The options of all transfers.
-macro_rules! transfer_options {
-    ($($op:ident$(<$entry:ident>)?),+) => {$(
-        impl$(<$entry>)? $op$(<$entry>)? {
-            /// At `offset` bytes from the start of the file, leaving the file position alone.
-            ///
-            /// Without this the file position is used and moved
-            /// ([`Features::RW_CUR_POS`](crate::sys::Features::RW_CUR_POS), since Linux 5.6);
-            /// with several transfers in flight their order is then undefined. Files that
-            /// cannot seek pay no attention to it.
-            #[inline(always)]
-            pub const fn offset(mut self, offset: u64) -> Self {
-                self.0.set_off(offset);
-                self
-            }
-
-            /// Adds `RWF_` flags, as for `preadv2(2)` and `pwritev2(2)`.
-            #[inline(always)]
-            pub const fn flags(mut self, flags: RwFlags) -> Self {
-                add_flags(&mut self.0, flags.bits());
-                self
-            }
-
-            /// The I/O priority, as for
-            /// [`ioprio_set(2)`](https://man7.org/linux/man-pages/man2/ioprio_set.2.html).
-            #[inline(always)]
-            pub const fn ioprio(mut self, ioprio: u16) -> Self {
-                self.0.set_ioprio(ioprio);
-                self
-            }
-        }
-    )+};
+impl<'a> ReadMultishot<Lent<'a>> {
+    /// Reads from `target` into buffers of `group`, for a job of the [safe front](crate::jobs).
+    /// Each event has a buffer: [`Event::received`](crate::jobs::Event::received).
+    ///
+    /// ```
+    /// use std::io::Write as _;
+    /// use ringbolt::jobs::SafeRing;
+    /// use ringbolt::ops::ReadMultishot;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let caps = ringbolt::IoUring::new(8)?.registrar().probe()?;
+    /// # if !caps.supports(ringbolt::sys::Opcode::READ_MULTISHOT) { return Ok(()); }
+    /// let (reader, mut writer) = std::io::pipe()?;
+    /// let mut jobs = SafeRing::new(8)?.into_jobs(1);
+    /// let group = jobs.provide(8, 256)?;
+    /// jobs.start_multi(reader, |reader| ReadMultishot::lent(reader, group).multi())?;
+    /// writer.write_all(b"one")?;
+    /// let mut event = jobs.wait_next()?.ok_or("no event")?;
+    /// assert!(event.has_more());
+    /// assert_eq!(&event.received().ok_or("no buffer")?[..], b"one");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub fn lent(target: impl Into<On<'a>>, group: Group) -> Self {
+        let target = target.into().target();
+        let sqe = transfer(Opcode::READ_MULTISHOT, target, SharedPtr::NULL, 0);
+        Self(sqe.buffer_group(group.number()), PhantomData)
+    }
 }
 
-/// The options of transfers that name memory.
-macro_rules! protection {
-    ($($op:ident),+) => {$(
-        impl $op {
-            /// Sends protection information along, which the device checks or fills in.
-            /// `IORING_RW_ATTR_FLAG_PI`
-            /// ([`Features::RW_ATTR`](crate::sys::Features::RW_ATTR), since Linux 6.14).
-            ///
-            /// The struct must stay until taken; the memory that it names must stay, and not
-            /// be touched, until the completion has been popped.
-            #[inline(always)]
-            pub const fn protection(mut self, information: *const io_uring_attr_pi) -> Self {
-                self.0.as_raw_mut().tail = sqe_tail {
-                    attr: sqe_attr {
-                        attr_ptr: SharedPtr::new(information),
-                        attr_type_mask: RwAttrFlags::PI.bits(),
-                    },
-                };
-                self
-            }
-        }
-    )+};
-}
-
-protection!(Read, Write, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
-transfer_options!(Read<E>, Write<E>, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
-write_options!(Write<E>, Writev, WriteFixed, WritevFixed);
-sqe!(Write, Readv, Writev, ReadFixed, WriteFixed, ReadvFixed, WritevFixed);
+protection!(Read, Write);
+transfer_options!(Read<E>, Write<E>);
+write_options!(Write<E>);
+sqe!(Write);
 sqe!(either: Read, ReadMultishot);
 op!(Read: Nothing, Write: Nothing);
+op!(InGroup<Lent<'a>>: Read, Nothing);
+multi!(ReadMultishot<Lent<'a>>: Nothing, core::convert::identity);

@@ -1,14 +1,18 @@
 //! Sending.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use rustix::net::SendFlags;
-use rustix::net::addr::SocketAddrStorage;
+use rustix::net::addr::{SocketAddrLen, SocketAddrStorage};
 
 use crate::entry::Sqe;
 use crate::sys::{Opcode, RecvSendFlags, SharedPtr, sqe_addr_len, sqe_file};
 
 use super::msg::{MsgHdr, message};
-use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
+use super::{
+    Address, Bytes, IntoTarget, IoVec, Lent, On, Outgoing, Pieces, Target, add_ioprio, on, op, sqe,
+};
 
 /// Sends up to `len` bytes from `buf`.
 ///
@@ -40,7 +44,7 @@ use super::{IntoTarget, IoVec, Target, add_flags, on, sqe};
 #[derive(Clone, Copy, Debug)]
 #[doc(alias("io_uring_prep_send", "io_uring_prep_send_set_addr", "io_uring_prep_sendto"))]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Send(Sqe);
+pub struct Send<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Sends a message from several buffers, with an address and control messages.
 ///
@@ -63,63 +67,11 @@ pub struct Send(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_sendmsg")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct SendMsg(Sqe);
+pub struct SendMsg<E = Sqe>(Sqe, PhantomData<E>);
 
-/// Sends without copying the data.
-///
-/// `IORING_OP_SEND_ZC`. Since Linux 6.0.
-///
-/// There are two completions: the first, with [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE),
-/// tells the result; the second, with [`CqeFlags::NOTIF`](crate::sys::CqeFlags::NOTIF), that the
-/// kernel has let go of `buf`, which must stay, and not be changed, until then. If the first comes
-/// without `MORE` it is the only one.
-///
-/// The notification comes when the peer has the data, or the connection is gone: from a peer that
-/// does not read it may never come, and cancelling does not bring it.
-///
-/// A send that fails, is cancelled or is timed out has both completions, too. There are two
-/// exceptions (seen on 6.18.44): a zero-copy send that is cancelled because an entry before it in
-/// its chain has failed completes with `ECANCELED`, without `MORE`, and a notification follows
-/// nevertheless; and one with [`Sqe::drain`] never starts. Do not drain them, and expect the
-/// notification of a linked one in either case. [`Sqe::skip_success`] is refused with `EINVAL`.
-///
-/// # Result
-///
-/// Bytes sent. In the notification, with [`RecvSendFlags::SEND_ZC_REPORT_USAGE`], the bit
-/// [`NotifUsage::ZC_COPIED`](crate::sys::NotifUsage::ZC_COPIED) says that the data was copied all
-/// the same.
-///
-/// # Errors
-///
-/// As [`Send`](super::Send); `EFAULT` for a registered buffer that is not there; `ENOMEM` for more
-/// locked memory than is allowed; `EOPNOTSUPP` if the socket cannot.
-#[doc(alias = "IORING_OP_SEND_ZC")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias = "io_uring_prep_send_zc")]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct SendZc(Sqe);
-
-/// Sends a message without copying its data.
-///
-/// `IORING_OP_SENDMSG_ZC`. Since Linux 6.1. The header, the vectors and the address must stay until
-/// taken; the control messages must stay, and not be changed, until the completion has been popped;
-/// the buffers until the notification, see [`SendZc`].
-///
-/// # Result
-///
-/// As [`SendZc`].
-///
-/// # Errors
-///
-/// As [`SendZc`].
-#[doc(alias = "IORING_OP_SENDMSG_ZC")]
-#[derive(Clone, Copy, Debug)]
-#[doc(alias("io_uring_prep_sendmsg_zc", "io_uring_prep_sendmsg_zc_fixed"))]
-#[must_use = "an operation does nothing before its entry is pushed"]
-pub struct SendMsgZc(Sqe);
-
+/// An entry that sends `len` bytes from `buf`.
 #[inline(always)]
-const fn bytes(opcode: Opcode, socket: Target, buf: *const u8, len: u32) -> Sqe {
+pub(super) const fn bytes(opcode: Opcode, socket: Target, buf: *const u8, len: u32) -> Sqe {
     let mut sqe = on(opcode, socket);
     sqe.set_addr(SharedPtr::new(buf));
     sqe.set_len(len);
@@ -130,7 +82,7 @@ impl Send {
     /// Sends to the peer of `socket` up to `len` bytes from `buf`.
     #[inline(always)]
     pub fn new(socket: impl IntoTarget, buf: *const u8, len: u32) -> Self {
-        Self(bytes(Opcode::SEND, socket.into_target(), buf, len))
+        Self(bytes(Opcode::SEND, socket.into_target(), buf, len), PhantomData)
     }
 
     /// Sends buffers that the kernel takes from those provided as `group`, in their order, until
@@ -148,87 +100,141 @@ impl Send {
     pub fn bundle(socket: impl IntoTarget, len: u32, group: u16) -> Self {
         let mut sqe = on(Opcode::SEND, socket.into_target()).buffer_group(group);
         sqe.set_len(len);
-        Self(sqe).send_flags(RecvSendFlags::RECVSEND_BUNDLE)
+        Self(sqe, PhantomData).send_flags(RecvSendFlags::RECVSEND_BUNDLE)
     }
 
     /// The buffer is `count` vectors instead of bytes. `IORING_SEND_VECTORIZED`, since Linux 6.17.
     /// The vectors must stay until taken.
     #[inline(always)]
     pub fn vectored(socket: impl IntoTarget, vectors: *const IoVec, count: u32) -> Self {
-        let mut sqe = on(Opcode::SEND, socket.into_target());
-        sqe.set_addr(SharedPtr::new(vectors));
-        sqe.set_len(count);
-        Self(sqe).send_flags(RecvSendFlags::SEND_VECTORIZED)
+        Self(vectors_of(socket.into_target(), vectors, count), PhantomData)
     }
+}
+
+/// An entry that sends from `count` vectors.
+#[inline(always)]
+fn vectors_of(socket: Target, vectors: *const IoVec, count: u32) -> Sqe {
+    let mut sqe = on(Opcode::SEND, socket);
+    sqe.set_addr(SharedPtr::new(vectors));
+    sqe.set_len(count);
+    add_ioprio(&mut sqe, RecvSendFlags::SEND_VECTORIZED.bits());
+    sqe
+}
+
+/// `MSG_ZEROCOPY`, with which the kernel reads the memory after the completion.
+const ZEROCOPY: u32 = 0x400_0000;
+
+/// The entry without `MSG_ZEROCOPY`: its memory is given back with the completion.
+#[inline(always)]
+const fn copying(mut sqe: Sqe) -> Sqe {
+    sqe.set_op_flags(sqe.op_flags() & !ZEROCOPY);
+    sqe
+}
+
+impl<'a> Send<Lent<'a>> {
+    /// Sends `bytes` to the peer of `socket`, for a job of the [safe front](crate::jobs).
+    /// `MSG_ZEROCOPY` has no effect: see [`SendZc::lent`](super::SendZc::lent).
+    ///
+    /// ```
+    /// use std::io::Read as _;
+    /// use std::os::unix::net::UnixStream;
+    /// use ringbolt::jobs::SafeRing;
+    /// use ringbolt::ops::Send;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (socket, mut peer) = UnixStream::pair()?;
+    /// let mut jobs = SafeRing::new(8)?.into_jobs(1);
+    /// jobs.start((socket, b"hello"), |(socket, text)| Send::lent(&*socket, *text).op())?;
+    /// assert_eq!(jobs.wait_next()?.ok_or("no event")?.result(), Ok(5));
+    /// let mut text = [0; 5];
+    /// peer.read_exact(&mut text)?;
+    /// assert_eq!(&text, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub fn lent(socket: impl Into<On<'a>>, bytes: impl Into<Bytes<'a>>) -> Self {
+        let (socket, memory) = (socket.into().target(), bytes.into());
+        Self(self::bytes(Opcode::SEND, socket, memory.as_ptr(), memory.len_field()), PhantomData)
+    }
+
+    /// Sends `pieces`, one after the other, to the peer of `socket`, for a job of the
+    /// [safe front](crate::jobs): as [`vectored`](Send::vectored). Since Linux 6.17.
+    #[inline(always)]
+    pub fn lent_vectored(socket: impl Into<On<'a>>, pieces: impl Into<Pieces<'a>>) -> Self {
+        let (socket, pieces) = (socket.into().target(), pieces.into());
+        Self(vectors_of(socket, pieces.start(), pieces.count()), PhantomData)
+    }
+
+    /// Sends to `address`, for a socket that is not connected. Since Linux 6.0.
+    #[inline(always)]
+    pub fn to_address(mut self, address: &'a Address) -> Self {
+        let (address, len) = address.parts();
+        address_of(&mut self.0, address, len);
+        self
+    }
+}
+
+/// Gives the entry of a send the address `address`.
+#[inline(always)]
+pub(super) fn address_of(sqe: &mut Sqe, address: *const SocketAddrStorage, len: SocketAddrLen) {
+    sqe.set_addr2(SharedPtr::new(address));
+    // No address is longer than 128 bytes.
+    let len = u16::try_from(len).unwrap_or(u16::MAX);
+    sqe.as_raw_mut().file = sqe_file { addr_len: sqe_addr_len { addr_len: len, __pad3: [0] } };
 }
 
 impl SendMsg {
     /// Sends to `socket` the message that `header` describes.
     #[inline(always)]
     pub fn new(socket: impl IntoTarget, header: *const MsgHdr) -> Self {
-        Self(message(Opcode::SENDMSG, socket.into_target(), SharedPtr::new(header)))
+        let header = SharedPtr::new(header);
+        Self(message(Opcode::SENDMSG, socket.into_target(), header), PhantomData)
     }
 }
 
-impl SendZc {
-    /// Sends to the peer of `socket` up to `len` bytes from `buf`.
+impl<'a> SendMsg<Lent<'a>> {
+    /// Sends to `socket` what `message` has lent, for a job of the [safe front](crate::jobs).
+    /// `MSG_ZEROCOPY` has no effect: see [`SendMsgZc::lent`](super::SendMsgZc::lent).
     #[inline(always)]
-    pub fn new(socket: impl IntoTarget, buf: *const u8, len: u32) -> Self {
-        Self(bytes(Opcode::SEND_ZC, socket.into_target(), buf, len))
-    }
-}
-
-impl SendMsgZc {
-    /// Sends to `socket` the message that `header` describes.
-    #[inline(always)]
-    pub fn new(socket: impl IntoTarget, header: *const MsgHdr) -> Self {
-        Self(message(Opcode::SENDMSG_ZC, socket.into_target(), SharedPtr::new(header)))
+    pub fn lent(socket: impl Into<On<'a>>, message: Outgoing<'a>) -> Self {
+        let header = SharedPtr::new(message.header());
+        Self(self::message(Opcode::SENDMSG, socket.into().target(), header), PhantomData)
     }
 }
 
 /// The options of sends.
 macro_rules! send_options {
-    ($($op:ident),+) => {$(
-        impl $op {
+    ($($op:ident<$entry:ident>),+) => {$(
+        impl<$entry> $op<$entry> {
             /// Adds `MSG_` flags.
             #[inline(always)]
             pub const fn flags(mut self, flags: SendFlags) -> Self {
-                add_flags(&mut self.0, flags.bits());
-                self
-            }
-
-            /// Adds `IORING_RECVSEND_` and `IORING_SEND_` flags.
-            #[inline(always)]
-            pub const fn send_flags(mut self, flags: RecvSendFlags) -> Self {
-                self.0.set_ioprio(self.0.ioprio() | flags.bits());
+                $crate::ops::add_flags(&mut self.0, flags.bits());
                 self
             }
 
             /// Waits for room before the first attempt, for a socket that is likely full.
             /// `IORING_RECVSEND_POLL_FIRST`, since Linux 5.19.
             #[inline(always)]
-            pub const fn poll_first(self) -> Self {
-                self.send_flags(RecvSendFlags::RECVSEND_POLL_FIRST)
+            pub const fn poll_first(mut self) -> Self {
+                let flag = $crate::sys::RecvSendFlags::RECVSEND_POLL_FIRST;
+                $crate::ops::add_ioprio(&mut self.0, flag.bits());
+                self
             }
         }
-    )+};
-}
 
-/// The options of zero-copy sends.
-macro_rules! fixed_buffer {
-    ($($op:ident),+) => {$(
         impl $op {
-            /// The data lies in registered buffer `buf_index`. `IORING_RECVSEND_FIXED_BUF`; with
-            /// vectors since Linux 6.15.
+            /// Adds `IORING_RECVSEND_` and `IORING_SEND_` flags.
             #[inline(always)]
-            #[doc(alias = "io_uring_prep_send_zc_fixed")]
-            pub const fn fixed_buffer(mut self, buf_index: u16) -> Self {
-                self.0.set_buf_index(buf_index);
-                self.send_flags(RecvSendFlags::RECVSEND_FIXED_BUF)
+            pub const fn send_flags(mut self, flags: $crate::sys::RecvSendFlags) -> Self {
+                $crate::ops::add_ioprio(&mut self.0, flags.bits());
+                self
             }
         }
     )+};
 }
+pub(super) use send_options;
 
 /// The options of sends that can have an address.
 macro_rules! address {
@@ -237,17 +243,17 @@ macro_rules! address {
             /// Sends to the address of `len` bytes at `address`, which must stay until taken. Since
             /// Linux 6.0.
             #[inline(always)]
-            pub const fn to(mut self, address: *const SocketAddrStorage, len: u16) -> Self {
-                self.0.set_addr2(SharedPtr::new(address));
-                let addr_len = sqe_addr_len { addr_len: len, __pad3: [0] };
-                self.0.as_raw_mut().file = sqe_file { addr_len };
+            pub fn to(mut self, address: *const SocketAddrStorage, len: u16) -> Self {
+                $crate::ops::send::address_of(&mut self.0, address, SocketAddrLen::from(len));
                 self
             }
         }
     )+};
 }
+pub(super) use address;
 
-send_options!(Send, SendMsg, SendZc, SendMsgZc);
-fixed_buffer!(SendZc, SendMsgZc);
-address!(Send, SendZc);
-sqe!(Send, SendMsg, SendZc, SendMsgZc);
+send_options!(Send<E>, SendMsg<E>);
+address!(Send);
+sqe!(Send, SendMsg);
+op!(impl Send, Lent<'a>, Nothing, copying);
+op!(impl SendMsg, Lent<'a>, Nothing, copying);

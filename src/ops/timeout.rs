@@ -1,12 +1,14 @@
 //! Timeouts.
 #![forbid(unsafe_code)]
 
+use core::marker::PhantomData;
+
 use crate::entry::{SafeSqe, Sqe};
 use crate::sys::{Opcode, SharedPtr, TimeoutFlags};
 
 use crate::ops::time::Timespec;
 
-use super::{add_flags, on_none, sqe};
+use super::{Lent, add_flags, multi, on_none, op, sqe};
 
 /// Completes when some time has gone by, or when enough other operations have completed.
 ///
@@ -29,7 +31,7 @@ use super::{add_flags, on_none, sqe};
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_timeout")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct Timeout(Sqe);
+pub struct Timeout<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Cancels the entry before it in a chain if that has not completed in time.
 ///
@@ -60,7 +62,7 @@ pub struct Timeout(Sqe);
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "io_uring_prep_link_timeout")]
 #[must_use = "an operation does nothing before its entry is pushed"]
-pub struct LinkTimeout(Sqe);
+pub struct LinkTimeout<E = Sqe>(Sqe, PhantomData<E>);
 
 /// Removes a [`Timeout`], by its `user_data`.
 ///
@@ -112,9 +114,50 @@ impl Timeout {
     /// Completes when the time at `timespec` has gone by.
     #[inline(always)]
     pub const fn new(timespec: *const Timespec) -> Self {
-        Self(timed(Opcode::TIMEOUT, timespec))
+        Self(timed(Opcode::TIMEOUT, timespec), PhantomData)
     }
+}
 
+/// The entry completes once.
+#[inline(always)]
+const fn once(mut sqe: Sqe) -> Sqe {
+    sqe.set_op_flags(sqe.op_flags() & !TimeoutFlags::MULTISHOT.bits());
+    sqe
+}
+
+/// The entry goes on after the first completion.
+#[inline(always)]
+const fn go_on(mut sqe: Sqe) -> Sqe {
+    add_flags(&mut sqe, TimeoutFlags::MULTISHOT.bits());
+    sqe
+}
+
+impl<'a> Timeout<Lent<'a>> {
+    /// Completes when `time` has gone by, for a job of the [safe front](crate::jobs):
+    /// [`op`](Self::op) completes once, [`multi`](Self::multi) again and again, since Linux 6.4.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use ringbolt::Timespec;
+    /// use ringbolt::jobs::SafeRing;
+    /// use ringbolt::ops::Timeout;
+    /// use ringbolt::rustix::io::Errno;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut jobs = SafeRing::new(8)?.into_jobs(1);
+    /// let time = Timespec::from(Duration::from_millis(2));
+    /// jobs.start(time, |time| Timeout::lent(time).op())?;
+    /// assert_eq!(jobs.wait_next()?.ok_or("no event")?.result(), Err(Errno::TIME));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub const fn lent(time: &'a Timespec) -> Self {
+        Self(timed(Opcode::TIMEOUT, time), PhantomData)
+    }
+}
+
+impl<E> Timeout<E> {
     /// Completes when `count` other operations submitted after it have, too; 0 for never. With
     /// [`TimeoutFlags::MULTISHOT`], how often to fire; 0 for without end. A multishot timeout also
     /// ends when a completion finds the completion queue full: that one is without
@@ -137,9 +180,40 @@ impl LinkTimeout {
     /// Gives the entry before it the time at `timespec`.
     #[inline(always)]
     pub const fn new(timespec: *const Timespec) -> Self {
-        Self(timed(Opcode::LINK_TIMEOUT, timespec))
+        Self(timed(Opcode::LINK_TIMEOUT, timespec), PhantomData)
     }
+}
 
+impl<'a> LinkTimeout<Lent<'a>> {
+    /// Gives the entry before it `time`, for a chain of the [safe front](crate::jobs).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use ringbolt::Timespec;
+    /// use ringbolt::jobs::SafeRing;
+    /// use ringbolt::ops::{LinkTimeout, Read};
+    /// use ringbolt::rustix::io::Errno;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (reader, _writer) = std::io::pipe()?;
+    /// let patience = Timespec::from(Duration::from_millis(2));
+    /// let mut jobs = SafeRing::new(8)?.into_jobs(1);
+    /// jobs.start_chain((reader, [0; 80], patience), |(reader, buf, patience)| {
+    ///     [Read::lent(&*reader, buf).op(), LinkTimeout::lent(patience).op()]
+    /// })?;
+    /// let done = jobs.wait_next()?.ok_or("no event")?.expect_done();
+    /// assert_eq!((done.result_of(0), done.result_of(1)), (Err(Errno::CANCELED),
+    /// Err(Errno::TIME)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub const fn lent(time: &'a Timespec) -> Self {
+        Self(timed(Opcode::LINK_TIMEOUT, time), PhantomData)
+    }
+}
+
+impl<E> LinkTimeout<E> {
     /// Adds `IORING_TIMEOUT_` flags: an instant instead of a span, another clock.
     #[inline(always)]
     pub const fn flags(mut self, flags: TimeoutFlags) -> Self {
@@ -188,4 +262,7 @@ impl TimeoutUpdate {
 }
 
 sqe!(Timeout, LinkTimeout, TimeoutUpdate);
+op!(impl Timeout, Lent<'a>, Nothing, once);
+op!(LinkTimeout: Nothing);
+multi!(Timeout<Lent<'a>>: Nothing, go_on);
 sqe!(TimeoutRemove => SafeSqe, SafeSqe::new);

@@ -447,8 +447,16 @@ impl BufferRing {
         Some(bid)
     }
 
+    /// Publishes as [`publish`](Self::publish) does, for callers that know that the calling process
+    /// is the one that registered the ring.
+    #[inline(always)]
+    #[cfg(feature = "alloc")]
+    pub(crate) fn publish_here(&mut self) {
+        self.bufs.publish();
+    }
+
     /// Records that a buffer is not the kernel's any more.
-    #[inline]
+    #[inline(always)]
     #[cfg(feature = "alloc")]
     pub(crate) fn reclaim_one(&mut self) {
         self.bufs.reclaim();

@@ -39,10 +39,10 @@ pub(crate) struct SqParts<S: SqEntry> {
 pub(crate) struct Sq<S: SqEntry> {
     parts: SqParts<S>,
     cursor: Cursor<S>,
-    /// The address that the slot of position 0 would have if the slots of all earlier laps came
-    /// before those of this lap. The distance from there to the cursor, in slots, is the position
-    /// of the next entry.
-    origin: u64,
+    /// The slot at which the cursor was last set, and its position. The cursor moves on from there
+    /// within one lap, so the distance between the two is how far the tail is after `started_at`.
+    start: NonNull<S::Slot>,
+    started_at: Position,
     /// The first position that is not known to be free: at most `mask + 1` after the tail.
     limit: Position,
     /// The tail that was last published.
@@ -70,9 +70,10 @@ impl<S: SqEntry> Sq<S> {
         let tail = Position(parts.tail.get());
         let cursor = Cursor { next: parts.slots, stop: parts.slots };
         let mut sq = Self {
+            start: parts.slots,
             parts,
             cursor,
-            origin: 0,
+            started_at: tail,
             limit: tail,
             shown: tail,
             chained: 0,
@@ -103,7 +104,8 @@ impl<S: SqEntry> Sq<S> {
             rewinds: false,
         };
         self.cursor = Cursor { next: self.parts.slots, stop: self.parts.slots };
-        self.origin = self.parts.slots.addr().get() as u64;
+        self.start = self.parts.slots;
+        self.started_at = Position(0);
         self.limit = Position(0);
         self.shown = Position(0);
         self.chained = 0;
@@ -259,29 +261,28 @@ impl<S: SqEntry> Sq<S> {
         let slot = tail.slot(self.parts.mask);
         // A u32 always fits a usize: the crate compiles only for 32 and 64 bits.
         let free = (limit.since(tail) as usize).min(self.capacity() as usize - slot);
-        let lap = tail.back(tail.0 & self.parts.mask);
-        let before = u64::from(lap.0) * size_of::<S::Slot>() as u64;
-        self.origin = (self.parts.slots.addr().get() as u64).wrapping_sub(before);
         self.limit = limit;
         // SAFETY: a slot index is at most `mask`, and `new` was given `mask + 1` slots.
         self.cursor.next = unsafe { self.parts.slots.add(slot) };
         // SAFETY: at most the end of the slots, because of the minimum above.
         self.cursor.stop = unsafe { self.cursor.next.add(free) };
+        self.start = self.cursor.next;
+        self.started_at = tail;
     }
 
-    /// Starts the next lap, after the cursor was moved around the end of the slots.
+    /// Moves the cursor around the end of the slots, to `next`.
     #[cold]
-    fn begin_lap(&mut self) {
-        self.go_on_from(self.tail().advance(self.capacity()), self.limit);
+    fn go_around_to(&mut self, next: NonNull<S::Slot>) {
+        let tail = self.tail();
+        // The position of the first slot in the next lap.
+        let first = tail.back(tail.0 & self.parts.mask).advance(self.capacity());
+        self.go_on_from(first.advance(slots_between(self.parts.slots, next)), self.limit);
     }
 
     /// The position of the next entry.
     #[inline(always)]
     fn tail(&self) -> Position {
-        let bytes = (self.cursor.next.addr().get() as u64).wrapping_sub(self.origin);
-        #[expect(clippy::cast_possible_truncation, reason = "positions wrap at 2^32")]
-        let position = (bytes / size_of::<S::Slot>() as u64) as u32;
-        Position(position)
+        self.started_at.advance(slots_between(self.start, self.cursor.next))
     }
 
     /// The position up to which the kernel has consumed entries.
@@ -387,6 +388,15 @@ impl<S: SqEntry> Sq<S> {
     }
 }
 
+/// The number of slots from `start` to `end`, which are slots of one queue in this order.
+#[inline(always)]
+fn slots_between<T>(start: NonNull<T>, end: NonNull<T>) -> u32 {
+    let bytes = end.addr().get().wrapping_sub(start.addr().get());
+    #[expect(clippy::cast_possible_truncation, reason = "a queue has fewer than 2^32 slots")]
+    let slots = (bytes / size_of::<T>()) as u32;
+    slots
+}
+
 /// Padding before the end of a mixed queue: an entry that does nothing and posts no completion.
 fn filler() -> Sqe {
     Sqe::new(Opcode::NOP).skip_success()
@@ -450,10 +460,11 @@ impl<S: SqEntry> Room<'_, S> {
     /// Queues the entries that were put.
     #[inline(always)]
     pub(crate) fn commit(self) {
-        self.sq.cursor.next = self.at.next;
-        if self.at.stop != self.cursor.stop {
+        if self.at.stop == self.cursor.stop {
+            self.sq.cursor.next = self.at.next;
+        } else {
             // The entries wrapped around the end of the slots: only then does `stop` differ.
-            self.sq.begin_lap();
+            self.sq.go_around_to(self.at.next);
         }
         *self.cursor = self.sq.cursor;
     }

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use crate::entry::explain::ErrnoText;
 use crate::ring::layout::LayoutError;
 use crate::setup::builder::{MAX_CQ_ENTRIES, MAX_ENTRIES, MemoryNeeded};
+use crate::setup::flags::TABLE;
 use crate::sys::{SetupFlags, io_uring_params};
 
 /// Why a ring could not be made.
@@ -130,36 +131,15 @@ pub enum Contradiction {
     },
 }
 
-/// A flag, those of which it needs one, those that it excludes. As the kernel has it.
-const RULES: [(SetupFlags, SetupFlags, SetupFlags); 10] = {
-    type F = SetupFlags;
-    const NONE: F = F::empty();
-    const TASKRUN: F = F::COOP_TASKRUN.union(F::DEFER_TASKRUN);
-    [
-        (F::TASKRUN_FLAG, TASKRUN, NONE),
-        (F::DEFER_TASKRUN, F::SINGLE_ISSUER, NONE),
-        (F::SQPOLL, NONE, TASKRUN.union(F::TASKRUN_FLAG)),
-        (F::SQ_AFF, F::SQPOLL, NONE),
-        (F::REGISTERED_FD_ONLY, F::NO_MMAP, NONE),
-        (F::HYBRID_IOPOLL, F::IOPOLL, NONE),
-        (F::CQE32, NONE, F::CQE_MIXED),
-        (F::SQE128, NONE, F::SQE_MIXED),
-        (F::SQ_REWIND, F::NO_SQARRAY, NONE),
-        (F::SQ_REWIND, NONE, F::SQPOLL),
-    ]
-};
-
 impl Contradiction {
-    /// The first rule of the kernel's that `flags` break.
+    /// The first rule of the kernel that `flags` break: see [`TABLE`].
     pub(crate) fn find(flags: SetupFlags) -> Option<Self> {
-        let asked = RULES.iter().filter(|(flag, ..)| flags.contains(*flag));
-        asked.copied().find_map(|(flag, one_of, excluded)| {
-            let others = flags.intersection(excluded);
-            if !others.is_empty() {
-                return Some(Self::Excludes { flag, others });
-            }
-            let missing = !one_of.is_empty() && !flags.intersects(one_of);
-            missing.then_some(Self::Needs { flag, one_of })
+        let asked = || TABLE.iter().filter(|row| flags.contains(row.flag));
+        let needs = asked().find(|row| !row.needs.is_empty() && !flags.intersects(row.needs));
+        let needs = needs.map(|row| Self::Needs { flag: row.flag, one_of: row.needs });
+        needs.or_else(|| {
+            let row = asked().find(|row| flags.intersects(row.excludes))?;
+            Some(Self::Excludes { flag: row.flag, others: flags.intersection(row.excludes) })
         })
     }
 }

@@ -8,7 +8,8 @@ use rustix::fd::{AsFd, BorrowedFd};
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
 use crate::register::Registrar;
 use crate::setup::build_error::BuildError;
-use crate::sys::{SetupFlags, io_uring_params};
+use crate::setup::flags;
+use crate::sys::io_uring_params;
 use crate::uring::{IoUring, LocalIoUring};
 
 /// A ring that is set up but not enabled: it does not accept entries yet.
@@ -55,7 +56,7 @@ impl<S: SqEntry, C: CqEntry> DisabledIoUring<S, C> {
     /// [`enable_local`](Self::enable_local) for it. [`BuildError::Setup`] if the kernel refuses.
     #[doc(alias("io_uring_enable_rings", "IORING_REGISTER_ENABLE_RINGS"))]
     pub fn enable(self) -> Result<IoUring<S, C>, EnableError<S, C>> {
-        let flags = self.ring.setup_flags().intersection(SetupFlags::SINGLE_ISSUER);
+        let flags = self.ring.setup_flags().intersection(flags::one_thread());
         if !flags.is_empty() {
             return Err(EnableError { ring: self, cause: BuildError::NeedsOneThread { flags } });
         }

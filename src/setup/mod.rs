@@ -4,4 +4,5 @@ pub(crate) mod build_error;
 pub(crate) mod builder;
 pub(crate) mod capabilities;
 pub(crate) mod disabled;
+mod flags;
 pub(crate) mod resize;

@@ -79,6 +79,7 @@ impl Ring {
 
     /// Posts a padding entry.
     pub(super) fn post_filler(&mut self) -> bool {
+        self.may_lie();
         let room = self.room() > 0;
         if room {
             self.fill_slot();

@@ -90,7 +90,8 @@ impl Ring {
         if flags.contains(EnterFlags::SQ_WAKEUP) {
             self.wake();
         }
-        if flags.contains(EnterFlags::SQ_WAIT) && self.is_full() {
+        if flags.contains(EnterFlags::SQ_WAIT) {
+            // Even if there is room: who asks for more than one slot asks again until there is.
             self.poll(world, u32::MAX);
             if self.is_full() {
                 // Its thread sleeps.

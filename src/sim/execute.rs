@@ -207,12 +207,19 @@ impl Ring {
     }
 
     /// Cancels matching requests. Returns how many, if all were requested.
-    fn cancel(&mut self, world: &World, key: Key) -> Result<i32, Errno> {
+    fn cancel(&mut self, world: &mut World, key: Key) -> Result<i32, Errno> {
         type F = CancelFlags;
         if key.flags.contains(F::FD) && !world.files.contains_key(&key.file) {
             return Err(Errno::BADF);
         }
         let all = key.flags.intersects(F::ALL | F::ANY);
+        let found = self.requests.flights.iter().filter(|flight| key.matches(flight)).count();
+        if world.refused_cancels > 0 && found > 0 {
+            world.refused_cancels -= 1;
+            // There are less than 2^31 operations in flight.
+            let found = i32::try_from(found).unwrap_or(i32::MAX);
+            return if all { Ok(found) } else { Err(Errno::ALREADY) };
+        }
         let mut count = 0;
         while let Some(nth) = self.requests.flights.iter().position(|flight| key.matches(flight)) {
             self.cancel_flight(nth);

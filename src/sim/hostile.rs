@@ -20,6 +20,10 @@ use super::{Kernel, Word};
 pub(super) const NEEDS_ONE_THREAD: &str = "this would race with the program, which may use the \
     ring on another thread: build the ring by `build_local`, and call this on the same thread";
 
+/// The panic message for a test that would end the jobs of safe code behind the kernel's back.
+const HAS_JOBS: &str = "the ring has jobs: what is false on it would end the borrows of safe code \
+    before their time. Use an `IoUring`";
+
 /// Which false values the program was given.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lies {
@@ -58,8 +62,21 @@ impl Ring {
         if self.may_be_reached() { self.memory.load(word) } else { 0 }
     }
 
+    /// Panics if jobs rely on the ring.
+    pub(super) fn may_lie(&self) {
+        assert!(!self.has_jobs, "{HAS_JOBS}");
+    }
+
+    /// Leaves the ring to jobs of the safe front: from now on nothing false is written to it.
+    /// Panics if something was.
+    pub(super) fn keep_honest(&mut self) {
+        assert!(self.trusted && self.forged.is_empty(), "{HAS_JOBS}");
+        self.has_jobs = true;
+    }
+
     /// Records that a completion was posted which the program may mistake for that of an operation.
     pub(super) fn forge(&mut self, user_data: u64) {
+        self.may_lie();
         self.forget_forged();
         if self.moves_memory(user_data) {
             self.trusted = false;
@@ -105,6 +122,7 @@ impl Ring {
 
     /// Calls `scribble` with the memory. Panics on a thread that must not.
     fn scribble(&mut self, scribble: impl FnOnce(&Self)) {
+        self.may_lie();
         assert!(self.is_alone(), "{NEEDS_ONE_THREAD}");
         self.trusted = false;
         scribble(self);
@@ -122,7 +140,8 @@ impl Kernel {
     ///
     /// # Panics
     ///
-    /// The next set-up panics unless it is by [`build_local`](crate::Builder::build_local).
+    /// The next set-up panics unless it is by [`build_local`](crate::Builder::build_local), and if
+    /// it is for a [`SafeRing`](crate::jobs::SafeRing).
     pub fn answer_setup_with(&self, change: impl FnOnce(&mut io_uring_params) + Send + 'static) {
         self.state().answer = Some(std::boxed::Box::new(change));
     }
@@ -145,8 +164,13 @@ impl Kernel {
     /// The kernel's own counts of consumed entries and posted completions do not change. After a
     /// change of a head or a tail, the ring does not touch the program's memory, and uses slots
     /// only on its own thread, see the [module](super).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the ring is a [`SafeRing`](crate::jobs::SafeRing).
     pub fn set_word(&self, word: Word, value: u32) {
         self.state().with_ring((), |ring, _| {
+            ring.may_lie();
             match word {
                 Word::SqHead | Word::SqTail => ring.lies.sq = true,
                 Word::CqHead | Word::CqTail => ring.lies.cq = true,
@@ -165,7 +189,7 @@ impl Kernel {
     /// # Panics
     ///
     /// Panics unless the ring was built by [`build_local`](crate::Builder::build_local), on this
-    /// thread.
+    /// thread, and if it is a [`SafeRing`](crate::jobs::SafeRing).
     pub fn scribble_cqe(&self, slot: u32, bytes: &[u8]) {
         self.state().with_ring((), |ring, _| {
             ring.scribble(|ring| ring.memory.scribble_cqe(slot, bytes));

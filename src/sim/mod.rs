@@ -88,6 +88,31 @@
 //! # }
 //! ```
 //!
+//! # Jobs
+//!
+//! A [`SafeRing`](crate::jobs::SafeRing) is made in a simulated kernel by a builder, too. The types
+//! of the safe front rely on true completions. So whatever would falsify such a ring panics: forged
+//! completions ([`Kernel::post`]), changed words and slots, and changed answers to set-up. What a
+//! kernel may do, such as failing, losing completions, and taking its time, is allowed.
+//!
+//! ```
+//! use ringbolt::IoUring;
+//! use ringbolt::jobs::{OwnedJobs, SafeRing};
+//! use ringbolt::ops::{Fixed, Read};
+//! use ringbolt::sim::Kernel;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let kernel = Kernel::new();
+//! kernel.put_file(Fixed(0), b"hello".to_vec());
+//! let ring = SafeRing::build_local(&IoUring::builder().simulated(&kernel), 8)?;
+//! let mut jobs: OwnedJobs<[u8; 4]> = ring.into_jobs(8);
+//! jobs.start([0; 4], |buf| Read::lent(Fixed(0), buf).offset(1).op())?;
+//! let event = jobs.wait_next()?.ok_or("no job")?;
+//! assert_eq!((event.result(), *event), (Ok(4), *b"ello"));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Threads
 //!
 //! Every method can be called from any thread. A test that writes false values breaks the rules by
@@ -160,7 +185,7 @@ use self::table::Handle;
 
 pub use self::files::MAX_FILE;
 pub(crate) use self::lent::BufferMemory;
-pub(crate) use self::table::{close, descriptor, enter, map, register, setup};
+pub(crate) use self::table::{close, descriptor, enter, keep_honest, map, register, setup};
 
 /// A simulated kernel, with one ring at a time.
 ///
@@ -341,6 +366,13 @@ impl Kernel {
         self.state().setup_faults.push_back(errno);
     }
 
+    /// Makes the next `count` cancellations that find something leave it in flight, as if a device
+    /// or a worker thread was carrying it out: each returns `EALREADY`, or how many it found if all
+    /// were requested.
+    pub fn refuse_cancels(&self, count: u32) {
+        self.state().world.refused_cancels = count;
+    }
+
     /// Uses up `count` provided buffers of a group, or as many as it has, without reporting them.
     /// Returns how many.
     ///
@@ -367,18 +399,30 @@ impl Kernel {
     /// has popped this completion and published its head, the ring counts as tampered with and no
     /// longer touches the program's memory, see the [module](self): the program may mistake this
     /// completion for the end of that operation.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the ring is a [`SafeRing`](crate::jobs::SafeRing).
     pub fn post(&self, cqe: io_uring_cqe) -> bool {
         self.state().with_ring(false, |ring, world| ring.post(world, cqe, None))
     }
 
     /// Posts a completion of 32 bytes. On a ring of mixed completions it is marked as such; on a
     /// ring whose completions have 16 bytes, `extra` is omitted.
+    ///
+    /// # Panics
+    ///
+    /// As [`post`](Self::post).
     pub fn post_wide(&self, cqe: io_uring_cqe, extra: [u64; 2]) -> bool {
         self.state().with_ring(false, |ring, world| ring.post(world, cqe, Some(extra)))
     }
 
     /// Posts a padding entry, on a ring of mixed completions. Returns false, and does nothing, if
     /// there is no room.
+    ///
+    /// # Panics
+    ///
+    /// As [`post`](Self::post).
     pub fn post_filler(&self) -> bool {
         self.state().with_ring(false, |ring, _| ring.post_filler())
     }

@@ -87,6 +87,7 @@ impl State {
             disabled,
             owner: owned.then(|| thread::current().id()),
             trusted: answer.is_none(),
+            has_jobs: false,
             stays: stays.then(|| thread::current().id()),
             lies,
             forged: Vec::new(),

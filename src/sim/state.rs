@@ -49,6 +49,8 @@ pub(super) struct World {
     pub(super) faults: VecDeque<Fault>,
     pub(super) transfer_faults: VecDeque<TransferFault>,
     pub(super) register_faults: VecDeque<Errno>,
+    /// How many cancellations find what they are for with a device, which goes on.
+    pub(super) refused_cancels: u32,
     pub(super) lose_overflow: bool,
     pub(super) recording: bool,
     pub(super) recording_completions: bool,
@@ -68,6 +70,8 @@ pub(super) struct Ring {
     /// Whether entries are those that the program pushed, and completions those that the kernel
     /// posted. False if a test may have written others.
     pub(super) trusted: bool,
+    /// Whether jobs of the safe front rely on the ring, so that no test may falsify it.
+    pub(super) has_jobs: bool,
     /// The thread to which the ring, and everything borrowed from it, is bound, if it is bound.
     pub(super) stays: Option<ThreadId>,
     /// Which false values the program was given.
@@ -101,6 +105,7 @@ impl State {
             faults: VecDeque::new(),
             transfer_faults: VecDeque::new(),
             register_faults: VecDeque::new(),
+            refused_cancels: 0,
             lose_overflow: false,
             recording: false,
             recording_completions: false,

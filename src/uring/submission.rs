@@ -38,6 +38,14 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         Self { cursor: sq.cursor(), sq, enter, thread: PhantomData }
     }
 
+    /// Does what may move the cursor: the copy here follows the queue's own.
+    #[inline(always)]
+    fn moving<R>(&mut self, work: impl FnOnce(&mut Sq<S>, &Enter) -> R) -> R {
+        let result = work(self.sq, self.enter);
+        self.cursor = self.sq.cursor();
+        result
+    }
+
     /// Slots in all: a power of two.
     #[inline]
     pub fn capacity(&self) -> u32 {
@@ -176,17 +184,13 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     where
         S: OneWidth + SqSlots<Slot = S>,
     {
-        let entry = self.sq.pop_back(self.enter.is_polled());
-        self.cursor = self.sq.cursor();
-        entry
+        self.moving(|sq, enter| sq.pop_back(enter.is_polled()))
     }
 
     /// Takes everything back that [`pop_back`](Self::pop_back) would, at once. Returns how
     /// many slots that frees.
     pub fn rollback(&mut self) -> u32 {
-        let count = self.sq.rollback(self.enter.is_polled());
-        self.cursor = self.sq.cursor();
-        count
+        self.moving(|sq, enter| sq.rollback(enter.is_polled()))
     }
 
     /// Shows the kernel what is pushed, without entering it. Returns how many entries are new
@@ -246,9 +250,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// [`io_uring_enter(2)`]: https://man7.org/linux/man-pages/man2/io_uring_enter.2.html
     #[inline(always)]
     pub fn submit(&mut self) -> Result<u32, SubmitError> {
-        let taken = self.enter.submit(self.sq);
-        self.cursor = self.sq.cursor();
-        taken
+        self.moving(|sq, enter| enter.submit(sq))
     }
 
     /// Like [`submit`](Self::submit), then waits until `want` completions are there.
@@ -270,9 +272,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     /// reported.
     #[inline(always)]
     pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
-        let taken = self.enter.submit_and_wait(self.sq, want);
-        self.cursor = self.sq.cursor();
-        taken
+        self.moving(|sq, enter| enter.submit_and_wait(sq, want))
     }
 
     /// Like [`submit_and_wait`](Self::submit_and_wait), for at most `timeout`, a
@@ -330,9 +330,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         flags: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, SubmitError> {
-        let taken = self.enter.submit_with(self.sq, want, flags, arg);
-        self.cursor = self.sq.cursor();
-        taken
+        self.moving(|sq, enter| enter.submit_with(sq, want, flags, arg))
     }
 
     /// Hands everything pushed to the kernel, with `flags` and no other ones: `io_uring_enter(2)`
@@ -360,9 +358,7 @@ impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
         flags: EnterFlags,
         arg: EnterArg<'_>,
     ) -> Result<u32, SubmitError> {
-        let taken = self.enter.exactly(self.sq, want, flags, arg);
-        self.cursor = self.sq.cursor();
-        taken
+        self.moving(|sq, enter| enter.exactly(sq, want, flags, arg))
     }
 
     /// Waits until the polling thread has taken an entry, if the queue is full: shows it what

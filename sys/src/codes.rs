@@ -1,6 +1,7 @@
 //! The small numbered sets: codes inside operations and inside registration structures.
 
 use crate::open_set::open_set;
+use crate::syscall::IOC_NONE;
 
 open_set! {
     /// What a [`MSG_RING`](crate::Opcode::MSG_RING) entry sends, its `addr` field.
@@ -125,9 +126,6 @@ open_set! {
     /// Attaches a filter to an opcode.
     FILTER = 1, "IO_URING_BPF_CMD_FILTER", (7, 0);
 }
-
-/// The direction bits of an `ioctl` number without argument; they are not zero on PowerPC.
-const IOC_NONE: u32 = if cfg!(target_arch = "powerpc64") { 1 << 29 } else { 0 };
 
 open_set! {
     /// The `cmd_op` of a [`URING_CMD`](crate::Opcode::URING_CMD) on a block device.

@@ -82,7 +82,9 @@ pub use self::register::*;
 pub use self::register_op::RegisterOp;
 pub use self::ring::*;
 pub use self::sqe::*;
-pub use self::syscall::{RawErrno, io_uring_enter, io_uring_register, io_uring_setup};
+pub use self::syscall::{
+    RawErrno, SIGSET_BYTES, io_uring_enter, io_uring_register, io_uring_setup,
+};
 pub use self::zcrx::*;
 
 /// Compiles and runs the example of the README.

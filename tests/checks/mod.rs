@@ -12,6 +12,8 @@ pub(crate) mod buffers;
 #[allow(clippy::duplicate_mod, reason = "scripts take their bytes apart by it, too")]
 mod bytes;
 pub(crate) mod encoding;
+#[cfg(all(feature = "sim", feature = "owned"))]
+pub(crate) mod jobs;
 pub(crate) mod live;
 pub(crate) mod message;
 #[cfg(all(feature = "sim", feature = "owned"))]
@@ -40,6 +42,8 @@ pub(crate) const ALL: &[Check] = &[
     Check { name: "encoding", check: encoding::check, seeds: encoding::seeds },
     #[cfg(all(feature = "sim", feature = "owned"))]
     Check { name: "hostile", check: script::hostile::check, seeds: script::hostile_seeds::seeds },
+    #[cfg(all(feature = "sim", feature = "owned"))]
+    Check { name: "jobs", check: jobs::check, seeds: jobs::seeds },
     Check { name: "live", check: live::check, seeds: live::seeds },
     Check { name: "message", check: message::check, seeds: message::seeds },
     #[cfg(all(feature = "sim", feature = "owned"))]
@@ -49,4 +53,4 @@ pub(crate) const ALL: &[Check] = &[
 ];
 
 /// Those that need the simulated kernel: the features `sim` and `owned`.
-pub(crate) const SIMULATED: [&str; 4] = ["buffers", "hostile", "script", "setup"];
+pub(crate) const SIMULATED: [&str; 5] = ["buffers", "hostile", "jobs", "script", "setup"];

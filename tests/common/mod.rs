@@ -63,11 +63,26 @@ macro_rules! require {
     (@ $lack:expr) => {
         if let Some(lack) = $lack {
             lack.skip();
-            return;
+            return $crate::common::Skipped::skipped();
         }
     };
 }
 pub(crate) use require;
+
+/// What a test returns that was skipped.
+pub(crate) trait Skipped {
+    fn skipped() -> Self;
+}
+
+impl Skipped for () {
+    fn skipped() -> Self {}
+}
+
+impl<E> Skipped for Result<(), E> {
+    fn skipped() -> Self {
+        Ok(())
+    }
+}
 
 /// Something that a test needs and that is not there.
 pub(crate) struct Lack {

@@ -159,6 +159,20 @@ impl Copy {
         Self(pid)
     }
 
+    /// Copies this process: both return from here. The copy has to [`exit`](Self::exit).
+    pub(crate) fn fork() -> Self {
+        // SAFETY: as in `run`.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "{}", std::io::Error::last_os_error());
+        Self(pid)
+    }
+
+    /// Ends this process at once: nothing is dropped.
+    pub(crate) fn exit(code: i32) -> ! {
+        // SAFETY: the call has no precondition.
+        unsafe { libc::_exit(code) }
+    }
+
     /// Its number.
     pub(crate) fn id(&self) -> libc::pid_t {
         self.0

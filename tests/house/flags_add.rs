@@ -155,11 +155,13 @@ fn a_method_that_takes_flags_adds_them_in_every_operation() {
 /// to the types that it is called with.
 fn declared() -> Tried {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/ops");
-    let mut methods = Tried::new();
-    for entry in fs::read_dir(folder).expect("the folder of the operations") {
-        let path = entry.expect("an entry of a folder").path();
-        let text = fs::read_to_string(path).expect("a source");
-        let (mut owner, mut of_macros) = (String::new(), Vec::new());
+    let (mut methods, mut of_macros) = (Tried::new(), Vec::new());
+    let entries = fs::read_dir(folder).expect("the folder of the operations");
+    let paths = entries.map(|entry| entry.expect("an entry of a folder").path());
+    let texts: Vec<String> =
+        paths.map(|path| fs::read_to_string(path).expect("a source")).collect();
+    for text in &texts {
+        let mut owner = String::new();
         for line in text.lines() {
             if let Some(name) = line.strip_prefix("macro_rules! ") {
                 owner = format!("{}!(", name.trim_end_matches([' ', '{']));
@@ -178,8 +180,12 @@ fn declared() -> Tried {
                 }
             }
         }
-        for (call, name) in of_macros {
-            let list = text.lines().find_map(|line| line.strip_prefix(&call)).expect("a call");
+    }
+    for (call, name) in of_macros {
+        let lines = texts.iter().flat_map(|text| text.lines());
+        let calls: Vec<_> = lines.filter_map(|line| line.strip_prefix(&call)).collect();
+        assert!(!calls.is_empty(), "nobody calls {call}");
+        for list in calls {
             let list = list.split(')').next().expect("the end of a call");
             let types = list.split(", ").map(|op| op.split('<').next().expect("a name"));
             methods.extend(types.map(|op| (op.to_owned(), name.clone())));

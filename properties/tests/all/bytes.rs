@@ -103,6 +103,11 @@ mod simulated {
     }
 
     #[test]
+    fn any_program_of_jobs_gets_its_values_back() {
+        run("jobs", 512, 512);
+    }
+
+    #[test]
     fn bundles_tell_what_is_published_whatever_the_entries_say() {
         run("buffers", 512, 256);
     }

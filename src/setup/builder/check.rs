@@ -6,6 +6,7 @@ use rustix::param::page_size;
 use crate::entry::{CqEntry, SqEntry};
 use crate::ring::layout::ring_bytes;
 use crate::setup::build_error::{BuildError, Contradiction};
+use crate::setup::flags;
 use crate::sys::SetupFlags;
 
 use super::{Builder, MAX_CQ_ENTRIES, MAX_ENTRIES};
@@ -19,17 +20,6 @@ pub struct MemoryNeeded {
     /// For [`RingMemory::sqes`](crate::RingMemory::sqes), a multiple of the page size.
     pub sqes: usize,
 }
-
-/// Flags that methods of their own ask for, because they decide more than a bit.
-const TYPED: SetupFlags = SetupFlags::SQE128
-    .union(SetupFlags::SQE_MIXED)
-    .union(SetupFlags::CQE32)
-    .union(SetupFlags::CQE_MIXED)
-    .union(SetupFlags::NO_MMAP)
-    .union(SetupFlags::R_DISABLED)
-    .union(SetupFlags::REGISTERED_FD_ONLY)
-    .union(SetupFlags::CQSIZE)
-    .union(SetupFlags::ATTACH_WQ);
 
 impl<S: SqEntry, C: CqEntry> Builder<'_, S, C> {
     /// How many bytes [`memory`](Self::memory) must have for a ring of `entries`.
@@ -55,7 +45,7 @@ impl<S: SqEntry, C: CqEntry> Builder<'_, S, C> {
     }
 
     pub(super) fn refuse_one_thread(&self) -> Result<(), BuildError> {
-        let flags = self.flags.intersection(SetupFlags::SINGLE_ISSUER);
+        let flags = self.flags.intersection(flags::one_thread());
         if self.register_ring_fd || !flags.is_empty() {
             return Err(BuildError::NeedsOneThread { flags });
         }
@@ -77,7 +67,7 @@ impl<S: SqEntry, C: CqEntry> Builder<'_, S, C> {
     }
 
     /// The flags to ask for, if nothing is wrong with them.
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         entries: u32,
         by_method: SetupFlags,
@@ -87,7 +77,7 @@ impl<S: SqEntry, C: CqEntry> Builder<'_, S, C> {
         decided.set(SetupFlags::CQSIZE, self.cq_entries.is_some());
         decided.set(SetupFlags::ATTACH_WQ, self.wq_fd.is_some());
         // These change the type of the ring, or where its memory is: a raw bit cannot.
-        let stray = self.flags.intersection(TYPED).difference(decided);
+        let stray = self.flags.intersection(flags::set_by_method()).difference(decided);
         if !stray.is_empty() {
             return Err(BuildError::NeedsMethod { flags: stray });
         }

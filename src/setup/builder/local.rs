@@ -3,17 +3,11 @@
 
 use crate::entry::{CqEntry, SqEntry};
 use crate::setup::build_error::BuildError;
+use crate::setup::flags;
 use crate::sys::SetupFlags;
 use crate::uring::LocalIoUring;
 
 use super::Builder;
-
-/// What makes a ring cheapest for the one thread that uses it, where the kernel has it.
-const WISHES: SetupFlags = SetupFlags::SINGLE_ISSUER
-    .union(SetupFlags::DEFER_TASKRUN)
-    .union(SetupFlags::TASKRUN_FLAG)
-    .union(SetupFlags::NO_SQARRAY)
-    .union(SetupFlags::SUBMIT_ALL);
 
 impl<S: SqEntry, C: CqEntry> Builder<'_, S, C> {
     /// Makes the ring that a thread should use for its own work: as [`IoUring::local`], with the
@@ -73,10 +67,7 @@ impl<S: SqEntry, C: CqEntry> Builder<'_, S, C> {
         &self,
         entries: u32,
     ) -> Result<(LocalIoUring<S, C>, SetupFlags), BuildError> {
-        let mut wishes = WISHES.difference(self.flags);
-        if self.flags.contains(SetupFlags::SQPOLL) {
-            wishes.remove(SetupFlags::DEFER_TASKRUN | SetupFlags::TASKRUN_FLAG);
-        }
+        let mut wishes = flags::for_local(self.flags);
         let mut refusal = None;
         loop {
             match self.clone().flags(wishes).build_local(entries) {
@@ -85,11 +76,8 @@ impl<S: SqEntry, C: CqEntry> Builder<'_, S, C> {
                     refusal = Some(error);
                     let newest = wishes.newest().map_or(wishes, |(newest, _)| newest);
                     wishes.remove(newest);
-                    let needs_it = !self.flags.contains(SetupFlags::COOP_TASKRUN);
-                    if newest.contains(SetupFlags::DEFER_TASKRUN) && needs_it {
-                        // Of no use without it.
-                        wishes.remove(SetupFlags::TASKRUN_FLAG);
-                    }
+                    // TASKRUN_FLAG needs DEFER_TASKRUN, unless the builder has COOP_TASKRUN.
+                    wishes.remove(flags::in_need(wishes, wishes.union(self.flags)));
                 }
                 // The builder's own flags need a wish that the kernel has refused.
                 Err(error @ BuildError::Contradiction(_)) => return Err(refusal.unwrap_or(error)),

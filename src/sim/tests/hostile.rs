@@ -1,14 +1,17 @@
 //! Invalid words and slots: nothing panics, hangs, or touches the program's memory.
 
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::vec;
 
 use rustix::io::Errno;
 
 use super::{err, nop, push, read, reap, run, simulated, simulated_here};
-use crate::ops::Fixed;
+use crate::jobs::{OwnedJobs, SafeRing};
+use crate::ops::{Fixed, Nop};
 use crate::sim::{Kernel, Pace, Word};
 use crate::sys::{Features, SetupFlags, SqStatus, io_uring_cqe};
-use crate::{BuildError, Cqe, IoUring, Sqe};
+use crate::{BuildError, Builder, Cqe, IoUring, Sqe};
 
 /// Uses the ring and ignores the results.
 fn work<T>(kernel: &Kernel, ring: &mut IoUring<Sqe, Cqe, T>) {
@@ -176,4 +179,35 @@ fn a_forged_completion_of_an_operation_stops_all_memory_access() {
     assert_eq!(reap(&mut ring), [(1, 0)]);
     assert_eq!(run(&mut ring, &[read(1, &raw mut buf)], 1), [(1, 4)]);
     assert_eq!(buf, [7; 4]);
+}
+
+#[test]
+fn nothing_false_is_written_to_a_ring_with_jobs() {
+    let lies: [fn(&Kernel); 8] = [
+        |kernel| _ = kernel.post_filler(),
+        |kernel| _ = kernel.post(io_uring_cqe::ZEROED),
+        |kernel| _ = kernel.post_wide(io_uring_cqe::ZEROED, [0; 2]),
+        |kernel| kernel.set_word(Word::CqTail, 7),
+        |kernel| kernel.set_word(Word::CqOverflow, 7),
+        |kernel| kernel.scribble_cqe(0, &[1]),
+        |kernel| kernel.scribble_sqe(0, &[1]),
+        |kernel| kernel.scribble_rings(0, &[1]),
+    ];
+    for lie in lies {
+        let kernel = Kernel::new();
+        let builder = Builder::new().simulated(&kernel);
+        let ring = SafeRing::build_local(&builder, 8).unwrap();
+        catch_unwind(AssertUnwindSafe(|| lie(&kernel))).unwrap_err();
+        let mut jobs: OwnedJobs<()> = ring.into_jobs(1);
+        jobs.start((), |()| Nop::new().op()).unwrap();
+        assert_eq!(jobs.wait_next().unwrap().unwrap().result(), Ok(0));
+        drop(jobs);
+        // On any other ring it is allowed.
+        let _ring = builder.build_local(8).unwrap();
+        lie(&kernel);
+    }
+    let kernel = Kernel::new();
+    kernel.answer_setup_with(|params| params.cq_entries *= 2);
+    let builder = Builder::new().simulated(&kernel);
+    catch_unwind(AssertUnwindSafe(|| SafeRing::build_local(&builder, 8))).unwrap_err();
 }

@@ -1,8 +1,8 @@
 //! The three system calls.
 //!
 //! Nothing is added: no retry, no `errno` variable, no check of an argument. A failed call returns
-//! the kernel's errno as a positive number. The instruction itself is in one file for each
-//! architecture, which this module selects.
+//! the kernel's errno as a positive number. All that depends on the architecture is in one file for
+//! each of them, which this module selects: the instruction, and the constants that it re-exports.
 
 use core::ffi::c_void;
 use core::ptr::without_provenance_mut;
@@ -33,10 +33,22 @@ pub type RawErrno = i32;
 /// as numbers: the compiler must see that the kernel gets access to the memory.
 type Word = *mut c_void;
 
-// The numbers are the same on every architecture that `arch` supports.
-const SYS_IO_URING_SETUP: usize = 425;
-const SYS_IO_URING_ENTER: usize = 426;
-const SYS_IO_URING_REGISTER: usize = 427;
+/// The numbers of the system calls. From `unistd.h`: most architectures have those of
+/// `asm-generic`, MIPS and Alpha have others.
+struct Numbers {
+    setup: usize,
+    enter: usize,
+    register: usize,
+}
+
+/// The direction bits of an `ioctl` number without argument, `_IOC_NONE` of `ioctl.h` shifted to its place.
+/// They are not zero on PowerPC, MIPS, SPARC and Alpha.
+pub(crate) const IOC_NONE: u32 = arch::IOC_NONE;
+
+/// The size in bytes of the kernel's `sigset_t`, which is not that of the C library: the size that
+/// [`io_uring_enter`] takes for a signal mask, and the `sigmask_sz` of
+/// [`io_uring_getevents_arg`](crate::io_uring_getevents_arg). It is 16 on MIPS.
+pub const SIGSET_BYTES: u32 = arch::SIGSET_BYTES;
 
 const UNUSED: Word = number(0);
 
@@ -96,7 +108,7 @@ const fn count(raw: isize) -> Result<u32, RawErrno> {
 pub unsafe fn io_uring_setup(entries: u32, params: *mut io_uring_params) -> Result<i32, RawErrno> {
     let args = [word(entries), params.cast(), UNUSED, UNUSED, UNUSED, UNUSED];
     // SAFETY: the arguments are those of the call, in order; the caller keeps its contract.
-    let raw = unsafe { arch::syscall(SYS_IO_URING_SETUP, args) };
+    let raw = unsafe { arch::syscall(arch::NUMBERS.setup, args) };
     answer(raw)
 }
 
@@ -142,7 +154,7 @@ pub unsafe fn io_uring_enter(
         number(arg_size),
     ];
     // SAFETY: the arguments are those of the call, in order; the caller keeps its contract.
-    let raw = unsafe { arch::syscall(SYS_IO_URING_ENTER, args) };
+    let raw = unsafe { arch::syscall(arch::NUMBERS.enter, args) };
     count(raw)
 }
 
@@ -177,6 +189,6 @@ pub unsafe fn io_uring_register(
 ) -> Result<u32, RawErrno> {
     let args = [descriptor(fd), word(op), arg, word(nr_args), UNUSED, UNUSED];
     // SAFETY: the arguments are those of the call, in order; the caller keeps its contract.
-    let raw = unsafe { arch::syscall(SYS_IO_URING_REGISTER, args) };
+    let raw = unsafe { arch::syscall(arch::NUMBERS.register, args) };
     count(raw)
 }

@@ -3,7 +3,11 @@
 
 use core::arch::asm;
 
-use super::Word;
+use super::{Numbers, Word};
+
+pub(super) const NUMBERS: Numbers = Numbers { setup: 425, enter: 426, register: 427 };
+pub(super) const IOC_NONE: u32 = 0;
+pub(super) const SIGSET_BYTES: u32 = 8;
 
 /// # Safety
 ///

@@ -1,0 +1,15 @@
+//! A buffer that does not outlive the scope.
+
+use std::fs::File;
+
+use ringbolt::jobs::{Place, SafeRing};
+use ringbolt::ops::Read;
+
+fn program(ring: &mut SafeRing, file: File) {
+    ring.scope(&mut [Place::new()], |jobs| {
+        let mut bytes = [0; 16];
+        let _ = jobs.start(&mut bytes, |bytes| Read::lent(&file, bytes).op());
+    });
+}
+
+fn main() {}

@@ -1,0 +1,19 @@
+//! A descriptor that is closed when the closure returns.
+
+use std::fs::File;
+
+use ringbolt::jobs::OwnedJobs;
+use ringbolt::ops::Read;
+
+struct Line {
+    from: File,
+    bytes: [u8; 16],
+}
+
+fn program(jobs: &mut OwnedJobs<Line>, line: Line) {
+    let _ = jobs.start(line, |line| {
+        Read::lent(&File::open("Cargo.toml").unwrap(), &mut line.bytes).op()
+    });
+}
+
+fn main() {}

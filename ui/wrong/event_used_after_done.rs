@@ -1,0 +1,18 @@
+//! An event that was given up.
+
+use std::fs::File;
+
+use ringbolt::jobs::OwnedJobs;
+
+struct Line {
+    from: File,
+    bytes: [u8; 16],
+}
+
+fn program(jobs: &mut OwnedJobs<Line>) {
+    let event = jobs.next().unwrap();
+    let _ = event.done();
+    let _ = event.result();
+}
+
+fn main() {}

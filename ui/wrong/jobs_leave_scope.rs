@@ -1,0 +1,17 @@
+//! Jobs that leave their scope.
+
+use std::fs::File;
+
+use ringbolt::jobs::{Place, SafeRing};
+use ringbolt::ops::Read;
+
+fn program(ring: &mut SafeRing, file: File) {
+    let mut kept = None;
+    let mut bytes = [0; 16];
+    ring.scope(&mut [Place::new()], |jobs| {
+        let _ = jobs.start(&mut bytes, |bytes| Read::lent(&file, bytes).op());
+        kept = Some(jobs);
+    });
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+//! Two events at once.
+
+use std::fs::File;
+
+use ringbolt::jobs::OwnedJobs;
+
+struct Line {
+    from: File,
+    bytes: [u8; 16],
+}
+
+fn program(jobs: &mut OwnedJobs<Line>) {
+    let event = jobs.next().unwrap();
+    let _ = jobs.next();
+    let _ = event.result();
+}
+
+fn main() {}
