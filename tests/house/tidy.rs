@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where sources are.
-const EVERYTHING: [&str; 6] = ["src", "sys/src", "tests", "examples", "fuzz", "benches"];
+const EVERYTHING: [&str; 7] =
+    ["src", "sys/src", "tests", "properties", "examples", "fuzz", "benches"];
 
 /// What unsafe code begins with.
 const UNSAFE: [&str; 3] = ["unsafe {", "unsafe fn", "unsafe impl"];
