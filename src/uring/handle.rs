@@ -65,9 +65,8 @@ impl Handle {
 
     /// Has a simulated kernel post true completions alone. One that runs does so anyway.
     pub(crate) fn keep_honest(&self) {
-        #[cfg(feature = "sim")]
-        if let RingFd::Simulated(number) = self.fd {
-            sim::keep_honest(number);
+        if let RingFd::Simulated(ring) = self.fd {
+            ring.keep_honest();
         }
     }
 
