@@ -12,7 +12,7 @@ use super::key::Key;
 use super::owes::Owes;
 use super::place::{Chain, Place};
 use super::refused::{Cause, Refused};
-use super::table::{Jobs, NONE, Seen, Unlaunched};
+use super::table::{End, Jobs, NONE, Seen, Unlaunched, elsewhere};
 use super::user_data::{self, MAX_LINKS, TURN};
 
 impl<'scope, T, Th, S, C> Jobs<'scope, '_, T, Th, S, C>
@@ -96,7 +96,7 @@ where
         }
         // After the closure, which could have forked.
         if !self.inner.is_here() {
-            return Err(self.refuse_elsewhere(place));
+            return Err(self.refuse(place, elsewhere()));
         }
         let base = place.user_data.get().wrapping_add(TURN);
         let chain = &place.chain;
@@ -165,7 +165,7 @@ where
             chain.results.get(last).map_or(result, core::cell::Cell::get)
         };
         self.owes = Owes::Chain(index);
-        Some(Seen { place, result, flags, is_last: true })
+        Some(Seen { place, result, flags, end: End::Owing })
     }
 
     /// Closes what the links of a chain that is over have made and nobody has taken.
@@ -316,7 +316,10 @@ where
         quiet: bool,
     ) -> Result<Key, Refused<T>> {
         let Event { jobs, seen } = self.into_event();
-        jobs.prepare_restart(seen.place, N)?;
+        jobs.settle_debts();
+        if let Err(cause) = jobs.make_room(N) {
+            return Err(jobs.refuse(seen.place, cause));
+        }
         jobs.launch_links(seen.place, ops, quiet)
     }
 }

@@ -13,9 +13,9 @@ use crate::sys::CqeFlags;
 use crate::uring::thread::{AnyThread, OneThread};
 
 use super::key::Key;
-use super::place::{Chain, Place};
+use super::place::Chain;
 use super::refused::Refused;
-use super::table::{Jobs, Seen};
+use super::table::{End, Jobs, Seen};
 
 /// A completion, and the value of its job.
 ///
@@ -93,7 +93,7 @@ where
     /// Whether the job goes on, and more events of it will come.
     #[inline(always)]
     pub fn has_more(&self) -> bool {
-        self.jobs.shown == super::table::MORE
+        self.seen.end == End::More
     }
 
     /// The name of the job.
@@ -116,9 +116,16 @@ where
     #[cfg(feature = "alloc")]
     #[inline]
     pub fn received(&mut self) -> Option<super::Received> {
-        let lent = self.jobs.owes.take_buffer()?;
-        let received = self.jobs.inner.owned.receive_one(lent);
-        if received.is_some() { received } else { self.jobs.receive(lent) }
+        let super::owes::Owes::Buffer(lent) = &self.jobs.owes else { return None };
+        let Some(received) = self.jobs.inner.owned.receive_one(lent) else {
+            return self.jobs.receive();
+        };
+        self.jobs.owes = super::owes::Owes::Nothing;
+        if self.seen.end == End::More {
+            // The next call has nothing to drop.
+            self.jobs.shown = super::table::NONE;
+        }
+        Some(received)
     }
 
     /// Takes the slot of the file table that the operation filled, if it chose one. One that is not
@@ -150,8 +157,20 @@ where
     #[inline(always)]
     #[track_caller]
     pub fn expect_done(self) -> Done<'j, 'scope, 'env, T, Th, S, C> {
-        assert!(!self.has_more(), "the job goes on");
+        // Bare most often, which the next call asks for, too.
+        if self.seen.end != End::Bare {
+            assert!(!self.has_more(), "the job goes on");
+        }
         Done(self)
+    }
+
+    /// The same, after what it owns and nobody has taken was given back.
+    #[inline(always)]
+    fn settled(self) -> Self {
+        if self.seen.end != End::Bare {
+            self.jobs.settle_debts();
+        }
+        self
     }
 }
 
@@ -221,8 +240,7 @@ where
     /// Takes the value: the place is free.
     #[inline(always)]
     pub fn finish(self) -> T {
-        let Event { jobs, seen } = self.0;
-        jobs.settle_debts();
+        let Event { jobs, seen } = self.0.settled();
         let value = jobs.take_value(seen.place);
         // Last, so that the compiler knows it when the next job is started.
         jobs.shown = super::table::NONE;
@@ -243,9 +261,8 @@ where
         self,
         op: impl for<'a> FnOnce(&'a mut T) -> OpIn<'a, 'scope>,
     ) -> Result<Key, Refused<T>> {
-        let Event { jobs, seen } = self.0;
+        let Event { jobs, seen } = self.0.settled();
         let place = seen.place;
-        jobs.prepare_restart(place, 1)?;
         // SAFETY: the job is done, so nothing is in flight from its place, and the value is still
         // there: the event was shown, and has been consumed.
         let op = op(unsafe { &mut *place.value() });
@@ -263,9 +280,8 @@ where
         self,
         op: impl for<'a> FnOnce(&'a T) -> MultiIn<'a, 'scope>,
     ) -> Result<Key, Refused<T>> {
-        let Event { jobs, seen } = self.0;
+        let Event { jobs, seen } = self.0.settled();
         let place = seen.place;
-        jobs.prepare_restart(place, 1)?;
         // SAFETY: as in `restart`; and only shared references are made until the job is done.
         let op = op(unsafe { &*place.value() });
         jobs.launch_multi(place, op)
@@ -281,30 +297,13 @@ where
     #[cfg(feature = "alloc")]
     #[cold]
     #[inline(never)]
-    fn receive(&mut self, lent: super::owes::Lent) -> Option<super::Received> {
-        let mut lent = Some(lent);
+    fn receive(&mut self) -> Option<super::Received> {
+        let mut lent = self.owes.take_buffer();
         let received = self.inner.owned.receive(&mut lent);
         if let Some(rest) = lent {
             self.owes = super::owes::Owes::Buffer(rest);
         }
         received
-    }
-
-    /// Gives back what the shown event owns, and finds room for `count` entries.
-    #[inline(always)]
-    pub(super) fn prepare_restart(
-        &mut self,
-        place: &Place<T>,
-        count: usize,
-    ) -> Result<(), Refused<T>> {
-        self.settle_debts();
-        if count > 1 || !self.inner.ring.sq.is_ready() {
-            if let Err(cause) = self.make_room(count) {
-                self.shown = super::table::NONE;
-                return Err(Refused { value: self.take_value(place), cause });
-            }
-        }
-        Ok(())
     }
 }
 

@@ -68,7 +68,7 @@ impl Owned {
 
     /// The buffer of a completion, in the usual case: see [`Pool::receive_one`].
     #[inline(always)]
-    pub(super) fn receive_one(&self, lent: Lent) -> Option<Received> {
+    pub(super) fn receive_one(&self, lent: &Lent) -> Option<Received> {
         Pool::receive_one(self.pools.get(usize::from(lent.from.group))?, lent)
     }
 

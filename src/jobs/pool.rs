@@ -27,7 +27,8 @@ use super::table::Jobs;
 pub(super) struct Pool {
     /// Absent once the group has ended. Reached by [`Pool::ring`] alone.
     ring: UnsafeCell<Option<BufferRing>>,
-    memory: Memory,
+    /// That of the buffers, freed with the pool.
+    _memory: Memory,
     /// The length of each buffer.
     size: u32,
     /// By the buffers' ids.
@@ -35,15 +36,56 @@ pub(super) struct Pool {
     home: Home,
 }
 
-/// Who has a buffer.
+/// A buffer, and who has it.
 #[derive(Debug)]
 struct Use {
-    /// Whether the kernel may still fill some of it.
-    is_lent: Cell<bool>,
-    /// How many bytes of it the kernel has filled.
-    filled: Cell<u32>,
-    /// How many [`Received`] refer to it.
-    pieces: Cell<u32>,
+    start: NonNull<u8>,
+    holders: Cell<Holders>,
+}
+
+/// Who has a buffer, in one number, so that the usual ways are a comparison and a store.
+///
+/// | bits | |
+/// |---|---|
+/// | 0 | the kernel may still fill some of it |
+/// | 1 to 31 | how many [`Received`] refer to it |
+/// | 32 to 63 | how many bytes the kernel has filled, if it may fill more; otherwise 0 |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Holders(u64);
+
+impl Holders {
+    /// Nobody.
+    const NOBODY: Self = Self(0);
+    /// The kernel, which has filled nothing yet.
+    const KERNEL: Self = Self(1);
+    /// One [`Received`].
+    const PIECE: Self = Self(2);
+    /// The bits that count the [`Received`].
+    const PIECES: u64 = 0xffff_fffe;
+
+    const fn is_lent(self) -> bool {
+        self.0 & Self::KERNEL.0 != 0
+    }
+
+    const fn filled(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The same with one more [`Received`], unless there are too many; lent until `filled` is
+    /// absent.
+    fn with_piece(self, filled: Option<u32>) -> Option<Self> {
+        let pieces = self.0 & Self::PIECES;
+        if pieces == Self::PIECES {
+            return None;
+        }
+        let lent = filled.map_or(0, |filled| u64::from(filled) << 32 | Self::KERNEL.0);
+        Some(Self(pieces + Self::PIECE.0 | lent))
+    }
+
+    /// The same with one [`Received`] less, of those that there are.
+    const fn without_piece(self) -> Self {
+        Self(self.0.wrapping_sub(Self::PIECE.0))
+    }
 }
 
 /// The memory of all buffers, which the kernel writes to.
@@ -121,16 +163,21 @@ where
         let memory = Memory::new(len)?;
         let registrar = self.inner.ring.registrar();
         let ring = registrar.register_buffer_ring(number, count, options).map_err(Errno::from)?;
-        let idle = || Use { is_lent: Cell::new(false), filled: Cell::new(0), pieces: Cell::new(0) };
+        let buffer = |id: u16| {
+            // SAFETY: less than `count * size`, which is how long the memory is.
+            let start = unsafe { memory.start.add(usize::from(id) * each) };
+            Use { start, holders: Cell::new(Holders::NOBODY) }
+        };
+        let uses = (0..count).map(buffer).collect();
         let pool = Rc::new(Pool {
             ring: UnsafeCell::new(Some(ring)),
-            memory,
+            _memory: memory,
             size,
-            uses: (0..count).map(|_| idle()).collect(),
+            uses,
             home: self.inner.ring.handle.home(),
         });
         for (id, used) in (0..count).zip(&pool.uses) {
-            pool.lend(id, used);
+            pool.lend_first(id, used);
         }
         self.inner.owned.pools.push(pool);
         Ok(Group::new(number))
@@ -144,8 +191,12 @@ impl Pool {
     #[inline(never)]
     pub(super) fn receive(this: &Rc<Self>, lent: &mut Option<Lent>) -> Option<Received> {
         let named = lent.take()?;
-        let used = this.uses.get(usize::from(named.id)).filter(|used| used.is_lent.get())?;
-        let start = used.filled.get();
+        let used = this.uses.get(usize::from(named.id))?;
+        let holders = used.holders.get();
+        if !holders.is_lent() {
+            return None;
+        }
+        let start = holders.filled();
         let len = named.len.min(this.size - start);
         // What is beyond the buffer of a datagram that was cut is nowhere.
         let rest = if named.from.in_bundles { named.len - len } else { 0 };
@@ -153,30 +204,24 @@ impl Pool {
             *lent = this.after(named.id).map(|id| Lent { id, len: rest, ..named });
         }
         // The kernel goes on with a buffer only after the last one of a completion.
-        if rest > 0 || !named.flags.contains(CqeFlags::BUF_MORE) {
-            used.is_lent.set(false);
-            this.ring(BufferRing::reclaim_one);
-        }
-        used.filled.set(start + len);
-        used.pieces.set(used.pieces.get() + 1);
-        Some(Received { pool: Rc::clone(this), id: named.id, start, len })
+        let goes_on = rest == 0 && named.flags.contains(CqeFlags::BUF_MORE);
+        let filled = if goes_on { Some(start + len) } else { None };
+        used.holders.set(holders.with_piece(filled)?);
+        let first = used.start.as_ptr().wrapping_add(start as usize);
+        Some(Received::new(this, used, named.id, first, len))
     }
 
     /// The data of a completion that has one buffer, with which the kernel is done: the usual case.
     /// `None` for any other, which [`Self::receive`] knows to deal with.
     #[inline(always)]
-    pub(super) fn receive_one(this: &Rc<Self>, named: Lent) -> Option<Received> {
+    pub(super) fn receive_one(this: &Rc<Self>, named: &Lent) -> Option<Received> {
         let used = this.uses.get(usize::from(named.id))?;
-        let start = used.filled.get();
-        let fits = named.len <= this.size - start;
-        if !used.is_lent.get() || !fits || named.flags.contains(CqeFlags::BUF_MORE) {
+        let is_usual = used.holders.get() == Holders::KERNEL && named.len <= this.size;
+        if !is_usual || named.flags.contains(CqeFlags::BUF_MORE) {
             return None;
         }
-        used.is_lent.set(false);
-        this.ring(BufferRing::reclaim_one);
-        used.filled.set(start + named.len);
-        used.pieces.set(used.pieces.get() + 1);
-        Some(Received { pool: Rc::clone(this), id: named.id, start, len: named.len })
+        used.holders.set(Holders::PIECE);
+        Some(Received::new(this, used, named.id, used.start.as_ptr(), named.len))
     }
 
     /// Calls `f` with the ring, unless the group has ended. `f` does not use the pool.
@@ -194,18 +239,27 @@ impl Pool {
         self.ring(|ring| ring.id_after(id))?
     }
 
-    /// Lends a buffer to the kernel that nobody refers to. The process is the one that made the
+    /// Lends a buffer to the kernel for the first time.
+    fn lend_first(&self, id: u16, used: &Use) {
+        self.ring(|ring| {
+            used.holders.set(Holders::KERNEL);
+            // SAFETY: the buffer is the pool's, whose memory is freed after the group has ended. No
+            // `Received` refers to it, and none is made before a completion names it; no other
+            // buffer has its id. This is the process that made the ring.
+            let _ = unsafe { ring.add(used.start.as_ptr(), self.size, id) };
+            ring.publish_here();
+        });
+    }
+
+    /// Lends a buffer to the kernel again, which nobody has. The process is the one that made the
     /// pool.
     #[inline(always)]
     fn lend(&self, id: u16, used: &Use) {
-        let start = self.start(id);
         self.ring(|ring| {
-            used.is_lent.set(true);
-            used.filled.set(0);
-            // SAFETY: the buffer is the pool's, whose memory is freed after the group has ended. No
-            // `Received` refers to it, and none is made before a completion names it; its id is in
-            // the ring once, since it was not lent.
-            let _ = unsafe { ring.add(start, self.size, id) };
+            used.holders.set(Holders::KERNEL);
+            // SAFETY: as in `lend_first`; it was added there, a completion has used it up, and it
+            // was not lent since.
+            unsafe { ring.add_again(used.start.as_ptr(), self.size, id) };
             ring.publish_here();
         });
     }
@@ -219,13 +273,6 @@ impl Pool {
             core::mem::forget(this);
         }
     }
-
-    /// The address of buffer `id`, which is one of the pool's.
-    fn start(&self, id: u16) -> *mut u8 {
-        // Both fit: `provide` multiplied the number of buffers with it.
-        let offset = usize::from(id) * self.size as usize;
-        self.memory.start.as_ptr().wrapping_add(offset)
-    }
 }
 
 /// Bytes that came in a provided buffer. They are read and written in place, and the buffer goes
@@ -235,18 +282,22 @@ impl Pool {
 /// from the kernel. It stays on the ring's thread: it is not `Send`.
 pub struct Received {
     pool: Rc<Pool>,
-    id: u16,
-    /// Where it starts in the buffer.
-    start: u32,
+    /// The buffer, which is one of the pool's.
+    used: NonNull<Use>,
+    /// The first byte.
+    first: *mut u8,
     len: u32,
+    id: u16,
 }
 
 impl Received {
-    /// Bytes of the pool that only `self` refers to, and that are not with the kernel: other pieces
-    /// of the buffer are before them, and the kernel fills what is after them.
-    #[inline]
-    fn first(&self) -> *mut u8 {
-        self.pool.start(self.id).wrapping_add(self.start as usize)
+    /// `len` bytes from `first` on, in the buffer `used` of `pool`, which has the number `id`.
+    ///
+    /// Nobody else refers to the bytes, and they are not with the kernel: other pieces of the
+    /// buffer are before them, and the kernel fills what is after them.
+    #[inline(always)]
+    fn new(pool: &Rc<Pool>, used: &Use, id: u16, first: *mut u8, len: u32) -> Self {
+        Self { pool: Rc::clone(pool), used: NonNull::from(used), first, len, id }
     }
 }
 
@@ -255,9 +306,9 @@ impl Deref for Received {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: `start + len` is at most the length of the buffer, which is initialised; only
-        // `self` refers to these bytes (`first`).
-        unsafe { core::slice::from_raw_parts(self.first(), self.len as usize) }
+        // SAFETY: the bytes are in the buffer, which is initialised, and which the pool keeps; only
+        // `self` refers to them (`new`).
+        unsafe { core::slice::from_raw_parts(self.first, self.len as usize) }
     }
 }
 
@@ -265,7 +316,7 @@ impl DerefMut for Received {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `deref`, and `self` is borrowed exclusively.
-        unsafe { core::slice::from_raw_parts_mut(self.first(), self.len as usize) }
+        unsafe { core::slice::from_raw_parts_mut(self.first, self.len as usize) }
     }
 }
 
@@ -287,12 +338,13 @@ impl Drop for Received {
         if !self.pool.home.is_here() {
             return;
         }
-        if let Some(used) = self.pool.uses.get(usize::from(self.id)) {
-            let left = used.pieces.get() - 1;
-            used.pieces.set(left);
-            if left == 0 && !used.is_lent.get() {
-                self.pool.lend(self.id, used);
-            }
+        // SAFETY: one of the pool's, which `self` keeps; it is only ever looked at through shared
+        // references, since its fields are cells.
+        let used = unsafe { self.used.as_ref() };
+        let left = used.holders.get().without_piece();
+        used.holders.set(left);
+        if left == Holders::NOBODY {
+            self.pool.lend(self.id, used);
         }
     }
 }

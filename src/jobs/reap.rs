@@ -10,7 +10,7 @@ use crate::sys::CqeFlags;
 
 use super::event::Event;
 use super::owes::Owes;
-use super::table::{Jobs, MORE, Seen};
+use super::table::{End, Jobs, MORE, Seen};
 use super::user_data::{self, BUFFER, Control, MULTI, TURN};
 
 impl<'scope, 'env, T, Th, S, C> Jobs<'scope, 'env, T, Th, S, C>
@@ -92,7 +92,7 @@ where
                     place,
                     result: cqe.raw_result(),
                     flags: cqe.flags(),
-                    is_last: true,
+                    end: End::Bare,
                 });
             }
         }
@@ -106,7 +106,7 @@ where
                     let owes = Owes::buffer(place.group.get(), result, flags);
                     core::mem::forget(core::mem::replace(&mut self.owes, owes));
                     self.shown = MORE;
-                    return Some(Seen { place, result, flags, is_last: false });
+                    return Some(Seen { place, result, flags, end: End::More });
                 }
             }
         }
@@ -132,7 +132,7 @@ where
             seen = self.settle(cqe.user_data(), cqe.raw_result(), cqe.flags());
         }
         let seen = seen?;
-        self.shown = if seen.is_last { seen.place.index() } else { MORE };
+        self.shown = if seen.end == End::More { MORE } else { seen.place.index() };
         Some(seen)
     }
 
@@ -166,7 +166,8 @@ where
             let idle = user_data::plain(user_data).wrapping_add(TURN);
             place.user_data.set(idle);
         }
-        Some(Seen { place, result, flags, is_last })
+        let end = if is_last { End::Owing } else { End::More };
+        Some(Seen { place, result, flags, end })
     }
 
     fn settle_control(&mut self, control: Control, result: i32) {

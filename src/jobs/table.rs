@@ -20,7 +20,7 @@ use super::user_data::{self, BUFFER, IDLE, MAX_PLACES, MULTI, TURN};
 
 /// No place is shown.
 pub(super) const NONE: u32 = u32::MAX;
-/// An event is shown whose job goes on: there is nothing to drop but what it owes.
+/// An event is shown whose job goes on, and which may owe something: there is nothing else to drop.
 pub(super) const MORE: u32 = u32::MAX - 1;
 
 /// A ring, and the jobs that are in flight on it.
@@ -91,7 +91,18 @@ pub(super) struct Seen<'p, T> {
     pub(super) place: &'p Place<T>,
     pub(super) result: i32,
     pub(super) flags: CqeFlags,
-    pub(super) is_last: bool,
+    pub(super) end: End,
+}
+
+/// Whether a completion is the last one of its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is, and owns nothing.
+    Bare,
+    /// It is, and may own something.
+    Owing,
+    /// The job goes on.
+    More,
 }
 
 impl<'scope, 'env, T, Th, S, C> Jobs<'scope, 'env, T, Th, S, C>
@@ -201,19 +212,13 @@ where
         self.launch_multi(place, op)
     }
 
-    /// Puts `value` into a free place, and finds room in the queue. [`Unlaunched`] has the place
-    /// until the operation is launched.
+    /// Puts `value` into a free place. [`Unlaunched`] has the place until the operation is made.
     #[inline(always)]
     pub(super) fn take_place<'p>(&mut self, value: T) -> Result<&'p Place<T>, Refused<T>> {
         self.hide();
         let index = self.free;
         if index == NONE {
             return Err(Refused { value, cause: Cause::NoPlace });
-        }
-        if !self.inner.ring.sq.is_ready() {
-            if let Err(cause) = self.make_room(1) {
-                return Err(Refused { value, cause });
-            }
         }
         let place = self.place(index);
         self.free = place.next.replace(TAKEN);
@@ -223,7 +228,7 @@ where
         Ok(place)
     }
 
-    /// Puts the operation of a place in flight. There is room in the queue.
+    /// Puts the operation of a place in flight. If the queue is full, submits what it holds first.
     #[inline(always)]
     pub(super) fn launch(
         &mut self,
@@ -266,11 +271,16 @@ where
     fn fly(&mut self, place: &Place<T>, user_data: u64, sqe: Sqe) -> Result<Key, Refused<T>> {
         // After the closure, which could have forked.
         if !self.inner.is_here() {
-            return Err(self.refuse_elsewhere(place));
+            return Err(self.refuse(place, elsewhere()));
+        }
+        // After it, too, so that the cursor is looked at once.
+        if !self.inner.ring.sq.is_ready() {
+            if let Err(cause) = self.make_room(1) {
+                return Err(self.refuse(place, cause));
+            }
         }
         place.user_data.set(user_data);
-        // SAFETY: `take_place` and `restart` found room, and the closure that made the entry could
-        // not reach the queue. What the entry names is borrowed from the value or outlives the
+        // SAFETY: there is room. What the entry names is borrowed from the value or outlives the
         // scope (J3); the value stays until the last completion (J2); that is the contract of
         // `SubmissionQueue::push`.
         unsafe { self.inner.ring.sq.push_known(sqe.with_user_data(user_data).into()) };
@@ -279,13 +289,13 @@ where
         Ok(Key::of(place))
     }
 
-    /// Gives back the value of a place whose operation cannot be started, because the ring is that
-    /// of another process: its memory is not there.
+    /// Gives back the value of a place whose operation cannot be started: the ring is that of
+    /// another process, whose memory is not there, or there is no room.
     #[cold]
     #[inline(never)]
-    pub(super) fn refuse_elsewhere(&mut self, place: &Place<T>) -> Refused<T> {
+    pub(super) fn refuse(&mut self, place: &Place<T>, cause: Cause) -> Refused<T> {
         self.shown = NONE;
-        Refused { value: self.take_value(place), cause: elsewhere() }
+        Refused { value: self.take_value(place), cause }
     }
 
     /// Finds room for `count` entries, by submitting what the queue holds.
@@ -332,11 +342,7 @@ where
     #[inline(always)]
     pub(super) fn hide(&mut self) {
         if self.shown != NONE {
-            if self.shown == MORE && matches!(self.owes, Owes::Nothing) {
-                self.shown = NONE;
-            } else {
-                self.conceal();
-            }
+            self.conceal();
         }
     }
 
@@ -434,6 +440,6 @@ where
 }
 
 /// What a child process is answered that inherited the ring.
-fn elsewhere() -> Cause {
+pub(super) fn elsewhere() -> Cause {
     Cause::Submit(SubmitError { errno: rustix::io::Errno::CHILD, taken: 0, queued: 0 })
 }

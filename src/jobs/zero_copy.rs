@@ -59,7 +59,7 @@ where
     ) -> Result<Key, Refused<T>> {
         let Event { jobs, seen } = self.into_event();
         let place = seen.place;
-        jobs.prepare_restart(place, 1)?;
+        jobs.settle_debts();
         // SAFETY: the job is done, and only shared references are made until it is done again.
         let op = op(unsafe { &*place.value() });
         jobs.launch_zc(place, op)

@@ -451,11 +451,17 @@ impl BufferRing {
         self.bufs.publish();
     }
 
-    /// Records that a buffer is not the kernel's any more.
+    /// Adds a buffer again that the kernel has used up, and that was not reclaimed: it has counted
+    /// all the time, so that there is room.
+    ///
+    /// # Safety
+    ///
+    /// As for [`add`](Self::add), where the buffer's last completion stands for its being
+    /// reclaimed.
     #[inline(always)]
     #[cfg(feature = "alloc")]
-    pub(crate) fn reclaim_one(&mut self) {
-        self.bufs.reclaim();
+    pub(crate) unsafe fn add_again(&mut self, start: *mut u8, len: u32, bid: u16) {
+        self.bufs.add_again(SharedPtr::from_mut(start), len, bid);
     }
 
     /// The id of the buffer that was added after `bid`, and that the kernel takes after it.

@@ -80,6 +80,21 @@ impl Bufs {
         if self.out > self.mask {
             return false;
         }
+        self.fill(addr, len, bid);
+        self.out += 1;
+        true
+    }
+
+    /// Fills in the next entry with a buffer that was added before, used up by the kernel, and not
+    /// reclaimed: it still counts.
+    #[inline(always)]
+    #[cfg(feature = "alloc")]
+    pub(crate) fn add_again(&mut self, addr: SharedPtr, len: u32, bid: u16) {
+        self.fill(addr, len, bid);
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, addr: SharedPtr, len: u32, bid: u16) {
         let entry = self.entry(self.tail).as_ptr();
         will_write(entry);
         // Written field by field, because the first entry also holds the tail.
@@ -96,8 +111,6 @@ impl Bufs {
         // SAFETY: as above.
         unsafe { to.write(bid) };
         self.tail = self.tail.wrapping_add(1);
-        self.out += 1;
-        true
     }
 
     /// Records that a completion has named a buffer that is used up.
