@@ -45,7 +45,7 @@ where
         // The value of the shown event stays in its place: it is dropped with the others.
         self.settle_debts();
         self.shown = NONE;
-        self.take_unsent_back();
+        self.take_unsent_back(self.inner.ring.enter.is_polled());
         let deadline = timeout.map(|timeout| now().saturating_add(timeout));
         let (mut pause, longest) = PAUSES;
         loop {
@@ -61,7 +61,12 @@ where
                 return Err(Undrained::Late);
             }
             self.cancel_everything();
-            can_go_on(self.inner.ring.submit())?;
+            let submitted = self.inner.ring.submit();
+            if submitted.is_err_and(|error| error.errno == Errno::OWNERDEAD) {
+                // There is no polling thread any more that could take an entry.
+                self.take_unsent_back(false);
+            }
+            can_go_on(submitted)?;
             if self.reap() == 0 {
                 return Ok(());
             }
@@ -71,10 +76,10 @@ where
     }
 
     /// Takes the entries back that the kernel has not seen: their operations were not started.
-    fn take_unsent_back(&mut self) {
+    /// `polled` says that a thread of the kernel may be taking them.
+    fn take_unsent_back(&mut self, polled: bool) {
         let (start, len) = (self.places(), self.count);
         let inner = &mut *self.inner;
-        let polled = inner.ring.enter.is_polled();
         let sq: &mut Sq<S> = &mut inner.ring.sq;
         #[cfg(feature = "alloc")]
         let owned = &mut inner.owned;
