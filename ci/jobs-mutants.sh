@@ -5,12 +5,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh
 
-root=$PWD
-copy=$(mktemp -d)
-trap 'rm -rf "$copy"' EXIT
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/mutants
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+copy=$scratch/copy
+mkdir "$copy"
 tar --exclude=./target --exclude=./fuzz/target --exclude=./benches/target --exclude=./.git \
     -cf - . | tar -C "$copy" -xf -
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/mutants
+cp -r "$copy" "$scratch/root"
+root=$scratch/root
 export RINGBOLT_PROGRAMS=${RINGBOLT_PROGRAMS:-1500}
 
 tests() {

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use ringbolt::jobs::{OwnedJobs, Place, SafeRing};
-use ringbolt::ops::{Fixed, Nop, Op, OpIn, Read};
+use ringbolt::ops::{Fixed, Nop, Op, OpIn, Read, Span};
 use ringbolt::rustix::io::Errno;
 use ringbolt::sim::{Fault, Kernel, Pace};
 use ringbolt::sys::SetupFlags;
@@ -154,5 +154,35 @@ fn a_chain_gets_its_room_from_a_polling_thread() -> Outcome {
         events += 1;
     }
     assert_eq!(events, 6);
+    Ok(())
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "what is leaked is meant to be")]
+fn a_quiet_chain_that_is_taken_in_two_parts_keeps_its_value() -> Outcome {
+    for takes_rest in [true, false] {
+        let (kernel, alive) = (holding(), Rc::new(()));
+        let ring = SafeRing::build_local(&IoUring::builder().simulated(&kernel), 4)?;
+        let mut jobs: OwnedJobs<Line> = ring.into_jobs(2);
+        let line = Line { bytes: [0; 4], _alive: Rc::clone(&alive) };
+        jobs.start_quiet(line, |line| {
+            let failing = Nop::new().inject_result(-Errno::IO.raw_os_error());
+            let span = Span::from(&mut line.bytes);
+            [failing.op(), Read::lent(Fixed(0), span).op(), Read::lent(Fixed(0), span).op()]
+        })?;
+        // The kernel has no memory for the second entry.
+        kernel.fail_next(Fault::Short(1));
+        assert_eq!(jobs.submit()?, 1);
+        assert!(jobs.next().is_none());
+        if takes_rest {
+            assert_eq!((jobs.submit()?, kernel.in_flight()), (2, 1));
+            assert!(kernel.complete(0) && jobs.submit_and_wait_timeout(1, Duration::ZERO).is_err());
+            // The last link is in flight now, and posts the one completion.
+            assert!(kernel.complete(0) && jobs.submit_and_wait_timeout(1, Duration::ZERO).is_ok());
+            assert!(jobs.next().is_none());
+        }
+        let running = jobs.shutdown(Duration::from_secs(10)).err().ok_or("it was shut down")?;
+        assert_eq!((running.errno(), Rc::strong_count(&alive)), (Errno::NOMEM, 2));
+    }
     Ok(())
 }

@@ -49,8 +49,12 @@ where
         let deadline = timeout.map(|timeout| now().saturating_add(timeout));
         let (mut pause, longest) = PAUSES;
         loop {
-            if self.reap() == 0 {
+            let left = self.reap();
+            if left == 0 {
                 return Ok(());
+            }
+            if self.has_quiet && left == self.count_cut() {
+                return Err(Undrained::Unknown(Errno::NOMEM));
             }
             // The ring is fresh, and only its jobs use it: each loss is one of theirs.
             if self.inner.ring.cq.overflow() != 0 {
@@ -62,6 +66,7 @@ where
             }
             self.cancel_everything();
             let submitted = self.inner.ring.submit();
+            self.look_for_cut();
             if submitted.is_err_and(|error| error.errno == Errno::OWNERDEAD) {
                 // There is no polling thread any more that could take an entry.
                 self.take_unsent_back(false);
@@ -198,8 +203,12 @@ fn was_not_sent<T>(place: &Place<T>, user_data: u64) {
     }
     let is_over = match user_data::link(user_data) {
         0 => true,
-        // Of a quiet chain, only the last link is sure to post a completion.
-        _ if place.chain.quiet.get() => true,
+        // Of a quiet chain the first link comes first, and nothing of it was started; or the kernel
+        // has the links before this one.
+        nth if place.chain.quiet.get() => {
+            place.chain.cut.set(nth > 1);
+            nth == 1
+        }
         nth => place.chain.completes(nth - 1, -Errno::CANCELED.raw_os_error()),
     };
     if is_over {

@@ -184,7 +184,9 @@ where
     pub fn submit(&mut self) -> Result<u32, SubmitError> {
         self.hide();
         self.tend();
-        self.inner.ring.submit()
+        let submitted = self.inner.ring.submit();
+        self.look_for_cut();
+        submitted
     }
 
     /// Submits, and waits until `want` completions are there: see
@@ -198,7 +200,9 @@ where
     pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
         self.hide();
         self.tend();
-        self.inner.ring.submit_and_wait(want)
+        let submitted = self.inner.ring.submit_and_wait(want);
+        self.look_for_cut();
+        submitted
     }
 
     /// Submits, and waits for `want` completions, for at most `timeout`: see
@@ -216,6 +220,8 @@ where
     ) -> Result<u32, SubmitError> {
         self.hide();
         self.tend();
-        self.inner.ring.submit_and_wait_timeout(want, timeout)
+        let submitted = self.inner.ring.submit_and_wait_timeout(want, timeout);
+        self.look_for_cut();
+        submitted
     }
 }

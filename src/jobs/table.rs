@@ -60,6 +60,8 @@ pub struct Jobs<
     pub(super) shown: u32,
     /// How many chains are marked as cancelled.
     pub(super) cancelled: u32,
+    /// Whether a quiet chain was ever started.
+    pub(super) has_quiet: bool,
     /// What the shown event owns and nobody has taken.
     pub(super) owes: Owes,
     /// Invariant: the jobs of one scope cannot be swapped with those of another.
@@ -119,6 +121,7 @@ where
             used: 0,
             shown: NONE,
             cancelled: 0,
+            has_quiet: false,
             owes: Owes::Nothing,
             brand: PhantomData,
             values: PhantomData,
@@ -273,7 +276,9 @@ where
             if self.inner.ring.sq.find_room(count).is_ok() {
                 return Ok(());
             }
-            self.inner.ring.submit().map_err(Cause::Submit)?;
+            let submitted = self.inner.ring.submit();
+            self.look_for_cut();
+            submitted.map_err(Cause::Submit)?;
             if self.inner.ring.enter.is_polled() {
                 self.wait_for_polling_thread()?;
             } else if self.inner.ring.sq.find_room(count).is_err() {
