@@ -18,8 +18,8 @@ where
     S: SqEntry + OneWidth,
     C: CqEntry + OneWidth,
 {
-    /// Returns the next event, if a completion is ready. Makes no system call. In a child process there
-    /// is none.
+    /// Returns the next event, if a completion is ready. Makes no system call. In a child process
+    /// there is none.
     ///
     /// An event that was neither finished nor restarted is dropped with the next call of any
     /// method: its value, and the buffer or descriptor that it has.

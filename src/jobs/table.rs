@@ -39,7 +39,8 @@ pub(super) const MORE: u32 = u32::MAX - 1;
 /// cannot be known whether something is still in flight, because the kernel dropped completions or
 /// refuses to be entered, the values, the places and the ring are leaked.
 ///
-/// In a child process (`fork(2)`), dropping it leaves everything as it is, starting a job fails with
+/// In a child process (`fork(2)`), dropping it leaves everything as it is, starting a job fails
+/// with
 /// `ECHILD`, and no event comes.
 pub struct Jobs<
     'scope,
