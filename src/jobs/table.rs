@@ -315,10 +315,11 @@ where
         }
     }
 
-    /// Waits until the polling thread has taken an entry.
+    /// Waits until the polling thread has taken an entry, if there is no room; otherwise lets it
+    /// go on, since a chain needs more.
     fn wait_for_polling_thread(&mut self) -> Result<(), Cause> {
         let ring = &mut self.inner.ring;
-        let waited = ring.enter.wait_for_room(&mut ring.sq);
+        let waited = ring.enter.wait_for_thread(&mut ring.sq);
         match waited {
             // EAGAIN: there was room after all, or a signal is pending.
             Ok(()) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(()),

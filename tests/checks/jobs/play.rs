@@ -152,7 +152,8 @@ impl<'p, 'i> Player<'p, 'i> {
         let ring = Th::ring(&self.world.builder().flags(flags), entries);
         self.slots = ring.entries().0;
         let mut places: Vec<Place<Value>> = Vec::new();
-        places.resize_with(self.bytes.below(7).into(), Place::new);
+        let count = self.places();
+        places.resize_with(count as usize, Place::new);
         let mut ring = Some(ring);
         for _ in 0..4 {
             let Some(mut this) = ring.take() else { return };
@@ -166,6 +167,11 @@ impl<'p, 'i> Player<'p, 'i> {
                 return;
             }
         }
+    }
+
+    /// How many places: few, and sometimes none.
+    fn places(&mut self) -> u32 {
+        self.bytes.one_of(&[1, 2, 3, 4, 6, 8, 16, 0])
     }
 
     fn scope<Th>(&mut self, ring: &mut SafeRing<Th>, places: &mut [Place<Value>]) {
@@ -186,7 +192,7 @@ impl<'p, 'i> Player<'p, 'i> {
     /// Returns the ring, if it can be had back.
     fn owned<Th>(&mut self, ring: SafeRing<Th>) -> Option<SafeRing<Th>> {
         self.tally.owned += 1;
-        let mut jobs = ring.into_jobs(self.bytes.below(7).into());
+        let mut jobs = ring.into_jobs(self.places());
         self.turns(&mut jobs);
         self.book.ends.set(true);
         match self.bytes.below(5) {
@@ -243,7 +249,7 @@ impl<'p, 'i> Player<'p, 'i> {
 
     /// Plays until the program says that these jobs end.
     fn turns<Th>(&mut self, jobs: &mut Jobs<'_, '_, Value, Th>) {
-        for _ in 0..48 {
+        for _ in 0..80 {
             if self.bytes.is_empty() {
                 break;
             }
@@ -290,7 +296,7 @@ impl<'p, 'i> Player<'p, 'i> {
 
     fn start<Th>(&mut self, jobs: &mut Jobs<'_, '_, Value, Th>) {
         let (form, plan) = self.form();
-        let (is_new, panics) = (self.bytes.bool(), self.bytes.below(8) == 0);
+        let (is_new, panics) = (self.bytes.bool(), self.bytes.below(16) == 0);
         let bomb = self.bytes.below(16) == 0;
         let new = || Value::new(&self.book, self.world.targets(), bomb);
         let mut value = if is_new { new() } else { self.held.pop().unwrap_or_else(new) };
