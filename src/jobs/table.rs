@@ -4,6 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
+use core::time::Duration;
 
 use crate::enter::submit_error::SubmitError;
 use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry, Sqe};
@@ -62,6 +63,12 @@ pub struct Jobs<
     pub(super) shown: u32,
     /// How many chains are marked as cancelled.
     pub(super) cancelled: u32,
+    /// When they are cancelled again, and the pause after that.
+    pub(super) cancel_at: (Duration, Duration),
+    /// Whether a quiet chain was started.
+    pub(super) can_be_cut: bool,
+    /// Whether the kernel has taken a part of one.
+    pub(super) is_cut: bool,
     /// What the shown event owns and nobody has taken.
     pub(super) owes: Owes,
     /// Invariant: the jobs of one scope cannot be swapped with those of another.
@@ -121,6 +128,9 @@ where
             used: 0,
             shown: NONE,
             cancelled: 0,
+            cancel_at: (Duration::ZERO, Duration::ZERO),
+            can_be_cut: false,
+            is_cut: false,
             owes: Owes::Nothing,
             brand: PhantomData,
             values: PhantomData,
@@ -302,7 +312,9 @@ where
             if self.inner.ring.sq.find_room(count).is_ok() {
                 return Ok(());
             }
-            self.inner.ring.submit().map_err(Cause::Submit)?;
+            let submitted = self.inner.ring.submit();
+            self.look_for_cuts();
+            submitted.map_err(Cause::Submit)?;
             if self.inner.ring.enter.is_polled() {
                 self.wait_for_polling_thread()?;
             } else if self.inner.ring.sq.find_room(count).is_err() {

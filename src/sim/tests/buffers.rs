@@ -68,7 +68,7 @@ impl Drop for Memory {
 
 fn read(ring: &mut IoUring, len: u32) -> Cqe {
     let read = Read::new(Fixed(0), core::ptr::null_mut(), len).sqe(1).buffer_group(1);
-    super::push(ring, &[read]);
+    push(ring, &[read]);
     ring.submit_and_wait(1).unwrap();
     ring.completion().pop().unwrap()
 }
@@ -189,11 +189,11 @@ fn a_multishot_read_goes_on_until_it_lacks_a_buffer_or_the_file_ends() {
     }
     group.publish();
     let entry: Sqe = ReadMultishot::new(Fixed(0), 0).sqe(1).into();
-    let mut shots = |ring: &mut LocalIoUring| {
+    let shots = |ring: &mut LocalIoUring| {
         push(ring, &[entry]);
         assert_eq!(ring.submit_and_wait(1), Ok(1));
         let flags = |cqe: Cqe| (cqe.raw_result(), cqe.has_more(), cqe.buffer_id());
-        ring.completion().drain().map(flags).collect::<std::vec::Vec<_>>()
+        ring.completion().drain().map(flags).collect::<Vec<_>>()
     };
     let dry = (err(Errno::NOBUFS), false, None);
     assert_eq!(shots(&mut ring), [(4, true, Some(0)), (4, true, Some(1)), dry]);
