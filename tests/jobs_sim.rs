@@ -64,7 +64,8 @@ fn a_quiet_chain_that_is_taken_whole_has_one_completion() -> Outcome {
         let _ = jobs.submit();
         let done = jobs.wait_next()?.ok_or("no event")?.expect_done();
         assert_eq!(done.result(), Ok(0));
+        drop(done.finish());
+        assert!(jobs.is_empty());
     }
-    assert!(jobs.is_empty());
     Ok(())
 }
