@@ -13,14 +13,17 @@
 pub(crate) mod book;
 pub(crate) mod flight;
 pub(crate) mod play;
+pub(crate) mod pool;
 pub(crate) mod start;
+pub(crate) mod tally;
+pub(crate) mod turn;
 pub(crate) mod value;
 pub(crate) mod world;
 
 use super::Seed;
 use super::bytes::Bytes;
 use play::Player;
-pub(crate) use play::Tally;
+pub(crate) use tally::Tally;
 use world::World;
 
 /// How long a program is, in bytes.
