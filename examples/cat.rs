@@ -3,8 +3,8 @@
 //! Shows how to
 //!
 //! - make a ring for a thread ([`SafeRing::new`]), and report why it cannot be made;
-//! - use one ring for several inputs, each in a [scope](SafeRing::scope) of its own. Its end cancels
-//!   what is in flight, on every way out;
+//! - use one ring for several inputs, each in a [scope](SafeRing::scope) of its own, whose end
+//!   cancels what is in flight, on every way out;
 //! - keep several reads of a file in flight, at offsets, and put their results in order;
 //! - read what has no offsets (pipes, terminals, most of `/proc`) at its own position, one read
 //!   at a time;
