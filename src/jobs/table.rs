@@ -28,7 +28,7 @@ pub(super) const MORE: u32 = u32::MAX - 1;
 ///
 /// A job is a value of the program's own type `T` and an operation that borrows from it. The value
 /// stays in its *place* until the operation's last completion, and comes back with the
-/// [`Event`]. [The module](super) has the whole picture.
+/// [`Event`](super::Event). [The module](super) has the whole picture.
 ///
 /// From [`SafeRing::into_jobs`](super::SafeRing::into_jobs), or lent by
 /// [`SafeRing::scope`](super::SafeRing::scope).
