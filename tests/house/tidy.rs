@@ -88,6 +88,14 @@ fn assembly_stands_in_one_folder() {
 }
 
 #[test]
+fn the_simulated_kernel_has_one_seam() {
+    let allowed = ["src/sim/", "src/enter/call.rs", "src/lib.rs"];
+    let words = ["feature = \"sim\"", "crate::sim"];
+    let sources = sources(&["src"]);
+    stands_only_in(&sources, &words, |path| allowed.iter().any(|part| path.starts_with(part)));
+}
+
+#[test]
 fn arrows_go_in_one_direction() {
     // The folders: each uses those after it, and no other. Only `src/lib.rs` stands beside them.
     let folders =
