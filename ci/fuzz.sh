@@ -20,7 +20,7 @@ cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo clippy --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 
 say "seeds"
-RINGBOLT_WRITE_CORPUS="$PWD/fuzz/corpus" cargo test --all-features --test properties -- \
+RINGBOLT_WRITE_CORPUS="$PWD/fuzz/corpus" cargo test -p ringbolt-properties -- \
     --exact bytes::seeds_are_written_where_the_fuzzer_looks_for_them
 
 targets=$(cargo +nightly fuzz list)

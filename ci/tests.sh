@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests pass, and none is skipped for lack of something that a kernel of this version has.
+# The tests pass, and none is skipped for lack of something that a kernel as new as this one has.
 #
 # On a kernel that was built without some of it, run the command of the README by itself: it skips
 # and says so.

@@ -24,6 +24,10 @@ where
     /// is cancelled if that fails. There is one event, when all have completed;
     /// [`Done::result_of`] returns what each has come to.
     ///
+    /// If the kernel takes the entries in parts, the operations after a part start at once: with a
+    /// polling thread (SQPOLL) that serves several rings, which takes 8 entries at a time, or when
+    /// the kernel is out of memory (`ENOMEM`). The event comes when all have completed in any case.
+    ///
     /// A short read or write counts as a failure. After [`OpIn::hard_link`] the next operation
     /// starts whatever becomes of the one before. Operations of one chain may share the memory that
     /// they borrow: see [`Span`](crate::ops::Span).
@@ -43,6 +47,11 @@ where
 
     /// Starts a chain of which only one completion comes: that of its last operation or, if one
     /// fails, of that one. It is the cheaper form where the results of the others do not matter.
+    ///
+    /// On a ring with a polling thread (SQPOLL) it is as [`start_chain`](Self::start_chain): the
+    /// thread may take the entries in parts. Elsewhere the kernel takes a chain in parts only if it
+    /// is out of memory (`ENOMEM`). Then it cannot be known any more when the first part ends: the
+    /// job never has an event, and the end of the jobs is as if completions had been lost.
     ///
     /// # Errors
     ///
@@ -94,6 +103,13 @@ where
             self.shown = NONE;
             return Err(Refused { value: self.take_value(place), cause });
         }
+        // After the closure, which could have forked.
+        if !self.inner.is_here() {
+            return Err(self.refuse_elsewhere(place));
+        }
+        // A polling thread that serves several rings takes a few entries at a time, so that a chain
+        // can be taken in parts.
+        let quiet = quiet && !self.inner.ring.enter.is_polled();
         let base = place.user_data.get().wrapping_add(TURN);
         let chain = &place.chain;
         let mut nth = 0;
@@ -112,6 +128,7 @@ where
             S::from(sqe.with_flags(flags).with_user_data(user_data::of_link(base, this)))
         });
         chain.begin(N, quiet);
+        self.can_be_cut |= quiet;
         let mut cursor = self.inner.ring.sq.cursor();
         // The contract of `SubmissionQueue::push`, for each entry: what it names is borrowed from
         // the value or outlives the scope (J3); the value stays until all have completed (J2).
@@ -140,6 +157,9 @@ where
             return None;
         }
         let chain = &place.chain;
+        if chain.is_cut.get() {
+            return None;
+        }
         let is_over = if chain.quiet.get() {
             chain.is_ended_by(nth, result);
             true
@@ -215,6 +235,7 @@ impl Chain {
         // A bit for each link.
         self.missing.set((1_u8 << count).wrapping_sub(1));
         self.quiet.set(quiet);
+        self.is_cut.set(false);
         self.cancelled.set(false);
     }
 

@@ -23,7 +23,8 @@ use super::table::{Jobs, NONE};
 use super::user_data::{self, Control, TURN};
 
 /// The first pause between two cancellations, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
+pub(super) const PAUSES: (Duration, Duration) =
+    (Duration::from_millis(1), Duration::from_millis(100));
 
 /// Why a drain has ended before everything had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,9 @@ where
         self.settle_debts();
         self.shown = NONE;
         self.take_unsent_back();
+        if self.is_cut {
+            return Err(Undrained::Unknown(Errno::NOMEM));
+        }
         let deadline = timeout.map(|timeout| now().saturating_add(timeout));
         let (mut pause, longest) = PAUSES;
         loop {
@@ -61,7 +65,8 @@ where
                 return Err(Undrained::Late);
             }
             self.cancel_everything();
-            can_go_on(self.inner.ring.submit())?;
+            let submitted = self.inner.ring.submit();
+            can_go_on(submitted)?;
             if self.reap() == 0 {
                 return Ok(());
             }
@@ -193,6 +198,8 @@ fn was_not_sent<T>(place: &Place<T>, user_data: u64) {
     }
     let is_over = match user_data::link(user_data) {
         0 => true,
+        // The first links are in flight, and nobody says when they end.
+        _ if place.chain.is_cut.get() => false,
         // Of a quiet chain, only the last link is sure to post a completion.
         _ if place.chain.quiet.get() => true,
         nth => place.chain.completes(nth - 1, -Errno::CANCELED.raw_os_error()),

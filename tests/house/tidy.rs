@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where sources are.
-const EVERYTHING: [&str; 6] = ["src", "sys/src", "tests", "examples", "fuzz", "benches"];
+const EVERYTHING: [&str; 7] =
+    ["src", "sys/src", "tests", "properties", "examples", "fuzz", "benches"];
 
 /// What unsafe code begins with.
 const UNSAFE: [&str; 3] = ["unsafe {", "unsafe fn", "unsafe impl"];
@@ -84,6 +85,14 @@ fn assembly_stands_in_one_folder() {
     let words = ["asm!(", "arch::asm"];
     let sources = sources(&["src", "sys/src"]);
     stands_only_in(&sources, &words, |path| path.starts_with("sys/src/syscall/"));
+}
+
+#[test]
+fn the_simulated_kernel_has_one_seam() {
+    let allowed = ["src/sim/", "src/enter/call.rs", "src/lib.rs"];
+    let words = ["feature = \"sim\"", "crate::sim"];
+    let sources = sources(&["src"]);
+    stands_only_in(&sources, &words, |path| allowed.iter().any(|part| path.starts_with(part)));
 }
 
 #[test]
