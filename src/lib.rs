@@ -39,8 +39,8 @@
 //!
 //! # A tour
 //!
-//! - [`jobs`] is the safe front: a [`SafeRing`](jobs::SafeRing), and the [`Jobs`](jobs::Jobs) on it.
-//!   The [guide] says which layer to use.
+//! - [`jobs`] is the safe front: a [`SafeRing`](jobs::SafeRing), and [`Jobs`](jobs::Jobs) on it. The
+//!   [guide] says which layer to use.
 //! - [`Builder`] sets a ring up, and says by [`BuildError`] why it cannot be.
 //! - [`IoUring`] is the ring. Its two halves, [`SubmissionQueue`] and [`CompletionQueue`],
 //!   are borrowed from it one at a time, or together for two threads.
@@ -91,8 +91,8 @@
 //!
 //! # Features
 //!
-//! - `std`, on by default: conversions to `std::io::Error`, and the descriptor types of std. Implies
-//!   `alloc`.
+//! - `std`, on by default: conversions to `std::io::Error`, and the descriptor types of std.
+//!   Implies `alloc`.
 //! - `alloc`: jobs that own their values, and what a ring of the safe front owns: provided and
 //!   registered buffers, slots, wakers. Without it there are the jobs of a scope.
 //! - `owned`: halves of a ring that own it together, for those who keep them apart for good.
