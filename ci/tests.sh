@@ -13,7 +13,6 @@ command=$(sed -n 's/^\(cargo test .*\)$/\1/p' README.md | head -n 1)
 say "$command"
 $command
 say "with default features"
-cargo test --lib
 cargo check --all-targets
 # What a system call does to registers shows only where the compiler makes use of them.
 cargo test --release -p ringbolt-sys

@@ -35,25 +35,6 @@ fn a_chain_that_is_taken_in_parts_has_its_event_when_all_have_completed() -> Out
 }
 
 #[test]
-fn a_quiet_chain_that_is_taken_in_parts_keeps_its_value_for_ever() -> Outcome {
-    let kernel = Kernel::new();
-    let mut jobs = jobs(&kernel)?;
-    let value: Counted = Rc::new(None);
-    jobs.start_quiet(Rc::clone(&value), |_| [Nop::new().op(), Nop::new().op(), Nop::new().op()])?;
-    kernel.fail_next(Fault::Short(1));
-    assert_eq!(jobs.submit()?, 1);
-    // The rest posts a completion, which does not speak for the first part.
-    jobs.start(Rc::new(None), |_| Nop::new().op())?;
-    let other = jobs.wait_next()?.ok_or("no event")?.finish().ok_or("it completes once")?;
-    assert!(!Rc::ptr_eq(&other, &value));
-    assert!(jobs.next().is_none());
-    assert_eq!(jobs.len(), 1);
-    drop(jobs);
-    assert_eq!(Rc::strong_count(&value), 2, "what may be in flight is leaked");
-    Ok(())
-}
-
-#[test]
 fn a_quiet_chain_that_is_taken_whole_has_one_completion() -> Outcome {
     let kernel = Kernel::new();
     let mut jobs = jobs(&kernel)?;

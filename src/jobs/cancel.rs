@@ -125,7 +125,7 @@ where
             let left = deadline.map(|deadline| deadline.saturating_sub(now()));
             let waits = left.map_or(pause, |left| pause.min(left));
             let waited = self.inner.ring.submit_and_wait_timeout(want, waits);
-            self.look_for_cuts();
+            self.look_for_cut();
             match waited {
                 Err(error)
                     if error.errno == Errno::TIME && left.is_none_or(|left| left > pause) =>
@@ -138,30 +138,6 @@ where
                 }
                 waited => return waited.map(|more| taken + more),
             }
-        }
-    }
-
-    /// Notes a quiet chain of which the kernel has taken only the first links, because it is out of
-    /// memory. What it has taken posts nothing if it succeeds, and the rest would speak for it.
-    #[inline(always)]
-    pub(super) fn look_for_cuts(&mut self) {
-        if self.can_be_cut {
-            self.note_cut();
-        }
-    }
-
-    #[cold]
-    fn note_cut(&mut self) {
-        let Some(entry) = self.inner.ring.sq.first_unsent() else { return };
-        let user_data = entry.as_sqe().user_data();
-        let index = user_data::place(user_data);
-        if user_data::link(user_data) < 2 || index >= self.count {
-            return;
-        }
-        let place = self.place(index);
-        if place.chain.quiet.get() && place.user_data.get() == user_data::plain(user_data) {
-            place.chain.is_cut.set(true);
-            self.is_cut = true;
         }
     }
 }

@@ -48,10 +48,10 @@ where
     /// Starts a chain of which only one completion comes: that of its last operation or, if one
     /// fails, of that one. It is the cheaper form where the results of the others do not matter.
     ///
-    /// On a ring with a polling thread (SQPOLL) it is as [`start_chain`](Self::start_chain): the
-    /// thread may take the entries in parts. Elsewhere the kernel takes a chain in parts only if it
-    /// is out of memory (`ENOMEM`). Then it cannot be known any more when the first part ends: the
-    /// job never has an event, and the end of the jobs is as if completions had been lost.
+    /// If the kernel runs out of memory for requests in the middle of the chain, and so takes a
+    /// part of it, it cannot be known when that part has ended: the job has no event then, and
+    /// keeps its value. Dropping the jobs leaks them, and the end of a scope aborts the process. On
+    /// a ring with SQPOLL, where that is no failure, all links post completions.
     ///
     /// # Errors
     ///
@@ -107,9 +107,8 @@ where
         if !self.inner.is_here() {
             return Err(self.refuse_elsewhere(place));
         }
-        // A polling thread that serves several rings takes a few entries at a time, so that a chain
-        // can be taken in parts.
-        let quiet = quiet && !self.inner.ring.enter.is_polled();
+        // A polling thread may take a chain in two parts, which nobody would learn of.
+        let silent = quiet && !self.inner.ring.enter.is_polled();
         let base = place.user_data.get().wrapping_add(TURN);
         let chain = &place.chain;
         let mut nth = 0;
@@ -122,13 +121,13 @@ where
             let flags = match (is_last, hard) {
                 (true, _) => SqeFlags::empty(),
                 (false, true) => SqeFlags::IO_HARDLINK,
-                (false, false) if quiet => SqeFlags::IO_LINK | SqeFlags::CQE_SKIP_SUCCESS,
+                (false, false) if silent => SqeFlags::IO_LINK | SqeFlags::CQE_SKIP_SUCCESS,
                 (false, false) => SqeFlags::IO_LINK,
             };
             S::from(sqe.with_flags(flags).with_user_data(user_data::of_link(base, this)))
         });
-        chain.begin(N, quiet);
-        self.can_be_cut |= quiet;
+        chain.begin(N, silent);
+        self.has_quiet |= silent;
         let mut cursor = self.inner.ring.sq.cursor();
         // The contract of `SubmissionQueue::push`, for each entry: what it names is borrowed from
         // the value or outlives the scope (J3); the value stays until all have completed (J2).
@@ -141,6 +140,36 @@ where
         place.user_data.set(base);
         self.shown = NONE;
         Ok(Key::of(place))
+    }
+
+    /// To be called after each submission. A kernel that is short of memory stops anywhere, and the
+    /// links of a chain that it has taken are a chain of their own. Of a quiet one, nobody learns
+    /// when that has ended: its value must stay.
+    #[inline(always)]
+    pub(super) fn look_for_cut(&mut self) {
+        if self.has_quiet && self.inner.ring.sq.queued() > 0 {
+            self.note_cut();
+        }
+    }
+
+    #[cold]
+    fn note_cut(&mut self) {
+        let first = self.inner.ring.sq.first_unsent();
+        let Some(user_data) = first.map(|entry| entry.as_sqe().user_data()) else { return };
+        let index = user_data::place(user_data);
+        if index >= self.count || user_data::link(user_data) < 2 {
+            return;
+        }
+        let place = self.place(index);
+        if place.user_data.get() == user_data::plain(user_data) && place.chain.quiet.get() {
+            place.chain.cut.set(true);
+        }
+    }
+
+    /// How many chains are cut.
+    pub(super) fn count_cut(&self) -> usize {
+        let places = (0..self.count).map(|index| self.place(index));
+        places.filter(|place| !place.is_idle() && place.chain.cut.get()).count()
     }
 
     /// Notes the completion of link `nth`. Returns the event, if the chain is over.
@@ -157,10 +186,9 @@ where
             return None;
         }
         let chain = &place.chain;
-        if chain.is_cut.get() {
-            return None;
-        }
-        let is_over = if chain.quiet.get() {
+        let is_over = if chain.cut.get() {
+            false
+        } else if chain.quiet.get() {
             chain.is_ended_by(nth, result);
             true
         } else {
@@ -235,7 +263,7 @@ impl Chain {
         // A bit for each link.
         self.missing.set((1_u8 << count).wrapping_sub(1));
         self.quiet.set(quiet);
-        self.is_cut.set(false);
+        self.cut.set(false);
         self.cancelled.set(false);
     }
 

@@ -46,15 +46,16 @@ where
         // The value of the shown event stays in its place: it is dropped with the others.
         self.settle_debts();
         self.shown = NONE;
-        self.take_unsent_back();
-        if self.is_cut {
-            return Err(Undrained::Unknown(Errno::NOMEM));
-        }
+        self.take_unsent_back(self.inner.ring.enter.is_polled());
         let deadline = timeout.map(|timeout| now().saturating_add(timeout));
         let (mut pause, longest) = PAUSES;
         loop {
-            if self.reap() == 0 {
+            let left = self.reap();
+            if left == 0 {
                 return Ok(());
+            }
+            if self.has_quiet && left == self.count_cut() {
+                return Err(Undrained::Unknown(Errno::NOMEM));
             }
             // The ring is fresh, and only its jobs use it: each loss is one of theirs.
             if self.inner.ring.cq.overflow() != 0 {
@@ -66,6 +67,11 @@ where
             }
             self.cancel_everything();
             let submitted = self.inner.ring.submit();
+            self.look_for_cut();
+            if submitted.is_err_and(|error| error.errno == Errno::OWNERDEAD) {
+                // There is no polling thread any more that could take an entry.
+                self.take_unsent_back(false);
+            }
             can_go_on(submitted)?;
             if self.reap() == 0 {
                 return Ok(());
@@ -76,10 +82,10 @@ where
     }
 
     /// Takes the entries back that the kernel has not seen: their operations were not started.
-    fn take_unsent_back(&mut self) {
+    /// `polled` says that a thread of the kernel may be taking them.
+    fn take_unsent_back(&mut self, polled: bool) {
         let (start, len) = (self.places(), self.count);
         let inner = &mut *self.inner;
-        let polled = inner.ring.enter.is_polled();
         let sq: &mut Sq<S> = &mut inner.ring.sq;
         #[cfg(feature = "alloc")]
         let owned = &mut inner.owned;
@@ -198,10 +204,12 @@ fn was_not_sent<T>(place: &Place<T>, user_data: u64) {
     }
     let is_over = match user_data::link(user_data) {
         0 => true,
-        // The first links are in flight, and nobody says when they end.
-        _ if place.chain.is_cut.get() => false,
-        // Of a quiet chain, only the last link is sure to post a completion.
-        _ if place.chain.quiet.get() => true,
+        // Of a quiet chain the first link comes first, and nothing of it was started; or the kernel
+        // has the links before this one.
+        nth if place.chain.quiet.get() => {
+            place.chain.cut.set(nth > 1);
+            nth == 1
+        }
         nth => place.chain.completes(nth - 1, -Errno::CANCELED.raw_os_error()),
     };
     if is_over {

@@ -191,7 +191,7 @@ where
         self.hide();
         self.tend();
         let submitted = self.inner.ring.submit();
-        self.look_for_cuts();
+        self.look_for_cut();
         submitted
     }
 
@@ -210,7 +210,7 @@ where
         }
         self.tend();
         let submitted = self.inner.ring.submit_and_wait(want);
-        self.look_for_cuts();
+        self.look_for_cut();
         submitted
     }
 
@@ -237,7 +237,7 @@ where
         }
         self.tend();
         let submitted = self.inner.ring.submit_and_wait_timeout(want, timeout);
-        self.look_for_cuts();
+        self.look_for_cut();
         submitted
     }
 }

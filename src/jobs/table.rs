@@ -28,7 +28,7 @@ pub(super) const MORE: u32 = u32::MAX - 1;
 ///
 /// A job is a value of the program's own type `T` and an operation that borrows from it. The value
 /// stays in its *place* until the operation's last completion, and comes back with the
-/// [`Event`]. [The module](super) has the whole picture.
+/// [`Event`](super::Event). [The module](super) has the whole picture.
 ///
 /// From [`SafeRing::into_jobs`](super::SafeRing::into_jobs), or lent by
 /// [`SafeRing::scope`](super::SafeRing::scope).
@@ -65,10 +65,8 @@ pub struct Jobs<
     pub(super) cancelled: u32,
     /// When they are cancelled again, and the pause after that.
     pub(super) cancel_at: (Duration, Duration),
-    /// Whether a quiet chain was started.
-    pub(super) can_be_cut: bool,
-    /// Whether the kernel has taken a part of one.
-    pub(super) is_cut: bool,
+    /// Whether a quiet chain was ever started.
+    pub(super) has_quiet: bool,
     /// What the shown event owns and nobody has taken.
     pub(super) owes: Owes,
     /// Invariant: the jobs of one scope cannot be swapped with those of another.
@@ -129,8 +127,7 @@ where
             shown: NONE,
             cancelled: 0,
             cancel_at: (Duration::ZERO, Duration::ZERO),
-            can_be_cut: false,
-            is_cut: false,
+            has_quiet: false,
             owes: Owes::Nothing,
             brand: PhantomData,
             values: PhantomData,
@@ -313,7 +310,7 @@ where
                 return Ok(());
             }
             let submitted = self.inner.ring.submit();
-            self.look_for_cuts();
+            self.look_for_cut();
             submitted.map_err(Cause::Submit)?;
             if self.inner.ring.enter.is_polled() {
                 self.wait_for_polling_thread()?;

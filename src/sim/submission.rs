@@ -214,6 +214,8 @@ impl Ring {
     pub(super) fn kill_thread(&mut self) {
         if self.is_polled() {
             self.thread = PollThread::Dead;
+            // Whoever submits is to enter, and to learn of it.
+            self.raise(SqStatus::NEED_WAKEUP);
             self.cancel_flights();
         }
     }

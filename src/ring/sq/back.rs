@@ -55,22 +55,18 @@ impl<S: SqEntry> Sq<S> {
         }
     }
 
-    /// The first entry that is pushed and that the kernel has not taken. For queues without SQPOLL.
+    /// The first entry that the kernel has not taken. No polling thread takes any meanwhile.
+    #[cold]
     pub(crate) fn first_unsent(&self) -> Option<S> {
-        let mut left = self.ours(false);
-        let mut at = self.tail().back(left);
-        while left > 0 {
-            let in_row = left.min(self.capacity() - (at.0 & self.parts.mask));
-            // SAFETY: slots of this queue, up to the end of the queue or to the last entry, which
-            // the kernel does not read before it is entered.
-            let (entry, slots) = unsafe { S::load(self.slot(at), in_row) };
-            if !is_filler(entry.as_sqe()) {
-                return Some(entry);
-            }
-            at = at.advance(slots);
-            left -= slots;
+        let ours = self.ours(false);
+        if ours == 0 {
+            return None;
         }
-        None
+        let at = self.tail().back(ours);
+        let in_row = ours.min(self.capacity() - (at.0 & self.parts.mask));
+        // SAFETY: slots of this queue, up to the end of the queue or to the last entry; the kernel
+        // does not write to them.
+        Some(unsafe { S::load(self.slot(at), in_row) }.0)
     }
 
     /// The number of slots that are pushed and that the kernel cannot have seen yet.

@@ -27,6 +27,8 @@ pub(crate) struct Flight {
     pub(crate) asked: bool,
     /// Whether time is virtual: then any of it passes at once.
     pub(crate) simulated: bool,
+    /// Whether there is a polling thread.
+    pub(crate) polled: bool,
 }
 
 type Outcome = Result<u32, Errno>;
@@ -59,7 +61,9 @@ impl Flight {
     /// Fails unless the job may have these results.
     pub(crate) fn check(&self, results: &[Outcome]) {
         match self.form {
-            Form::Quiet => self.check_quiet(results),
+            Form::Quiet if !self.polled => self.check_quiet(results),
+            // With a polling thread, a quiet chain is not.
+            Form::Quiet => self.check_loud(results),
             Form::Take | Form::Multi => self.check_one(0, results[0]),
             Form::Alone | Form::Chain => self.check_loud(results),
         }

@@ -66,6 +66,7 @@ pub(crate) struct Player<'p, 'i> {
     pub(super) keys: Vec<Key>,
     /// How many entries the ring has.
     pub(super) slots: u32,
+    pub(super) polled: bool,
     /// The value that the next call drops.
     pub(super) shown: Option<usize>,
     pub(super) pool: Pool,
@@ -89,6 +90,7 @@ impl<'p, 'i> Player<'p, 'i> {
             flights: Vec::new(),
             keys: Vec::new(),
             slots: 0,
+            polled: false,
             shown: None,
             pool: Pool::default(),
         }
@@ -115,6 +117,7 @@ impl<'p, 'i> Player<'p, 'i> {
         let entries = 1 << self.bytes.below(4);
         let ring = Th::ring(&self.world.builder().flags(flags), entries);
         self.slots = ring.entries().0;
+        self.polled = flags.contains(SetupFlags::SQPOLL);
         let mut places: Vec<Place<Value>> = Vec::new();
         let count = self.places();
         places.resize_with(count as usize, Place::new);

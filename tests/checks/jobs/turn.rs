@@ -95,7 +95,10 @@ impl Player<'_, '_> {
                 self.tally.chains += u64::from(form != Form::Alone);
                 self.book.put(id, Where::Flying);
                 let simulated = self.world.kernel().is_some();
-                self.flights.push((key, Flight { id, form, plan, asked: false, simulated }));
+                self.flights.push((
+                    key,
+                    Flight { id, form, plan, asked: false, simulated, polled: self.polled },
+                ));
                 self.keys.push(key);
             }
             Some(Err(Refused { value, cause })) => {
