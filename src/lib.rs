@@ -39,8 +39,8 @@
 //!
 //! # A tour
 //!
-//! - [`jobs`] is the safe front: a [`SafeRing`](jobs::SafeRing), and [`Jobs`](jobs::Jobs) on it. The
-//!   [guide] says which layer to use.
+//! - [`jobs`] is the safe front: a [`SafeRing`](jobs::SafeRing), and [`Jobs`](jobs::Jobs) on it.
+//!   The [guide] says which layer to use.
 //! - [`Builder`] sets a ring up, and says by [`BuildError`] why it cannot be.
 //! - [`IoUring`] is the ring. Its two halves, [`SubmissionQueue`] and [`CompletionQueue`],
 //!   are borrowed from it one at a time, or together for two threads.
