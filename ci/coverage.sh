@@ -18,7 +18,7 @@ run() {
 # The one test of the library's that makes system calls is left out.
 run --lib -- --skip queues_that_are_mapped_apart --skip sim::tests::real
 # Nor is the one of these that makes any.
-run --test properties -- scripts:: bytes:: --skip every_entry_is_accounted_for
+run -p ringbolt-properties -- scripts:: bytes:: --skip every_entry_is_accounted_for
 cargo +nightly llvm-cov report --branch --json --output-path target/coverage.json > /dev/null
 
 python3 - <<'PYTHON'

@@ -20,11 +20,14 @@ cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo clippy --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 
 say "seeds"
-RINGBOLT_WRITE_CORPUS="$PWD/fuzz/corpus" cargo test --all-features --test properties -- \
+RINGBOLT_WRITE_CORPUS="$PWD/fuzz/corpus" cargo test -p ringbolt-properties -- \
     --exact bytes::seeds_are_written_where_the_fuzzer_looks_for_them
 
 targets=$(cargo +nightly fuzz list)
 [ -n "$targets" ] || fail "there is no fuzz target"
+say "building"
+# All at once, by all processors.
+cargo +nightly fuzz build
 found=""
 for target in $targets; do
     say "$target: $seconds s"

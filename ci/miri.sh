@@ -15,17 +15,17 @@ miri() {
 
 say "stacked borrows"
 export MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-env-forward=RINGBOLT_CASES"
-slow="--skip no_part_reaches_beyond --skip queues_behave_like_lists --skip no_word_makes --skip bundles_are"
+slow="--skip queues_behave_like_lists --skip no_word_makes --skip bundles_are"
 [ -z "${MIRI_FULL:-}" ] || slow=""
 # Without quotes: one word each.
 miri -p ringbolt --all-features --lib -- $slow
-miri -p ringbolt --all-features --test properties -- scripts::
+miri -p ringbolt-properties -- scripts::
 
 say "tree borrows"
 MIRIFLAGS="$MIRIFLAGS -Zmiri-tree-borrows"
 miri -p ringbolt --all-features --lib -- ring:: sim:: $slow
 # Slower than stacked borrows: the written scripts ran above.
-miri -p ringbolt --all-features --test properties -- scripts::a_hostile
+miri -p ringbolt-properties -- scripts::a_hostile
 
 say "random programs of jobs, by both models"
 for model in "" "-Zmiri-tree-borrows"; do

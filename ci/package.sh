@@ -2,7 +2,7 @@
 # The crates can be published: what goes into the packages builds by itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo package --workspace "$@"
+cargo package --workspace --exclude ringbolt-properties "$@"
 for package in ringbolt ringbolt-sys; do
     files=$(cargo package --list -p "$package" "$@")
     for file in README.md LICENSE-MIT LICENSE-APACHE; do

@@ -88,7 +88,7 @@ fn a_child_leaves_inherited_jobs_alone() {
     });
 }
 
-/// Goal: a child that enters the kernel is refused, and one that touches the queues is ended.
+/// Goal: a child that uses inherited jobs is refused, and gets its values back.
 #[test]
 fn a_child_cannot_use_inherited_jobs() {
     in_child("a_child_cannot_use_inherited_jobs", || {
@@ -105,19 +105,22 @@ fn a_child_cannot_use_inherited_jobs() {
             i32::from(!refused.into_iter().all(is_child))
         });
         assert_eq!(child.exit_code(), 0);
-        let touches: [fn(&mut OwnedJobs<Line>, Line); 3] = [
-            |jobs, line| drop(jobs.start(line, Line::op)),
+        let touches: [fn(&mut OwnedJobs<Line>, Line); 4] = [
+            |jobs, line| {
+                let refused = jobs.start(line, Line::op).expect_err("another process's ring");
+                let Cause::Submit(error) = refused.cause else { panic!("{:?}", refused.cause) };
+                assert_eq!(error.errno, Errno::CHILD);
+            },
+            |jobs, line| assert!(jobs.start_chain(line, |line| [line.op()]).is_err()),
             |jobs, _| assert!(jobs.next().is_none()),
             |jobs, _| assert!(jobs.wait_next().is_err()),
         ];
         for touch in touches {
-            let status = Copy::run(|| {
+            let child = Copy::run(|| {
                 touch(&mut jobs, opening(&dropped));
                 0
-            })
-            .status();
-            assert!(libc::WIFSIGNALED(status), "status {status:#x}");
-            assert_eq!(libc::WTERMSIG(status), libc::SIGSEGV);
+            });
+            assert_eq!(child.exit_code(), 0);
         }
         into.write_all(b"alive").expect("room in the pipe");
         let event = jobs.wait_next().expect("no error").expect("a job");
@@ -305,5 +308,29 @@ fn what_a_chain_opens_is_taken_or_closed() {
         // The ring is gone, too.
         assert!(open_descriptors() <= before);
         assert_eq!(dropped.get(), 7);
+    });
+}
+
+/// What a child finds at the addresses of an inherited ring is left alone.
+#[test]
+fn a_childs_own_ring_is_left_alone() {
+    in_child("a_childs_own_ring_is_left_alone", || {
+        let (mut jobs, _into, dropped) = reading(4);
+        let child = Copy::run(|| {
+            // Rings of the same size, which take the addresses that are free.
+            let mut own: [OwnedJobs<Line>; 3] =
+                [(); 3].map(|()| SafeRing::new(4).expect("a ring").into_jobs(4));
+            let started = jobs.start(opening(&dropped), Line::op);
+            let is_child =
+                |cause| matches!(cause, Cause::Submit(error) if error.errno == Errno::CHILD);
+            assert!(started.is_err_and(|refused| is_child(refused.cause)));
+            assert!(jobs.next().is_none() && jobs.wait_next().is_err());
+            for own in &mut own {
+                assert!(own.start(opening(&dropped), |_| Nop::new().op()).is_ok());
+                assert_eq!(own.wait_next().expect("no error").expect("a job").result(), Ok(0));
+            }
+            0
+        });
+        assert_eq!(child.exit_code(), 0);
     });
 }

@@ -21,7 +21,7 @@ const DECIDED: EnterFlags =
 
 /// The facts that decide how a ring is entered. Fixed once the ring is set up.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Enter {
+pub(crate) struct Submitter {
     /// The descriptor, or the index of the registered one.
     pub(crate) fd: i32,
     /// What every call says: whether `fd` is an index.
@@ -47,7 +47,7 @@ impl LaidOut {
 
 /// How to enter a ring that was made by another process.
 #[cfg(feature = "owned")]
-static FORKED: Enter = Enter::unusable(Errno::CHILD);
+static FORKED: Submitter = Submitter::unusable(Errno::CHILD);
 
 /// The set-up flags that change when, or with which flags, a submit enters the kernel.
 pub(crate) const CHANGE_SUBMIT: SetupFlags =
@@ -118,7 +118,7 @@ pub(crate) fn decide(
     Some(flags)
 }
 
-impl Enter {
+impl Submitter {
     pub(crate) const fn new(
         fd: i32,
         base: EnterFlags,
@@ -398,7 +398,7 @@ fn failed<S: SqEntry>(sq: &Sq<S>, errno: Errno, queued: u32) -> SubmitError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Enter, Errno, SubmitError, decide};
+    use super::{Errno, SubmitError, Submitter, decide};
     use crate::sys::{EnterFlags, SetupFlags, SqStatus};
 
     const NONE: SqStatus = SqStatus::empty();
@@ -453,7 +453,7 @@ mod tests {
     #[test]
     fn a_ring_that_cannot_be_used_is_not_entered_and_says_why() {
         for reason in [Errno::CHILD, Errno::STALE] {
-            let enter = Enter::unusable(reason);
+            let enter = Submitter::unusable(reason);
             assert_eq!(enter.usable(), Err(reason));
             assert_eq!(enter.get_events(SqStatus::empty), Err(reason));
             let text = std::format!("{}", SubmitError { errno: reason, taken: 0, queued: 0 });

@@ -24,6 +24,10 @@ where
     /// is cancelled if that fails. There is one event, when all have completed;
     /// [`Done::result_of`] returns what each has come to.
     ///
+    /// If the kernel takes the entries in parts, the operations after a part start at once: with a
+    /// polling thread (SQPOLL) that serves several rings, which takes 8 entries at a time, or when
+    /// the kernel is out of memory (`ENOMEM`). The event comes when all have completed in any case.
+    ///
     /// A short read or write counts as a failure. After [`OpIn::hard_link`] the next operation
     /// starts whatever becomes of the one before. Operations of one chain may share the memory that
     /// they borrow: see [`Span`](crate::ops::Span).
@@ -98,6 +102,10 @@ where
         if let Some(cause) = unfit(&ops.map(|(sqe, makes, hard)| (sqe, makes, hard)), quiet) {
             self.shown = NONE;
             return Err(Refused { value: self.take_value(place), cause });
+        }
+        // After the closure, which could have forked.
+        if !self.inner.is_here() {
+            return Err(self.refuse_elsewhere(place));
         }
         // A polling thread may take a chain in two parts, which nobody would learn of.
         let silent = quiet && !self.inner.ring.enter.is_polled();

@@ -23,7 +23,8 @@ use super::table::{Jobs, NONE};
 use super::user_data::{self, Control, TURN};
 
 /// The first pause between two cancellations, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
+pub(super) const PAUSES: (Duration, Duration) =
+    (Duration::from_millis(1), Duration::from_millis(100));
 
 /// Why a drain has ended before everything had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

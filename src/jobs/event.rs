@@ -10,7 +10,7 @@ use crate::entry::errno::errno_of;
 use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry, Sqe};
 use crate::ops::lent::{MultiIn, OpIn};
 use crate::sys::CqeFlags;
-use crate::uring::thread::OneThread;
+use crate::uring::thread::{AnyThread, OneThread};
 
 use super::key::Key;
 use super::place::{Chain, Place};
@@ -249,8 +249,7 @@ where
         // SAFETY: the job is done, so nothing is in flight from its place, and the value is still
         // there: the event was shown, and has been consumed.
         let op = op(unsafe { &mut *place.value() });
-        jobs.launch(place, op);
-        Ok(Key::of(place))
+        jobs.launch(place, op)
     }
 
     /// Starts the job again in its place with an operation that may complete more often: as
@@ -269,8 +268,7 @@ where
         jobs.prepare_restart(place, 1)?;
         // SAFETY: as in `restart`; and only shared references are made until the job is done.
         let op = op(unsafe { &*place.value() });
-        jobs.launch_multi(place, op);
-        Ok(Key::of(place))
+        jobs.launch_multi(place, op)
     }
 }
 
@@ -308,6 +306,15 @@ where
         }
         Ok(())
     }
+}
+
+// SAFETY: it is an exclusive borrow of jobs that can be sent, and the address of one of their
+// places, which is reached through that borrow alone.
+unsafe impl<T: Send, S, C> Send for Event<'_, 'static, 'static, T, AnyThread, S, C>
+where
+    S: SqEntry + OneWidth,
+    C: CqEntry + OneWidth,
+{
 }
 
 impl<T, Th, S, C> Deref for Event<'_, '_, '_, T, Th, S, C>

@@ -1,6 +1,8 @@
 //! Submitting, waiting, and the way from a completion to an [`Event`].
 #![forbid(unsafe_code)]
 
+use core::time::Duration;
+
 use rustix::io::Errno;
 
 use crate::enter::submit_error::{Advice, SubmitError};
@@ -11,14 +13,15 @@ use crate::sys::CqeFlags;
 use super::event::Event;
 use super::owes::Owes;
 use super::table::{Jobs, MORE, Seen};
-use super::user_data::{self, Control, MULTI, TURN};
+use super::user_data::{self, BUFFER, Control, MULTI, TURN};
 
 impl<'scope, 'env, T, Th, S, C> Jobs<'scope, 'env, T, Th, S, C>
 where
     S: SqEntry + OneWidth,
     C: CqEntry + OneWidth,
 {
-    /// Returns the next event, if a completion is ready. Makes no system call.
+    /// Returns the next event, if a completion is ready. Makes no system call. In a child process
+    /// there is none.
     ///
     /// An event that was neither finished nor restarted is dropped with the next call of any
     /// method: its value, and the buffer or descriptor that it has.
@@ -74,6 +77,9 @@ where
     /// Copies out completions until one is an event.
     #[inline(always)]
     fn advance<'p>(&mut self) -> Option<Seen<'p, T>> {
+        if !self.inner.is_here() {
+            return None;
+        }
         let completion = self.inner.ring.cq.take_batched()?;
         let cqe = completion.as_cqe();
         let user_data = cqe.user_data();
@@ -95,7 +101,7 @@ where
         let (result, flags) = (cqe.raw_result(), cqe.flags());
         if flags.contains(CqeFlags::MORE.union(CqeFlags::BUFFER)) {
             let index = user_data::place(user_data);
-            if user_data & MULTI != 0 && index < self.count {
+            if user_data & (MULTI | BUFFER) == MULTI | BUFFER && index < self.count {
                 let place = self.place(index);
                 if place.user_data.get() == user_data {
                     // What an operation that goes on has most often. Nothing was owed before.
@@ -199,6 +205,9 @@ where
     #[inline(always)]
     pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
         self.hide();
+        if self.cancelled > 0 {
+            return self.wait_and_cancel(want, None);
+        }
         self.tend();
         let submitted = self.inner.ring.submit_and_wait(want);
         self.look_for_cut();
@@ -219,6 +228,13 @@ where
         timeout: impl Into<Timespec>,
     ) -> Result<u32, SubmitError> {
         self.hide();
+        let timeout = timeout.into();
+        if self.cancelled > 0 {
+            // The kernel refuses a time that is none.
+            if let Ok(timeout) = Duration::try_from(timeout) {
+                return self.wait_and_cancel(want, Some(timeout));
+            }
+        }
         self.tend();
         let submitted = self.inner.ring.submit_and_wait_timeout(want, timeout);
         self.look_for_cut();

@@ -68,6 +68,9 @@ impl<Th, S: SqEntry + OneWidth, C: CqEntry + OneWidth> Inner<Th, S, C> {
 
     /// Queues an entry of the front's own, if there is room. Returns whether there was.
     pub(super) fn push_control(&mut self, entry: SafeSqe) -> bool {
+        if !self.is_here() {
+            return false;
+        }
         let sq = &mut self.ring.sq;
         if !sq.is_ready() && sq.find_room(1).is_err() {
             return false;
@@ -115,6 +118,7 @@ impl<Th, S: SqEntry + OneWidth, C: CqEntry + OneWidth> Inner<Th, S, C> {
     }
 
     /// Whether this process made the ring.
+    #[inline(always)]
     pub(super) fn is_here(&self) -> bool {
         self.ring.handle.home().is_here()
     }

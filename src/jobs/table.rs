@@ -4,6 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
+use core::time::Duration;
 
 use crate::enter::submit_error::SubmitError;
 use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry, Sqe};
@@ -27,7 +28,7 @@ pub(super) const MORE: u32 = u32::MAX - 1;
 ///
 /// A job is a value of the program's own type `T` and an operation that borrows from it. The value
 /// stays in its *place* until the operation's last completion, and comes back with the
-/// [`Event`]. [The module](super) has the whole picture.
+/// [`Event`](super::Event). [The module](super) has the whole picture.
 ///
 /// From [`SafeRing::into_jobs`](super::SafeRing::into_jobs), or lent by
 /// [`SafeRing::scope`](super::SafeRing::scope).
@@ -39,7 +40,9 @@ pub(super) const MORE: u32 = u32::MAX - 1;
 /// cannot be known whether something is still in flight, because the kernel dropped completions or
 /// refuses to be entered, the values, the places and the ring are leaked.
 ///
-/// In a child process (`fork(2)`), dropping it leaves everything as it is.
+/// In a child process (`fork(2)`), dropping it leaves everything as it is, starting a job fails
+/// with
+/// `ECHILD`, and no event comes.
 pub struct Jobs<
     'scope,
     'env: 'scope,
@@ -60,6 +63,8 @@ pub struct Jobs<
     pub(super) shown: u32,
     /// How many chains are marked as cancelled.
     pub(super) cancelled: u32,
+    /// When they are cancelled again, and the pause after that.
+    pub(super) cancel_at: (Duration, Duration),
     /// Whether a quiet chain was ever started.
     pub(super) has_quiet: bool,
     /// What the shown event owns and nobody has taken.
@@ -121,6 +126,7 @@ where
             used: 0,
             shown: NONE,
             cancelled: 0,
+            cancel_at: (Duration::ZERO, Duration::ZERO),
             has_quiet: false,
             owes: Owes::Nothing,
             brand: PhantomData,
@@ -178,8 +184,7 @@ where
         let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
         let op = op(value);
         core::mem::forget(unlaunched);
-        self.launch(place, op);
-        Ok(Key::of(place))
+        self.launch(place, op)
     }
 
     /// Starts a job that may complete more often: as [`start`](Self::start), except that the
@@ -201,8 +206,7 @@ where
         let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
         let op = op(value);
         core::mem::forget(unlaunched);
-        self.launch_multi(place, op);
-        Ok(Key::of(place))
+        self.launch_multi(place, op)
     }
 
     /// Puts `value` into a free place, and finds room in the queue. [`Unlaunched`] has the place
@@ -229,33 +233,49 @@ where
 
     /// Puts the operation of a place in flight. There is room in the queue.
     #[inline(always)]
-    pub(super) fn launch(&mut self, place: &Place<T>, op: OpIn<'_, 'scope>) {
+    pub(super) fn launch(
+        &mut self,
+        place: &Place<T>,
+        op: OpIn<'_, 'scope>,
+    ) -> Result<Key, Refused<T>> {
         let (mut sqe, makes, _) = op.into_parts();
         let mut user_data = place.user_data.get().wrapping_add(TURN) | user_data::makes(makes);
         if sqe.flags().contains(SqeFlags::BUFFER_SELECT) {
             user_data |= BUFFER;
             place.group.set(Source::of(&mut sqe));
         }
-        self.fly(place, user_data, sqe);
+        self.fly(place, user_data, sqe)
     }
 
     /// The same for an operation that may complete more often.
     #[inline(always)]
-    pub(super) fn launch_multi(&mut self, place: &Place<T>, op: MultiIn<'_, 'scope>) {
+    pub(super) fn launch_multi(
+        &mut self,
+        place: &Place<T>,
+        op: MultiIn<'_, 'scope>,
+    ) -> Result<Key, Refused<T>> {
         let (mut sqe, makes) = op.into_parts();
         let kinds = MULTI | BUFFER | user_data::makes(makes);
         place.group.set(Source::of(&mut sqe));
-        self.fly(place, place.user_data.get().wrapping_add(TURN) | kinds, sqe);
+        self.fly(place, place.user_data.get().wrapping_add(TURN) | kinds, sqe)
     }
 
     /// The same for a zero-copy send: its last completion has no MORE, either.
     #[inline(always)]
-    pub(super) fn launch_zc(&mut self, place: &Place<T>, op: ZeroCopyIn<'_, 'scope>) {
-        self.fly(place, place.user_data.get().wrapping_add(TURN) | MULTI, op.into_parts());
+    pub(super) fn launch_zc(
+        &mut self,
+        place: &Place<T>,
+        op: ZeroCopyIn<'_, 'scope>,
+    ) -> Result<Key, Refused<T>> {
+        self.fly(place, place.user_data.get().wrapping_add(TURN) | MULTI, op.into_parts())
     }
 
     #[inline(always)]
-    fn fly(&mut self, place: &Place<T>, user_data: u64, sqe: Sqe) {
+    fn fly(&mut self, place: &Place<T>, user_data: u64, sqe: Sqe) -> Result<Key, Refused<T>> {
+        // After the closure, which could have forked.
+        if !self.inner.is_here() {
+            return Err(self.refuse_elsewhere(place));
+        }
         place.user_data.set(user_data);
         // SAFETY: `take_place` and `restart` found room, and the closure that made the entry could
         // not reach the queue. What the entry names is borrowed from the value or outlives the
@@ -264,11 +284,24 @@ where
         unsafe { self.inner.ring.sq.push_known(sqe.with_user_data(user_data).into()) };
         // Last, so that the compiler knows it when the next event is asked for.
         self.shown = NONE;
+        Ok(Key::of(place))
+    }
+
+    /// Gives back the value of a place whose operation cannot be started, because the ring is that
+    /// of another process: its memory is not there.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refuse_elsewhere(&mut self, place: &Place<T>) -> Refused<T> {
+        self.shown = NONE;
+        Refused { value: self.take_value(place), cause: elsewhere() }
     }
 
     /// Finds room for `count` entries, by submitting what the queue holds.
     #[cold]
     pub(super) fn make_room(&mut self, count: usize) -> Result<(), Cause> {
+        if !self.inner.is_here() {
+            return Err(elsewhere());
+        }
         if count > self.inner.ring.sq.capacity() as usize {
             return Err(Cause::TooLong);
         }
@@ -409,4 +442,9 @@ where
     S: SqEntry + OneWidth,
     C: CqEntry + OneWidth,
 {
+}
+
+/// What a child process is answered that inherited the ring.
+fn elsewhere() -> Cause {
+    Cause::Submit(SubmitError { errno: rustix::io::Errno::CHILD, taken: 0, queued: 0 })
 }

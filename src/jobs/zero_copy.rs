@@ -37,8 +37,7 @@ where
         let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
         let op = op(value);
         core::mem::forget(unlaunched);
-        self.launch_zc(place, op);
-        Ok(Key::of(place))
+        self.launch_zc(place, op)
     }
 }
 
@@ -63,7 +62,6 @@ where
         jobs.prepare_restart(place, 1)?;
         // SAFETY: the job is done, and only shared references are made until it is done again.
         let op = op(unsafe { &*place.value() });
-        jobs.launch_zc(place, op);
-        Ok(Key::of(place))
+        jobs.launch_zc(place, op)
     }
 }

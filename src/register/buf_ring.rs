@@ -5,11 +5,10 @@ use core::ptr::NonNull;
 
 use rustix::io::Errno;
 
+use crate::enter::call::BufferMemory;
 use crate::entry::CqEntry;
 use crate::ring::bufs::{Bufs, Shares};
 use crate::ring::map::Region;
-#[cfg(feature = "sim")]
-use crate::sim;
 use crate::sys::{
     BufRingFlags, IORING_OFF_PBUF_RING, IORING_OFF_PBUF_SHIFT, RegisterOp, SharedPtr, io_uring_buf,
     io_uring_buf_reg, io_uring_buf_status,
@@ -59,15 +58,13 @@ enum Memory {
     /// Mapped by this crate, or provided by the caller.
     Mapped(Region),
     /// Shared with a simulated kernel.
-    #[cfg(feature = "sim")]
-    Lent(sim::BufferMemory),
+    Lent(BufferMemory),
 }
 
 impl Memory {
     fn start(&self) -> NonNull<u8> {
         match self {
             Self::Mapped(region) => region.start(),
-            #[cfg(feature = "sim")]
             Self::Lent(memory) => memory.start(),
         }
     }
@@ -302,10 +299,9 @@ impl Registrar<'_> {
 
     /// Allocates memory for a ring of provided buffers.
     fn buffer_memory(&self, len: usize) -> Result<Memory, Errno> {
-        #[cfg(feature = "sim")]
         if self.is_simulated() {
             // A simulated kernel cannot pin pages: it shares the allocation.
-            return sim::BufferMemory::new(len).map(Memory::Lent);
+            return BufferMemory::new(len).map(Memory::Lent);
         }
         Region::anonymous(len).map(Memory::Mapped)
     }

@@ -40,6 +40,7 @@ pub use restrictions::{Restriction, restrict_task};
 pub use crate::ops::target::FileSlot;
 
 use crate::enter::call;
+use crate::enter::call::Simulated;
 use crate::entry::errno::errno_of_call;
 use crate::ops::target::fd_bits;
 use crate::ring::home::Home;
@@ -152,9 +153,8 @@ impl<'r> Registrar<'r> {
     }
 
     /// For a ring of the simulated kernel.
-    #[cfg(feature = "sim")]
-    pub(crate) const fn of_simulated(number: i32, home: Home) -> Self {
-        Self { fd: number, by_index: 0, home: Some(home), ring: PhantomData }
+    pub(crate) const fn of_simulated(ring: Simulated, home: Home) -> Self {
+        Self { fd: ring.number(), by_index: 0, home: Some(home), ring: PhantomData }
     }
 
     /// Calls `io_uring_register(2)` on this ring without any checks.
@@ -204,10 +204,9 @@ impl<'r> Registrar<'r> {
         unsafe { self.raw(op, arg, nr_args) }.map_err(|errno| RegisterError { op, errno })
     }
 
-    /// Whether this is a ring of the simulated kernel, which has a number below -1.
-    #[cfg(feature = "sim")]
+    /// Whether this is a ring of the simulated kernel.
     const fn is_simulated(&self) -> bool {
-        self.fd < -1
+        Simulated::find(self.fd).is_some()
     }
 
     const fn name(&self) -> RingName {

@@ -62,7 +62,6 @@ impl Home {
     }
 
     /// Every process: for plain memory, of which a child has a copy.
-    #[cfg(any(feature = "sim", test))]
     pub(crate) const fn every_process() -> Self {
         static EVERYWHERE: Mark = Mark::set_from_the_start();
         Self(&EVERYWHERE)

@@ -152,7 +152,6 @@ pub(crate) struct Mark(AtomicU8);
 
 impl Mark {
     /// A mark that is set from the start.
-    #[cfg(any(feature = "sim", test))]
     pub(crate) const fn set_from_the_start() -> Self {
         Self(AtomicU8::new(1))
     }

@@ -210,7 +210,7 @@ impl<S: SqEntry> Sq<S> {
         &'q mut self,
         cursor: &'q mut Cursor<S>,
         count: usize,
-    ) -> Result<Room<'q, S>, PushError<()>> {
+    ) -> Result<ReservedSlots<'q, S>, PushError<()>> {
         if cursor.left() < count {
             let made = self.make_room(count);
             *cursor = self.cursor;
@@ -218,7 +218,7 @@ impl<S: SqEntry> Sq<S> {
         }
         #[expect(clippy::cast_possible_truncation, reason = "at most the number of slots")]
         let left = count as u32;
-        Ok(Room { at: *cursor, left, open: false, sq: self, cursor })
+        Ok(ReservedSlots { at: *cursor, left, open: false, sq: self, cursor })
     }
 
     /// Ensures that `count` slots from the cursor on are free, counted around the end of the slots.
@@ -402,9 +402,10 @@ fn filler() -> Sqe {
     Sqe::new(Opcode::NOP).skip_success()
 }
 
-/// Reserved slots, which are filled in place and queued together by [`Room::commit`].
+/// Slots that are reserved, which are filled in place and queued together by
+/// [`ReservedSlots::commit`].
 #[derive(Debug)]
-pub(crate) struct Room<'q, S: SqEntry> {
+pub(crate) struct ReservedSlots<'q, S: SqEntry> {
     sq: &'q mut Sq<S>,
     /// The borrower's copy, which like the queue's own cursor stays unchanged until the commit.
     cursor: &'q mut Cursor<S>,
@@ -416,7 +417,7 @@ pub(crate) struct Room<'q, S: SqEntry> {
     open: bool,
 }
 
-impl<S: SqEntry> Room<'_, S> {
+impl<S: SqEntry> ReservedSlots<'_, S> {
     /// The number of reserved slots that are left.
     #[inline(always)]
     pub(crate) const fn left(&self) -> u32 {

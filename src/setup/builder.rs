@@ -10,6 +10,7 @@ use core::marker::PhantomData;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use crate::enter::call::Simulated;
 use crate::entry::errno::errno_of_call;
 use crate::entry::{CqEntry, Cqe, Cqe32, CqeMixed, SqEntry, Sqe, Sqe128, SqeMixed};
 use crate::ops::target::fd_bits;
@@ -18,8 +19,6 @@ use crate::ring::layout::Layout;
 use crate::ring::map::{Memory, RingMemory};
 use crate::setup::build_error::BuildError;
 use crate::setup::disabled::DisabledIoUring;
-#[cfg(feature = "sim")]
-use crate::sim;
 use crate::sys::{self, SetupFlags, io_uring_params};
 use crate::uring::IoUring;
 use crate::uring::handle::{Handle, RingFd};
@@ -66,8 +65,8 @@ pub struct Builder<'fd, S: SqEntry = Sqe, C: CqEntry = Cqe> {
     wq_fd: Option<BorrowedFd<'fd>>,
     register_ring_fd: bool,
     memory: Option<RingMemory>,
-    #[cfg(feature = "sim")]
-    simulated: Option<i32>,
+    /// The simulated kernel that makes the ring, if one does.
+    pub(crate) simulated: Option<Simulated>,
     widths: PhantomData<(S, C)>,
 }
 
@@ -88,7 +87,6 @@ impl Builder<'static> {
             wq_fd: None,
             register_ring_fd: false,
             memory: None,
-            #[cfg(feature = "sim")]
             simulated: None,
             widths: PhantomData,
         }
@@ -323,7 +321,6 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
             wq_fd: self.wq_fd,
             register_ring_fd: self.register_ring_fd,
             memory: self.memory,
-            #[cfg(feature = "sim")]
             simulated: self.simulated,
             widths: PhantomData,
         }
@@ -345,13 +342,6 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     #[doc(alias = "IORING_SETUP_NO_MMAP")]
     pub const unsafe fn memory(mut self, memory: RingMemory) -> Self {
         self.memory = Some(memory);
-        self
-    }
-
-    /// Makes the ring in `kernel`, a simulated one, and makes no system call.
-    #[cfg(feature = "sim")]
-    pub fn simulated(mut self, kernel: &sim::Kernel) -> Self {
-        self.simulated = Some(kernel.number());
         self
     }
 
@@ -454,11 +444,10 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
 
     /// The process that the ring belongs to.
     fn home(&self) -> Result<Home, BuildError> {
-        #[cfg(feature = "sim")]
-        if self.simulated.is_some() {
-            return Ok(Home::every_process());
+        match self.simulated {
+            Some(_) => Ok(Home::every_process()),
+            None => Home::this_process().map_err(BuildError::Map),
         }
-        Home::this_process().map_err(BuildError::Map)
     }
 
     /// `io_uring_setup(2)`.
@@ -466,16 +455,14 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
     /// # Safety
     ///
     /// Memory that `params` names is valid for all that the kernel puts there.
-    #[cfg_attr(not(feature = "sim"), expect(unused_variables, reason = "a kernel does not ask"))]
     unsafe fn call(
         &self,
         entries: u32,
         params: &mut io_uring_params,
         stays: bool,
     ) -> Result<RingFd, i32> {
-        #[cfg(feature = "sim")]
-        if let Some(number) = self.simulated {
-            return sim::setup(number, entries, params, stays).map(RingFd::Simulated);
+        if let Some(kernel) = self.simulated {
+            return kernel.setup(entries, params, stays).map(RingFd::Simulated);
         }
         // SAFETY: `params` is valid for reads and writes; the caller answers for the rest.
         let fd = unsafe { sys::io_uring_setup(entries, params) }?;

@@ -52,8 +52,8 @@
 //! - **Operations**: NOP, NOP128, READ, WRITE, READV, WRITEV, READ_MULTISHOT, TIMEOUT,
 //!   LINK_TIMEOUT, TIMEOUT_REMOVE, ASYNC_CANCEL; URING_CMD and URING_CMD128 complete with
 //!   `EOPNOTSUPP`. All others complete with `EINVAL`, and so do multishot timeouts. Links, hard
-//!   links, drains, skipped successes and provided buffers behave as in Linux 6.18. A link that
-//!   is open at the end of a submission ends there.
+//!   links, drains, skipped successes and provided buffers behave as in Linux 6.18. A link that is
+//!   open at the end of a submission ends there.
 //! - **Registration**: ENABLE_RINGS, PROBE, PBUF_RING in the program's memory, PBUF_STATUS,
 //!   RESIZE_RINGS; others fail with `EINVAL`. [`Kernel::put_file`] sets what a fixed slot holds.
 //!

@@ -12,7 +12,7 @@ use core::mem::MaybeUninit;
 use rustix::io::Errno;
 
 use crate::enter::enter_arg::{EnterArg, WaitArg};
-use crate::enter::submit::Enter;
+use crate::enter::submit::Submitter;
 use crate::entry::{CqEntry, Cqe, OneWidth};
 use crate::ops::time::Timespec;
 use crate::register::BufferRing;
@@ -46,13 +46,13 @@ pub struct CompletionQueue<'r, C: CqEntry = Cqe, T = AnyThread> {
     cq: &'r mut Cq<C>,
     /// A copy of the queue's own.
     span: Span<C>,
-    enter: &'r Enter,
+    enter: &'r Submitter,
     thread: PhantomData<T>,
 }
 
 impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     #[inline(always)]
-    pub(crate) fn new(cq: &'r mut Cq<C>, enter: &'r Enter) -> Self {
+    pub(crate) fn new(cq: &'r mut Cq<C>, enter: &'r Submitter) -> Self {
         Self { span: cq.span(), cq, enter, thread: PhantomData }
     }
 

@@ -4,13 +4,12 @@
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
-use crate::enter::submit::Enter;
+use crate::enter::call::Simulated;
+use crate::enter::submit::Submitter;
 use crate::register::{self, Registrar};
 use crate::ring::home::Home;
 use crate::ring::layout::Layout;
 use crate::ring::map::{Memory, Reservation};
-#[cfg(feature = "sim")]
-use crate::sim;
 use crate::sys::{EnterFlags, io_uring_params};
 
 /// What set-up returned to refer to the ring.
@@ -20,9 +19,8 @@ pub(crate) enum RingFd {
     Owned(OwnedFd),
     /// An index registered with the thread; there is no descriptor.
     Index(i32),
-    /// The number of a ring of the simulated kernel.
-    #[cfg(feature = "sim")]
-    Simulated(i32),
+    /// A ring of the simulated kernel.
+    Simulated(Simulated),
 }
 
 /// A reference to a ring, released when dropped.
@@ -52,8 +50,7 @@ impl Handle {
         match &self.fd {
             RingFd::Owned(fd) => Some(fd.as_fd()),
             RingFd::Index(_) => None,
-            #[cfg(feature = "sim")]
-            RingFd::Simulated(number) => Some(sim::descriptor(*number)),
+            RingFd::Simulated(ring) => Some(ring.descriptor()),
         }
     }
 
@@ -62,29 +59,26 @@ impl Handle {
         match &self.fd {
             RingFd::Owned(_) => self.registered,
             RingFd::Index(index) => Some(*index),
-            #[cfg(feature = "sim")]
             RingFd::Simulated(_) => None,
         }
     }
 
     /// Has a simulated kernel post true completions alone. One that runs does so anyway.
     pub(crate) fn keep_honest(&self) {
-        #[cfg(feature = "sim")]
-        if let RingFd::Simulated(number) = self.fd {
-            sim::keep_honest(number);
+        if let RingFd::Simulated(ring) = self.fd {
+            ring.keep_honest();
         }
     }
 
     /// Returns what is needed to enter the kernel for this ring.
-    pub(crate) fn enter(&self, params: &io_uring_params) -> Enter {
+    pub(crate) fn enter(&self, params: &io_uring_params) -> Submitter {
         let (fd, base) = match (&self.fd, self.index()) {
             (RingFd::Owned(fd), None) => (fd.as_raw_fd(), EnterFlags::empty()),
             (RingFd::Index(index), _) => (*index, EnterFlags::REGISTERED_RING),
             (_, Some(index)) => (index, EnterFlags::REGISTERED_RING),
-            #[cfg(feature = "sim")]
-            (RingFd::Simulated(number), None) => (*number, EnterFlags::empty()),
+            (RingFd::Simulated(ring), None) => (ring.number(), EnterFlags::empty()),
         };
-        Enter::new(fd, base, params.flags, params.features)
+        Submitter::new(fd, base, params.flags, params.features)
     }
 
     /// Returns the registrar of this ring.
@@ -92,8 +86,7 @@ impl Handle {
         match &self.fd {
             RingFd::Owned(fd) => Registrar::new(fd.as_fd(), self.home),
             RingFd::Index(index) => Registrar::of_index(*index, self.home),
-            #[cfg(feature = "sim")]
-            RingFd::Simulated(number) => Registrar::of_simulated(*number, self.home),
+            RingFd::Simulated(ring) => Registrar::of_simulated(*ring, self.home),
         }
     }
 
@@ -104,10 +97,7 @@ impl Handle {
             // Without a descriptor nothing can be mapped: such rings are in memory that the caller
             // provided.
             RingFd::Index(_) => Err(Errno::BADF),
-            #[cfg(feature = "sim")]
-            RingFd::Simulated(number) => {
-                Memory::provided(sim::map(*number)?, layout).ok_or(Errno::INVAL)
-            }
+            RingFd::Simulated(ring) => Memory::provided(ring.map()?, layout).ok_or(Errno::INVAL),
         }
     }
 
@@ -116,7 +106,6 @@ impl Handle {
         match &self.fd {
             RingFd::Owned(_) | RingFd::Index(_) => Memory::reserve(rings, sqes).map(Some),
             // Its memory is allocated already.
-            #[cfg(feature = "sim")]
             RingFd::Simulated(_) => Ok(None),
         }
     }
@@ -140,9 +129,8 @@ impl Drop for Handle {
             // Fails only if the index was freed when its thread ended.
             let _ = register::unregister_ring_fd(self.registrar(), index);
         }
-        #[cfg(feature = "sim")]
-        if let RingFd::Simulated(number) = self.fd {
-            sim::close(number);
+        if let RingFd::Simulated(ring) = self.fd {
+            ring.close();
         }
     }
 }

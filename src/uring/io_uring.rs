@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::io::Errno;
 
 use crate::enter::enter_arg::EnterArg;
-use crate::enter::submit::Enter;
+use crate::enter::submit::Submitter;
 use crate::enter::submit_error::SubmitError;
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
 use crate::ops::time::Timespec;
@@ -81,7 +81,7 @@ pub struct IoUring<S: SqEntry = Sqe, C: CqEntry = Cqe, T = AnyThread> {
     // descriptor goes before the memory does.
     pub(crate) sq: Sq<S>,
     pub(crate) cq: Cq<C>,
-    pub(crate) enter: Enter,
+    pub(crate) enter: Submitter,
     pub(crate) handle: Handle,
     pub(crate) memory: Memory,
     pub(crate) params: io_uring_params,
@@ -286,7 +286,7 @@ impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     pub(crate) fn abandon(&mut self, reason: Errno) {
         self.sq.abandon();
         self.cq.abandon();
-        self.enter = Enter::unusable(reason);
+        self.enter = Submitter::unusable(reason);
     }
 
     /// Registers buffers, files and everything else, `io_uring_register(2)`.
@@ -375,7 +375,7 @@ impl<S: SqEntry, C: CqEntry> IoUring<S, C, OneThread> {
 #[cfg(feature = "owned")]
 impl<S: SqEntry, C: CqEntry, T> IoUring<S, C, T> {
     /// Takes the ring apart, for the halves that own it together.
-    pub(crate) fn into_parts(self) -> (Sq<S>, Cq<C>, Enter, Handle, Memory) {
+    pub(crate) fn into_parts(self) -> (Sq<S>, Cq<C>, Submitter, Handle, Memory) {
         (self.sq, self.cq, self.enter, self.handle, self.memory)
     }
 }

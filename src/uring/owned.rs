@@ -7,7 +7,7 @@
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 
-use crate::enter::submit::Enter;
+use crate::enter::submit::Submitter;
 use crate::entry::{CqEntry, Cqe, SqEntry, Sqe};
 use crate::register::Registrar;
 use crate::ring::cq::Cq;
@@ -22,7 +22,7 @@ use crate::uring::thread::AnyThread;
 /// What the halves share: the ring, which is closed when the last half is dropped.
 #[derive(Debug)]
 struct Shared {
-    enter: Enter,
+    enter: Submitter,
     // The descriptor is dropped before the memory.
     handle: Handle,
     #[expect(dead_code, reason = "held for the queues that point into it")]
@@ -33,12 +33,12 @@ impl Shared {
     /// Returns what is needed to enter the ring. In a process that did not make it, calls
     /// `abandon`, and the result refuses to enter.
     #[inline(always)]
-    fn enter_from_here(&self, abandon: impl FnOnce()) -> &Enter {
+    fn submitter_from_here(&self, abandon: impl FnOnce()) -> &Submitter {
         if self.handle.home().is_here() {
             return &self.enter;
         }
         abandon();
-        Enter::forked()
+        Submitter::forked()
     }
 }
 
@@ -92,7 +92,7 @@ impl<S: SqEntry, T> OwnedSubmissionQueue<S, T> {
     #[inline(always)]
     pub fn queue(&mut self) -> SubmissionQueue<'_, S, T> {
         let Self { sq, shared, .. } = self;
-        let enter = shared.enter_from_here(|| sq.abandon());
+        let enter = shared.submitter_from_here(|| sq.abandon());
         SubmissionQueue::new(sq, enter)
     }
 
@@ -107,7 +107,7 @@ impl<C: CqEntry, T> OwnedCompletionQueue<C, T> {
     #[inline(always)]
     pub fn queue(&mut self) -> CompletionQueue<'_, C, T> {
         let Self { cq, shared, .. } = self;
-        let enter = shared.enter_from_here(|| cq.abandon());
+        let enter = shared.submitter_from_here(|| cq.abandon());
         CompletionQueue::new(cq, enter)
     }
 

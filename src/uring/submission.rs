@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use rustix::io::Errno;
 
 use crate::enter::enter_arg::{EnterArg, WaitArg};
-use crate::enter::submit::Enter;
+use crate::enter::submit::Submitter;
 use crate::enter::submit_error::SubmitError;
 use crate::entry::slot::SqSlots;
 use crate::entry::{IntoEntry, OneWidth, SafeSqe, SqEntry, Sqe};
@@ -28,19 +28,19 @@ pub struct SubmissionQueue<'r, S: SqEntry = Sqe, T = AnyThread> {
     pub(crate) sq: &'r mut Sq<S>,
     /// A copy of the queue's own.
     pub(crate) cursor: Cursor<S>,
-    enter: &'r Enter,
+    enter: &'r Submitter,
     thread: PhantomData<T>,
 }
 
 impl<'r, S: SqEntry, T> SubmissionQueue<'r, S, T> {
     #[inline(always)]
-    pub(crate) fn new(sq: &'r mut Sq<S>, enter: &'r Enter) -> Self {
+    pub(crate) fn new(sq: &'r mut Sq<S>, enter: &'r Submitter) -> Self {
         Self { cursor: sq.cursor(), sq, enter, thread: PhantomData }
     }
 
     /// Does what may move the cursor: the copy here follows the queue's own.
     #[inline(always)]
-    fn moving<R>(&mut self, work: impl FnOnce(&mut Sq<S>, &Enter) -> R) -> R {
+    fn moving<R>(&mut self, work: impl FnOnce(&mut Sq<S>, &Submitter) -> R) -> R {
         let result = work(self.sq, self.enter);
         self.cursor = self.sq.cursor();
         result

@@ -3,7 +3,7 @@
 
 use crate::entry::{IntoEntry, OneWidth, SqEntry, Sqe};
 use crate::ring::push_error::PushError;
-use crate::ring::sq::Room;
+use crate::ring::sq::ReservedSlots;
 use crate::uring::submission::SubmissionQueue;
 
 impl<S: SqEntry, T> SubmissionQueue<'_, S, T> {
@@ -94,11 +94,11 @@ impl<S: SqEntry, T> SubmissionQueue<'_, S, T> {
     }
 }
 
-/// Room in a submission queue, from [`SubmissionQueue::reserve`].
+/// Reserved slots of a submission queue, from [`SubmissionQueue::reserve`].
 #[derive(Debug)]
 #[must_use = "what is put here is queued by `commit`, and by nothing else"]
 pub struct Reserved<'q, S: SqEntry = Sqe> {
-    room: Room<'q, S>,
+    room: ReservedSlots<'q, S>,
 }
 
 impl<S: SqEntry> Reserved<'_, S> {

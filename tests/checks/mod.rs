@@ -1,4 +1,4 @@
-//! Checks that take any bytes: what the fuzz targets run, and `tests/properties/bytes.rs`.
+//! Checks that take any bytes: what the fuzz targets run, and `properties/tests/all/bytes.rs`.
 //!
 //! A check is a module with two functions. `check` panics if the crate breaks a promise on an
 //! input; any input is one, of any length. `seeds` are inputs to start from. A check stands in

@@ -1,5 +1,5 @@
-//! Faults that are provoked while a lot is in flight: signals, overflow, refused submits, a starved
-//! polling thread, and everything cancelled at once.
+//! Faults that are provoked while a lot is in flight: signals, overflow, a starved polling thread,
+//! and everything cancelled at once.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -13,4 +13,3 @@ mod fault_overflow;
 mod fault_owned;
 mod fault_signals;
 mod fault_sqpoll;
-mod fault_submit;

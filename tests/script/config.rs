@@ -61,11 +61,7 @@ const MODES: [(&str, Mode); 4] = [
     ("defer_taskrun", Mode::DeferTaskrun),
     ("taskrun_flag", Mode::TaskrunFlag),
 ];
-const ARRAY: [(&str, bool); 2] = [("no_array", false), ("array", true)];
-const REWINDS: [(&str, bool); 2] = [("runs_on", false), ("rewinds", true)];
-const SUBMIT_ALL: [(&str, bool); 2] = [("stops", false), ("submit_all", true)];
-const BUFFERS: [(&str, bool); 2] = [("whole_buffers", false), ("incremental", true)];
-const HOLDS: [(&str, bool); 2] = [("borrows", false), ("holds", true)];
+const YES: [(&str, bool); 2] = [("no", false), ("yes", true)];
 /// Whether positions start at most [`NEAR`] before the wrap.
 const BEFORE_WRAP: [(&str, bool); 2] = [("before_wrap", true), ("at", false)];
 const NEAR: u32 = 40;
@@ -73,18 +69,18 @@ const NEAR: u32 = 40;
 impl Config {
     pub(crate) fn read(from: &mut impl Reader) -> Result<Self> {
         Ok(Self {
-            sq: from.one_of(&SQ)?,
-            cq: from.one_of(&CQ)?,
-            mode: from.one_of(&MODES)?,
-            array: from.one_of(&ARRAY)?,
-            rewinds: from.one_of(&REWINDS)?,
-            submit_all: from.one_of(&SUBMIT_ALL)?,
-            incremental: from.one_of(&BUFFERS)?,
-            holds: from.one_of(&HOLDS)?,
-            entries: from.small(17)?.max(1),
-            cq_entries: from.small(33)?,
+            sq: from.name("sq")?.one_of(&SQ)?,
+            cq: from.name("cq")?.one_of(&CQ)?,
+            mode: from.name("mode")?.one_of(&MODES)?,
+            array: from.name("index_array")?.one_of(&YES)?,
+            rewinds: from.name("rewinds")?.one_of(&YES)?,
+            submit_all: from.name("submit_all")?.one_of(&YES)?,
+            incremental: from.name("incremental_buffers")?.one_of(&YES)?,
+            holds: from.name("holds_halves")?.one_of(&YES)?,
+            entries: from.name("entries")?.small(17)?.max(1),
+            cq_entries: from.name("cq_entries")?.small(33)?,
             start: {
-                let near = from.one_of(&BEFORE_WRAP)?;
+                let near = from.name("start")?.one_of(&BEFORE_WRAP)?;
                 let end = if near { u64::from(NEAR) } else { 1 << 32 };
                 let value = u32::try_from(from.number(end)?).expect("an end of at most 2^32");
                 if near { value.wrapping_neg() } else { value }
@@ -93,19 +89,19 @@ impl Config {
     }
 
     pub(crate) fn write(&self, to: &mut impl Writer) {
-        to.one_of(&SQ, self.sq);
-        to.one_of(&CQ, self.cq);
-        to.one_of(&MODES, self.mode);
-        to.one_of(&ARRAY, self.array);
-        to.one_of(&REWINDS, self.rewinds);
-        to.one_of(&SUBMIT_ALL, self.submit_all);
-        to.one_of(&BUFFERS, self.incremental);
-        to.one_of(&HOLDS, self.holds);
-        to.small(self.entries, 17);
-        to.small(self.cq_entries, 33);
+        to.name("sq").one_of(&SQ, self.sq);
+        to.name("cq").one_of(&CQ, self.cq);
+        to.name("mode").one_of(&MODES, self.mode);
+        to.name("index_array").one_of(&YES, self.array);
+        to.name("rewinds").one_of(&YES, self.rewinds);
+        to.name("submit_all").one_of(&YES, self.submit_all);
+        to.name("incremental_buffers").one_of(&YES, self.incremental);
+        to.name("holds_halves").one_of(&YES, self.holds);
+        to.name("entries").small(self.entries, 17);
+        to.name("cq_entries").small(self.cq_entries, 33);
         let before = self.start.wrapping_neg();
         let near = before < NEAR;
-        to.one_of(&BEFORE_WRAP, near);
+        to.name("start").one_of(&BEFORE_WRAP, near);
         if near {
             to.number(u64::from(before), u64::from(NEAR));
         } else {

@@ -4,7 +4,7 @@
 //! form is they do not know. Of bytes any are a script: what is too large is taken modulo, and
 //! what is missing is 0. Text is strict.
 
-use core::fmt::Write as _;
+use core::fmt::{Display, Write as _};
 use core::str::SplitWhitespace;
 
 use super::bytes::Bytes;
@@ -22,6 +22,9 @@ pub(crate) trait Reader {
 
     /// One of `names`, of which there are 1 to 255, by its place.
     fn choose(&mut self, names: &[&'static str]) -> Result<usize>;
+
+    /// The name of the value that comes next, in the form that has names.
+    fn name(&mut self, name: &str) -> Result<&mut Self>;
 
     /// What one of the names of `table` stands for.
     fn one_of<T: Copy>(&mut self, table: &[(&'static str, T)]) -> Result<T> {
@@ -45,6 +48,9 @@ pub(crate) trait Writer {
 
     /// The place of one of `names`.
     fn choose(&mut self, names: &[&'static str], index: usize);
+
+    /// The name of the value that comes next, in the form that has names.
+    fn name(&mut self, name: &str) -> &mut Self;
 
     /// The name that stands for `value` in `table`.
     fn one_of<T: Copy + PartialEq>(&mut self, table: &[(&'static str, T)], value: T) {
@@ -81,6 +87,10 @@ impl Reader for Bytes<'_> {
         Ok(i16::from_le_bytes(self.array()))
     }
 
+    fn name(&mut self, _: &str) -> Result<&mut Self> {
+        Ok(self)
+    }
+
     fn choose(&mut self, names: &[&'static str]) -> Result<usize> {
         let end = u8::try_from(names.len()).expect("a short list");
         Ok(usize::from(self.below(end)))
@@ -96,6 +106,10 @@ impl Writer for Vec<u8> {
         self.extend(value.to_le_bytes());
     }
 
+    fn name(&mut self, _: &str) -> &mut Self {
+        self
+    }
+
     fn choose(&mut self, _: &[&'static str], index: usize) {
         self.push(u8::try_from(index).expect("a short list"));
     }
@@ -104,15 +118,18 @@ impl Writer for Vec<u8> {
 /// A line of text, word by word.
 pub(crate) struct Words<'t> {
     words: SplitWhitespace<'t>,
+    /// What stands behind a name, in the same word.
+    value: Option<&'t str>,
 }
 
 impl<'t> Words<'t> {
     pub(crate) fn new(line: &'t str) -> Self {
-        Self { words: line.split_whitespace() }
+        Self { words: line.split_whitespace(), value: None }
     }
 
     fn word(&mut self) -> Result<&'t str> {
-        self.words.next().ok_or_else(|| "the line ends too early".to_owned())
+        let word = self.value.take().or_else(|| self.words.next());
+        word.ok_or_else(|| "the line ends too early".to_owned())
     }
 
     /// Fails if there is a word left.
@@ -133,6 +150,15 @@ impl Reader for Words<'_> {
         word.parse().map_err(|_| format!("`{word}` is not a number of 16 bits"))
     }
 
+    fn name(&mut self, name: &str) -> Result<&mut Self> {
+        let word = self.word()?;
+        match word.split_once('=') {
+            Some((found, value)) if found == name => self.value = Some(value),
+            _ => return Err(format!("`{word}` does not begin with `{name}=`")),
+        }
+        Ok(self)
+    }
+
     fn choose(&mut self, names: &[&'static str]) -> Result<usize> {
         let word = self.word()?;
         let index = names.iter().position(|name| *name == word);
@@ -140,17 +166,28 @@ impl Reader for Words<'_> {
     }
 }
 
+/// Appends a word, or the value of the name that stands last.
+fn append(text: &mut String, word: impl Display) {
+    let space = if text.ends_with('=') { "" } else { " " };
+    write!(text, "{space}{word}").expect("a string takes everything");
+}
+
 /// Text, word behind word.
 impl Writer for String {
     fn number(&mut self, value: u64, _: u64) {
-        write!(self, " {value}").expect("a string takes everything");
+        append(self, value);
     }
 
     fn signed(&mut self, value: i16) {
-        write!(self, " {value}").expect("a string takes everything");
+        append(self, value);
+    }
+
+    fn name(&mut self, name: &str) -> &mut Self {
+        append(self, format_args!("{name}="));
+        self
     }
 
     fn choose(&mut self, names: &[&'static str], index: usize) {
-        write!(self, " {}", names[index]).expect("a string takes everything");
+        append(self, names[index]);
     }
 }

@@ -5,6 +5,7 @@
 //! gives more than there are slots. That none reads or writes out of bounds, Miri and
 //! AddressSanitizer see.
 
+use core::fmt;
 use core::mem::MaybeUninit;
 use core::time::Duration;
 use std::time::Instant;
@@ -24,7 +25,7 @@ use super::resize::break_layout;
 use super::rings::{Queues, Rings};
 
 /// A ring, what set-up says of it, and what happens to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Script {
     config: Config,
     /// What set-up returns otherwise than it should: fields of [`FIELDS`].
@@ -145,6 +146,17 @@ impl Step {
             Self::Do(action) if action.needs_ring() => Some(action),
             _ => None,
         }
+    }
+}
+
+/// The ring, what set-up says of it, and one step a line.
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config, answers, steps } = self;
+        let mut line = String::new();
+        config.write(&mut line);
+        write!(f, "\n{}\nset-up returns {answers:?}", line.trim_start())?;
+        steps.iter().try_for_each(|step| write!(f, "\n{step:?}"))
     }
 }
 

@@ -3,6 +3,7 @@
 //! After each action everything that can be asked is compared. At the end all that is in flight
 //! is completed and taken, and the accounts are settled.
 
+use core::cell::Cell;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
@@ -31,6 +32,16 @@ pub(super) struct Runner<S, C> {
     pub(super) ledger: Ledger,
 }
 
+thread_local! {
+    /// Whether a panic of this thread is one of many on the way to the smallest script.
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has this thread say nothing where a script fails, or say it again.
+pub(crate) fn be_quiet(quiet: bool) {
+    IS_QUIET.set(quiet);
+}
+
 /// Says on a panic where the script was.
 struct Place<'s> {
     script: &'s Script,
@@ -39,7 +50,7 @@ struct Place<'s> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !IS_QUIET.get() {
             eprintln!("at action {} of this script:\n{}", self.step, self.script);
         }
     }

@@ -10,7 +10,9 @@ use std::os::fd::OwnedFd;
 
 use ringbolt::IoUring;
 use ringbolt::jobs::{OwnedJobs, SafeRing};
-use ringbolt::ops::{Op, Read};
+use ringbolt::ops::{Op, Read, ReadMultishot};
+use ringbolt::register::BufferRingOptions;
+use ringbolt::sys::CqeFlags;
 
 use crate::contest::{Case, Contest, Who};
 use crate::groups::Digest;
@@ -18,8 +20,14 @@ use crate::groups::Digest;
 /// Slots of a ring.
 const ENTRIES: u32 = 256;
 
+/// Provided buffers.
+const BUFFERS: u16 = 64;
+
 /// How many bytes a read asks for.
 const LEN: usize = 64;
+
+/// The same, as entries have it.
+const LEN_FIELD: u32 = 64;
 
 /// Reads in flight at once.
 pub const BATCHES: [u32; 2] = [1, 32];
@@ -42,6 +50,8 @@ enum Way {
     Restart,
     /// It is taken, and goes into another place.
     Move,
+    /// It stays, and the operation goes on: with provided buffers, which are given back.
+    More,
 }
 
 /// A row of cases.
@@ -54,9 +64,10 @@ pub struct Series {
 }
 
 /// All of them.
-pub const SERIES: [Series; 4] = [
+pub const SERIES: [Series; 5] = [
     Series { name: "restart", from: From::File, way: Way::Restart },
     Series { name: "value", from: From::File, way: Way::Move },
+    Series { name: "more", from: From::Pipe, way: Way::More },
     Series { name: "restart-pipe", from: From::Pipe, way: Way::Restart },
     Series { name: "restart-tcp", from: From::Tcp, way: Way::Restart },
 ];
@@ -64,7 +75,7 @@ pub const SERIES: [Series; 4] = [
 impl Series {
     /// Whether instructions are counted: of one source, since they all cost the same.
     pub fn is_counted(self) -> bool {
-        self.from == From::File
+        self.from == From::File || self.way == Way::More
     }
 }
 
@@ -85,6 +96,10 @@ pub fn enter(case: &mut Case<'_>, series: Series, batch: u32) {
     match series.way {
         Way::Restart => enter_restarts(case, series.from, batch),
         Way::Move => enter_moves(case, series.from, batch),
+        Way::More => {
+            enter_more(case, series.from, batch);
+            return enter_unsafe_more(case, series.from, batch);
+        }
     }
     enter_unsafe(case, series.from, batch);
 }
@@ -122,7 +137,9 @@ struct Source {
 
 impl Source {
     fn new(from: From, batch: u32) -> Self {
-        let turn = vec![7; LEN * batch as usize];
+        // Each part begins with its number.
+        let parts = u8::try_from(batch).expect("few reads at once");
+        let turn = (0..parts).flat_map(|number| [number; LEN]).collect();
         match from {
             From::File => {
                 let path = std::env::temp_dir().join(format!("ringbolt-{}", std::process::id()));
@@ -200,13 +217,80 @@ fn enter_moves(case: &mut Case<'_>, from: From, batch: u32) {
     });
 }
 
+fn enter_more(case: &mut Case<'_>, from: From, batch: u32) {
+    let mut source = Source::new(from, batch);
+    let mut jobs: OwnedJobs<Task> = SafeRing::new(ENTRIES).expect("a ring").into_jobs(1);
+    let group = jobs.provide(BUFFERS, LEN_FIELD).expect("buffers");
+    let task = Task::new(&source.end, 0);
+    let started = jobs.start_multi(task, |task| ReadMultishot::lent(&task.from, group).multi());
+    assert!(started.is_ok(), "there is a place");
+    case.enter(Who::Ringbolt, move |turns| {
+        let mut digest = Digest::default();
+        for _ in 0..turns {
+            source.fill();
+            jobs.submit_and_wait(batch).expect("completions");
+            while let Some(mut event) = jobs.next() {
+                match event.received().as_deref() {
+                    Some([first, ..]) if event.has_more() => digest.add(u64::from(*first), 0),
+                    _ => digest.add(0, -1),
+                }
+            }
+        }
+        digest.check(turns, batch);
+    });
+}
+
+fn enter_unsafe_more(case: &mut Case<'_>, from: From, batch: u32) {
+    let mut source = Source::new(from, batch);
+    let first = Task::new(&source.end, 0);
+    let mut ring = IoUring::local(ENTRIES).expect("a ring");
+    let options = BufferRingOptions::default();
+    let mut buffers =
+        ring.registrar().register_buffer_ring(0, BUFFERS, options).expect("a buffer ring");
+    let memory = Box::leak(vec![0_u8; LEN * usize::from(BUFFERS)].into_boxed_slice()).as_mut_ptr();
+    let start = move |id: u16| memory.wrapping_add(LEN * usize::from(id));
+    for id in 0..BUFFERS {
+        // SAFETY: the memory is leaked, and nobody else refers to it.
+        unsafe { buffers.add(start(id), LEN_FIELD, id) }.expect("room");
+    }
+    buffers.publish();
+    let read = ReadMultishot::new(&first.from, 0).sqe(0);
+    let tasks: Box<[Task]> = [first].into();
+    // SAFETY: the task is moved without its descriptor being closed, and lives as long as the ring.
+    unsafe { ring.submission().push(read) }.expect("room");
+    case.enter(Who::Floor, move |turns| {
+        let mut digest = Digest::default();
+        for _ in 0..turns {
+            source.fill();
+            ring.submit_and_wait(batch).expect("completions");
+            let mut completion = ring.completion();
+            while let Some(cqe) = completion.pop() {
+                let task = usize::try_from(cqe.user_data()).ok().and_then(|n| tasks.get(n));
+                let id = buffers.reclaim(&cqe);
+                let (Some(task), Some(id), Ok(1..)) = (task, id, cqe.result()) else {
+                    digest.add(0, -1);
+                    continue;
+                };
+                let more = cqe.flags().contains(CqeFlags::MORE);
+                // SAFETY: the kernel has filled the buffer, and the program has it.
+                let first = unsafe { *start(id) };
+                digest.add(u64::from(first) + u64::from(task.number), if more { 0 } else { -1 });
+                // SAFETY: nobody refers to the buffer any more.
+                unsafe { buffers.add(start(id), LEN_FIELD, id) }.expect("room");
+                buffers.publish();
+            }
+        }
+        digest.check(turns, batch);
+    });
+}
+
 fn enter_unsafe(case: &mut Case<'_>, from: From, batch: u32) {
     let mut source = Source::new(from, batch);
     let mut tasks: Box<[Task]> = (0..batch).map(|n| Task::new(&source.end, n)).collect();
     let mut ring = IoUring::local(ENTRIES).expect("a ring");
-    for n in 0..batch {
+    for (n, task) in (0..batch).zip(&mut tasks) {
         // SAFETY: as below.
-        unsafe { ring.submission().push(read(&mut tasks[n as usize], n)) }.expect("room");
+        unsafe { ring.submission().push(read(task, n)) }.expect("room");
     }
     case.enter(Who::Floor, move |turns| {
         let mut digest = Digest::default();
@@ -233,5 +317,5 @@ fn enter_unsafe(case: &mut Case<'_>, from: From, batch: u32) {
 
 #[inline(always)]
 fn read(task: &mut Task, n: u32) -> ringbolt::Sqe {
-    Read::new(&task.from, task.into.as_mut_ptr(), LEN as u32).offset(0).sqe(u64::from(n))
+    Read::new(&task.from, task.into.as_mut_ptr(), LEN_FIELD).offset(0).sqe(u64::from(n))
 }

@@ -7,8 +7,7 @@ use std::collections::VecDeque;
 use std::vec;
 use std::vec::Vec;
 
-use proptest::prelude::*;
-
+use super::random::{Random, on_any};
 use crate::ring::bufs::Bufs;
 use crate::sys::{SharedPtr, buf_ring_head, io_uring_buf};
 
@@ -220,69 +219,77 @@ fn a_bundle_skips_reclaimed_entries_with_the_same_id() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 8 } else { 1024 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+/// Goal: bundles are reported as the kernel consumed them. Method: buffers of any length,
+/// consumed in any numbers, are compared with a queue; every fifth completion has a single
+/// buffer and is reported as such.
+#[test]
+fn bundles_are_the_same_as_in_a_model_queue() {
+    let step = |random: &mut Random| {
+        (random.within(1..=8), random.within(1..=4) as usize, random.below(3))
+    };
+    let make = |random: &mut Random, longest| {
+        let start = u16::MAX - u16::try_from(random.below(12)).unwrap();
+        (start, random.list(longest, step))
+    };
+    let cases = if cfg!(miri) { 8 } else { 1024 };
+    on_any(cases, 60, make, |(start, steps)| bundles_are_as_in_a_queue(*start, steps));
+}
 
-    /// Goal: bundles are reported as the kernel consumed them. Method: buffers of any length,
-    /// consumed in any numbers, are compared with a queue; every fifth completion has a single
-    /// buffer and is reported as such.
-    #[test]
-    fn bundles_are_the_same_as_in_a_model_queue(
-        start in START - 9..=u16::MAX,
-        steps in proptest::collection::vec((1u32..9, 1usize..5, 0u32..3), 0..60),
-    ) {
-        let shared = Shared::new();
-        let mut bufs = shared.bufs().starting_at(start);
-        let mut free: VecDeque<u16> = (0..COUNT).collect();
-        let mut given: VecDeque<(u16, u32)> = VecDeque::new();
-        for (number, (len, count, short)) in steps.into_iter().enumerate() {
-            while let Some(bid) = free.pop_front() {
-                prop_assert!(bufs.add(SharedPtr::NULL, len, bid));
-                given.push_back((bid, len));
-            }
-            bufs.publish();
-            let count = if number % 5 == 4 { 1 } else { count.min(given.len()) };
-            let mut taken: Vec<_> = given.drain(..count).collect();
-            free.extend(taken.iter().map(|(bid, _)| *bid));
-            if number % 5 == 4 {
-                taken.iter().for_each(|_| bufs.reclaim());
-                continue;
-            }
-            if let Some((_, last)) = taken.last_mut() {
-                *last = last.saturating_sub(short).max(1);
-            }
-            let bytes = taken.iter().map(|(_, len)| len).sum();
-            let first = taken.first().map_or(0, |(bid, _)| *bid);
-            prop_assert_eq!(bufs.bundle(first, bytes).collect::<Vec<_>>(), taken);
+fn bundles_are_as_in_a_queue(start: u16, steps: &[(u32, usize, u32)]) {
+    let shared = Shared::new();
+    let mut bufs = shared.bufs().starting_at(start);
+    let mut free: VecDeque<u16> = (0..COUNT).collect();
+    let mut given: VecDeque<(u16, u32)> = VecDeque::new();
+    for (number, &(len, count, short)) in steps.iter().enumerate() {
+        while let Some(bid) = free.pop_front() {
+            assert!(bufs.add(SharedPtr::NULL, len, bid));
+            given.push_back((bid, len));
         }
-    }
-
-    /// Whatever the other side writes, each bundle ends, and stays within the ring.
-    #[test]
-    fn no_entry_makes_a_bundle_longer_than_the_ring(
-        start: u16,
-        added in 0u16..9,
-        spoilt in proptest::collection::vec((0..COUNT, any::<u32>(), 0u16..6), 0..8),
-        first in 0u16..6,
-        bytes: u32,
-    ) {
-        let shared = Shared::new();
-        let mut bufs = shared.bufs().starting_at(start);
-        let added = added.min(COUNT);
-        (0..added).for_each(|bid| add(&mut bufs, bid));
         bufs.publish();
-        for (index, len, bid) in spoilt {
-            shared.spoil(index, if len % 3 == 0 { 0 } else { len }, bid);
+        let count = if number % 5 == 4 { 1 } else { count.min(given.len()) };
+        let mut taken: Vec<_> = given.drain(..count).collect();
+        free.extend(taken.iter().map(|(bid, _)| *bid));
+        if number % 5 == 4 {
+            taken.iter().for_each(|_| bufs.reclaim());
+            continue;
         }
-        for _ in 0..2 {
-            let found: Vec<_> = bufs.bundle(first, bytes).collect();
-            prop_assert!(found.len() <= usize::from(added));
-            prop_assert!(found.iter().map(|(_, len)| u64::from(*len)).sum::<u64>() <= bytes.into());
+        if let Some((_, last)) = taken.last_mut() {
+            *last = last.saturating_sub(short).max(1);
         }
-        prop_assert_eq!(shared.tail(), start.wrapping_add(added));
+        let bytes = taken.iter().map(|(_, len)| len).sum();
+        let first = taken.first().map_or(0, |(bid, _)| *bid);
+        assert_eq!(bufs.bundle(first, bytes).collect::<Vec<_>>(), taken);
     }
+}
+
+/// Whatever the other side writes, each bundle ends, and stays within the ring.
+#[test]
+fn no_entry_makes_a_bundle_longer_than_the_ring() {
+    let make = |random: &mut Random, longest| {
+        let small = |random: &mut Random, end| u16::try_from(random.below(end)).unwrap();
+        let (start, added, first) = (small(random, 1 << 16), small(random, 9), small(random, 6));
+        let spoil =
+            |random: &mut Random| (small(random, u32::from(COUNT)), random.any(), small(random, 6));
+        (start, added.min(COUNT), random.list(longest, spoil), first, random.any())
+    };
+    let cases = if cfg!(miri) { 8 } else { 1024 };
+    on_any(cases, 8, make, |(start, added, spoilt, first, bytes)| {
+        stays_in_the_ring(*start, *added, spoilt, *first, *bytes);
+    });
+}
+
+fn stays_in_the_ring(start: u16, added: u16, spoilt: &[(u16, u32, u16)], first: u16, bytes: u32) {
+    let shared = Shared::new();
+    let mut bufs = shared.bufs().starting_at(start);
+    (0..added).for_each(|bid| add(&mut bufs, bid));
+    bufs.publish();
+    for &(index, len, bid) in spoilt {
+        shared.spoil(index, if len % 3 == 0 { 0 } else { len }, bid);
+    }
+    for _ in 0..2 {
+        let found: Vec<_> = bufs.bundle(first, bytes).collect();
+        assert!(found.len() <= usize::from(added));
+        assert!(found.iter().map(|(_, len)| u64::from(*len)).sum::<u64>() <= bytes.into());
+    }
+    assert_eq!(shared.tail(), start.wrapping_add(added));
 }

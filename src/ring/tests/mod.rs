@@ -69,6 +69,7 @@ mod mixed;
 mod model;
 mod narrow;
 mod order;
+mod random;
 
 impl<S: SqEntry, C: CqEntry> Kernel<S, C> {
     fn with_slots(start: u32, sqe: S::Slot, cqe: C::Slot) -> Self {

@@ -41,8 +41,8 @@ struct Numbers {
     register: usize,
 }
 
-/// The direction bits of an `ioctl` number without argument, `_IOC_NONE` of `ioctl.h` shifted to its place.
-/// They are not zero on PowerPC, MIPS, SPARC and Alpha.
+/// The direction bits of an `ioctl` number without argument: `_IOC_NONE` of `ioctl.h`, shifted to
+/// its place. They are not zero on PowerPC, MIPS, SPARC and Alpha.
 pub(crate) const IOC_NONE: u32 = arch::IOC_NONE;
 
 /// The size in bytes of the kernel's `sigset_t`, which is not that of the C library: the size that

@@ -98,6 +98,10 @@ impl Flight {
     fn check_quiet(&self, results: &[Outcome]) {
         let quiet = results.iter().take_while(|result| **result == Err(Errno::NODATA)).count();
         let steps = self.plan.steps();
+        if results[0].is_ok() && steps.len() > 1 && !steps[0].fails(results[0]) {
+            // With a polling thread it is a chain like any other.
+            return self.check_loud(results);
+        }
         assert!(quiet < steps.len(), "nothing was told: {self:?} {results:?}");
         assert!(!matches!(steps[quiet].what, What::Limit(_)), "{self:?} {results:?}");
         let is_limited = matches!(steps.get(quiet + 1).map(|step| step.what), Some(What::Limit(_)));

@@ -1,6 +1,7 @@
 //! Arguments of operations in memory that is taken away while the operation waits for its turn.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
 pub(crate) mod cases;
 pub(crate) mod device;

@@ -1,7 +1,7 @@
 //! The checks of the fuzz targets, over random bytes, their seeds, and inputs that were found.
 //!
 //! An input that a fuzz target finds becomes a test by being copied into
-//! `data/fuzz/<target>/`. With `RINGBOLT_WRITE_CORPUS=<folder>` set, the seeds are written to
+//! `tests/data/fuzz/<target>/`. With `RINGBOLT_WRITE_CORPUS=<folder>` set, the seeds are written to
 //! `<folder>/<target>/`, for the fuzzer to start from.
 
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
@@ -14,9 +14,9 @@ use crate::checks::{ALL, Check, SIMULATED};
 use crate::common;
 use crate::common::process::in_child;
 use crate::common::require;
+use crate::trial;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 use ringbolt::sys::Opcode;
 
 fn check(name: &str) -> &'static Check {
@@ -24,7 +24,7 @@ fn check(name: &str) -> &'static Check {
 }
 
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The inputs that were found for a check, with their paths.
@@ -49,17 +49,12 @@ fn run(name: &str, cases: u32, len: usize) {
     }
     let config = ProptestConfig {
         cases: if cfg!(miri) { 8 } else { cases },
-        failure_persistence: None,
         // Inputs that wait in vain do so for seconds.
         max_shrink_time: 20_000,
         ..ProptestConfig::default()
     };
     let byte = prop_oneof![2 => 0..16_u8, 1 => any::<u8>()];
-    let outcome = TestRunner::new(config).run(&vec(byte, 0..len), |input| {
-        check(&input);
-        Ok(())
-    });
-    outcome.unwrap_or_else(|error| panic!("{error}"));
+    trial::on_any(config, &vec(byte, 0..len), |input| trial::hex(input), |input| check(input));
 }
 
 #[test]
@@ -120,8 +115,7 @@ mod simulated {
 
 #[test]
 fn each_fuzz_target_runs_a_check_and_each_check_has_a_target() {
-    // The published package has no fuzz targets.
-    let Ok(entries) = fs::read_dir(root().join("fuzz/fuzz_targets")) else { return };
+    let entries = fs::read_dir(root().join("fuzz/fuzz_targets")).expect("the fuzz targets");
     let stem = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
     let targets: BTreeSet<_> =
         entries.map(|entry| stem(&entry.expect("an entry of a folder").path())).collect();

@@ -9,9 +9,9 @@ use crate::differential_common::performer::{Kind, perform};
 use crate::differential_common::plan::Plan;
 use crate::differential_common::script::Script;
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 
 use crate::common::require;
+use crate::trial;
 use ringbolt::sys::{Features, SetupFlags};
 
 /// Performs a script twice, and compares all that can be seen of it.
@@ -46,19 +46,8 @@ fn compare(kind: Kind, script: &Script) {
 fn compare_many(kind: Kind, usual: u32) {
     let cases = std::env::var("RINGBOLT_CASES").ok();
     let cases = cases.map_or(usual, |cases| cases.parse().expect("RINGBOLT_CASES is a number"));
-    let config = ProptestConfig {
-        cases,
-        failure_persistence: None,
-        max_shrink_time: 60_000,
-        ..ProptestConfig::default()
-    };
-    let run = TestRunner::new(config).run(&Script::any(), |script| {
-        compare(kind, &script);
-        Ok(())
-    });
-    if let Err(failure) = run {
-        panic!("{failure}");
-    }
+    let config = ProptestConfig { cases, max_shrink_time: 60_000, ..ProptestConfig::default() };
+    trial::on_any(config, &Script::any(), Script::to_string, |script| compare(kind, script));
 }
 
 /// Goal: a ring with default flags reads and writes like system calls, and loses nothing.

@@ -9,9 +9,9 @@ use crate::common::process::refuse_call;
 use crate::common::{reap, require};
 use crate::fault_common::{Ledger, push_together};
 use crate::op_common::assert_quiet;
+use crate::trial;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 use ringbolt::ops::{Nop, RawOp};
 use ringbolt::sys::{EnterFlags, Opcode, SetupFlags};
 use ringbolt::{Builder, EnterArg, IoUring, PushError, Sqe, SubmitError};
@@ -228,8 +228,12 @@ impl Program {
 
 /// Executes random steps, and counts at the end what happened to each entry.
 fn loses_nothing(builder: Builder, cases: u32) {
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
-    let run = TestRunner::new(config).run(&vec(step(), 1..60), |steps| {
+    let config = ProptestConfig { cases, ..ProptestConfig::default() };
+    let show = |steps: &Vec<Step>| {
+        let lines: Vec<_> = steps.iter().map(|step| format!("{step:?}")).collect();
+        lines.join("\n")
+    };
+    trial::on_any(config, &vec(step(), 1..60), show, |steps| {
         let mut program = Program::new(&builder);
         steps.iter().for_each(|step| program.step(step));
         // One submit for each invalid entry, and one for the entries after the last.
@@ -241,11 +245,7 @@ fn loses_nothing(builder: Builder, cases: u32) {
         assert_eq!(program.ledger.left(), program.back);
         assert_quiet(&mut program.ring);
         assert_eq!(program.ring.completion().overflow(), 0);
-        Ok(())
     });
-    if let Err(failure) = run {
-        panic!("{failure}");
-    }
 }
 
 /// Goal: whatever is refused, and whenever, each entry is submitted once or taken back once.

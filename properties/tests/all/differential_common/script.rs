@@ -1,5 +1,7 @@
 //! Scripts of reads and writes, and how to make any of them.
 
+use core::fmt;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -120,6 +122,23 @@ impl Script {
                 phases,
             },
         )
+    }
+}
+
+/// A line for the file and the ring, and one for each chain and each of its operations.
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file_len, position, entries, tight, skips, phases } = self;
+        write!(f, "file_len={file_len} position={position} entries={entries} ")?;
+        writeln!(f, "tight={tight} skips={skips}")?;
+        for Phase { awaited, chains } in phases {
+            writeln!(f, "phase awaited={awaited}")?;
+            for Chain { ops, then, reserved } in chains {
+                writeln!(f, "  chain then={then:?} reserved={reserved}")?;
+                ops.iter().try_for_each(|op| writeln!(f, "    {op:?}"))?;
+            }
+        }
+        Ok(())
     }
 }
 

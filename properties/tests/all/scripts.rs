@@ -8,10 +8,11 @@
 use crate::checks::script::action::{Action, NAMES};
 use crate::checks::script::config::Config;
 use crate::checks::script::{self, Script};
+use crate::trial;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
-use proptest::test_runner::{RngAlgorithm, TestRunner};
+use proptest::test_runner::RngAlgorithm;
 use ringbolt::IoUring;
 use ringbolt::ops::Nop;
 use ringbolt::sim::Kernel;
@@ -85,26 +86,21 @@ fn scripts() -> impl Strategy<Value = Script> {
     (config(), vec(action(), 0..ACTIONS)).prop_map(|(config, actions)| Script { config, actions })
 }
 
-/// Runs `test` on so many values of `strategy`.
-fn try_out<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value)) {
+/// Runs `test` on so many values of `strategy`, which prints what it fails for.
+fn try_out<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(&S::Value)) {
     let config = ProptestConfig {
         cases,
-        failure_persistence: None,
         // The default one takes most of the time under Miri.
         rng_algorithm: if cfg!(miri) { RngAlgorithm::XorShift } else { RngAlgorithm::default() },
         max_shrink_iters: if cfg!(miri) { 50 } else { 20_000 },
         ..ProptestConfig::default()
     };
-    let outcome = TestRunner::new(config).run(strategy, |value| {
-        test(value);
-        Ok(())
-    });
-    outcome.unwrap_or_else(|error| panic!("{error}"));
+    trial::on_any(config, strategy, |_| String::new(), test);
 }
 
 #[test]
 fn the_queues_do_what_the_model_does() {
-    try_out(cases(), &scripts(), |script| script::run::run(&script));
+    try_out(cases(), &scripts(), script::run::run);
 }
 
 #[test]
@@ -112,7 +108,7 @@ fn any_bytes_are_a_script() {
     let byte = prop_oneof![2 => 0..30_u8, 1 => any::<u8>()];
     let len = if cfg!(miri) { 60 } else { 300 };
     let scripts = vec(byte, 0..len).prop_map(|bytes| Script::from_bytes(&bytes));
-    try_out(cases(), &scripts, |script| script::run::run(&script));
+    try_out(cases(), &scripts, script::run::run);
 }
 
 #[test]
@@ -126,8 +122,8 @@ fn a_hostile_other_side_makes_wrong_data_and_nothing_else() {
 #[test]
 fn both_forms_of_a_script_say_the_same() {
     try_out(cases() / 4, &scripts(), |script| {
-        assert_eq!(Script::from_bytes(&script.to_bytes()), script);
-        assert_eq!(script.to_string().parse(), Ok(script));
+        assert_eq!(Script::from_bytes(&script.to_bytes()), *script);
+        assert_eq!(script.to_string().parse().as_ref(), Ok(script));
     });
 }
 
@@ -161,7 +157,7 @@ fn a_tail_that_is_none_moves_no_more_entries_than_there_are() {
 #[test]
 #[cfg_attr(miri, ignore = "Miri reads no folders")]
 fn every_script_in_the_folder_is_a_seed() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/scripts");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/scripts");
     let names = std::fs::read_dir(folder).expect("the folder of scripts").map(|entry| {
         let path = entry.expect("an entry of a folder").path();
         assert_eq!(path.extension().and_then(|extension| extension.to_str()), Some("script"));
