@@ -25,6 +25,9 @@ RINGBOLT_WRITE_CORPUS="$PWD/fuzz/corpus" cargo test -p ringbolt-properties -- \
 
 targets=$(cargo +nightly fuzz list)
 [ -n "$targets" ] || fail "there is no fuzz target"
+say "building"
+# All at once, by all processors.
+cargo +nightly fuzz build
 found=""
 for target in $targets; do
     say "$target: $seconds s"

@@ -2,7 +2,8 @@
 # The queues, the simulated kernel and the ABI's types under Miri: no undefined behaviour, by either
 # borrow model, with strict provenance; on a small machine, a big one, and a big-endian one.
 #
-# RINGBOLT_CASES says how many random scripts there are, MIRI_SEEDS how many interleavings of threads.
+# RINGBOLT_CASES says how many random scripts there are, MIRI_SEEDS how many interleavings of threads,
+# MIRI_PROGRAMS how many programs of jobs.
 # The unit tests that take random steps by the thousand are left out unless MIRI_FULL is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,6 +26,13 @@ MIRIFLAGS="$MIRIFLAGS -Zmiri-tree-borrows"
 miri -p ringbolt --all-features --lib -- ring:: sim:: $slow
 # Slower than stacked borrows: the written scripts ran above.
 miri -p ringbolt-properties -- scripts::a_hostile
+
+say "random programs of jobs, by both models"
+for model in "" "-Zmiri-tree-borrows"; do
+    MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-env-forward=RINGBOLT_PROGRAMS $model" \
+        RINGBOLT_PROGRAMS=${MIRI_PROGRAMS:-12} \
+        miri -p ringbolt --all-features --test jobs_random -- simulated
+done
 
 say "several seeds of the scheduler"
 MIRIFLAGS="-Zmiri-strict-provenance -Zmiri-many-seeds=0..${MIRI_SEEDS:-4}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# No ordering is there for nothing: each is weakened in turn, in a copy of the sources, and the
-# loom tests of the rules that it is said to keep have to fail.
+# The loom tests of ci/loom.sh pass, and no ordering is there for nothing: each is weakened in turn,
+# in a copy of the sources, and the tests of the rules that it is said to keep have to fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh
@@ -10,6 +10,14 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 tar --exclude=./target --exclude=./fuzz/target --exclude=./benches/target --exclude=./.git \
     -cf - . | tar -C "$copy" -xf -
+# The copy shares what it depends on with ci/loom.sh, and by its version nothing of its own: what is
+# built here is weakened, and Cargo would take it for a build of the sources.
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+[ -n "$version" ] || fail "Cargo.toml has no version"
+sed -i "/^\[package\]/,/^\[/s/^version.workspace = true/version = \"$version-weakened\"/" "$copy/Cargo.toml"
+grep -q -- '-weakened"$' "$copy/Cargo.toml" || fail "the copy has the version of the sources"
+# Nor is a build of an earlier copy one of this.
+touch "$copy/$order"
 
 # One line for each ordering above Relaxed: line, ordering, the rules that the documentation of its
 # function names.

@@ -1,20 +1,18 @@
-//! `cat` over io_uring: several reads in flight, output in order.
+//! `cat` on the safe front: several reads in flight, output in order, and no `unsafe`.
 //!
 //! Shows how to
 //!
-//! - make a thread's own ring ([`IoUring::local`]), and say why it cannot be made;
+//! - make a ring for a thread ([`SafeRing::new`]), and report why it cannot be made;
+//! - use one ring for several inputs, each in a [scope](SafeRing::scope) of its own, whose end
+//!   cancels what is in flight, on every way out;
 //! - keep several reads of a file in flight, at offsets, and put their results in order;
 //! - read what has no offsets (pipes, terminals, most of `/proc`) at its own position, one read
 //!   at a time;
-//! - treat short reads and short writes rightly;
-//! - keep memory for as long as the kernel uses it, on every way out: see `common/mod.rs`.
+//! - continue after short reads and short writes, in place.
 //!
-//! A file's blocks stand in a queue in the order of the file. The block in front is written when
-//! its reading is over, and its memory is then read into again: at most `--depth` blocks of
-//! `--block` bytes are ever in use, however long the file.
-#![allow(clippy::indexing_slicing, reason = "blocks are named by index; a wrong one is a bug here")]
-
-mod common;
+//! A job is a block of the file. It is read, then written, and its memory is used for another
+//! block: at most `--depth` blocks of `--block` bytes exist, however long the file is.
+#![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -24,9 +22,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::ExitCode;
 
-use common::Engine;
-use ringbolt::IoUring;
-use ringbolt::ops::{Read, Write};
+use ringbolt::jobs::{Cause, Done, Jobs, Place, SafeRing};
+use ringbolt::ops::{Op, Read, Write};
 use ringbolt::rustix::fs::{FileType, SeekFrom, Stat, fstat, seek, tell};
 use ringbolt::rustix::io::Errno;
 
@@ -43,18 +40,18 @@ input is copied.
 /// What the command line asks for.
 struct Options {
     depth: usize,
-    block: u32,
+    block: usize,
     files: Vec<OsString>,
 }
 
-/// Why a copy ended early, by whose fault.
+/// Why a copy ended early, and what failed.
 enum Trouble {
     Input(io::Error),
     Output(Errno),
-    Ring(Errno),
+    Ring(String),
 }
 
-/// The code by which shells tell of a process that SIGPIPE ended, as it ends other cats.
+/// The exit code that shells report for a process that SIGPIPE ended, as it ends other cats.
 const ENDED_BY_PIPE: u8 = 128 + 13;
 
 fn main() -> ExitCode {
@@ -97,32 +94,34 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
     Ok(Some(options))
 }
 
-/// One line on standard error. If even that fails, there is nobody to tell.
+/// Prints one line on standard error. If that fails, nothing else can be done.
 fn report(line: impl core::fmt::Display) {
     let _ = writeln!(io::stderr(), "cat: {line}");
 }
 
 fn run(options: &Options) -> ExitCode {
-    let mut engine = match engine(options) {
-        Ok(engine) => engine,
+    // As many reads, and one write.
+    let entries = u32::try_from(options.depth + 1).expect("--depth is at most 1024");
+    let mut ring = match SafeRing::new(entries) {
+        Ok(ring) => ring,
         Err(cause) => {
             report(cause);
             return ExitCode::FAILURE;
         }
     };
+    let mut places: Vec<_> = (0..options.depth).map(|_| Place::new()).collect();
     let stdout = io::stdout();
-    let output = stdout.as_fd();
     let mut code = ExitCode::SUCCESS;
     for name in &options.files {
-        match cat(&mut engine, options, name, output) {
+        match cat(&mut ring, &mut places, options, name, stdout.as_fd()) {
             Ok(()) => {}
             Err(Trouble::Output(Errno::PIPE)) => return ExitCode::from(ENDED_BY_PIPE),
             Err(Trouble::Output(errno)) => {
                 report(format_args!("standard output: {errno}"));
                 return ExitCode::FAILURE;
             }
-            Err(Trouble::Ring(errno)) => {
-                report(format_args!("the ring: {errno}"));
+            Err(Trouble::Ring(error)) => {
+                report(error);
                 return ExitCode::FAILURE;
             }
             Err(Trouble::Input(error)) => {
@@ -135,82 +134,82 @@ fn run(options: &Options) -> ExitCode {
     code
 }
 
-/// A ring with room for all that is ever in flight, and memory for the reads.
-fn engine(options: &Options) -> Result<Engine, String> {
-    let Options { depth, block, .. } = options;
-    // As many reads, and one write.
-    let entries = u32::try_from(depth + 1).map_err(|error| error.to_string())?;
-    let ring = IoUring::local(entries).map_err(|error| error.to_string())?;
-    let size = usize::try_from(*block).map_err(|error| error.to_string())?;
-    Engine::new(ring, *depth, size)
-        .map_err(|errno| format!("no memory for {depth} blocks of {block} bytes: {errno}"))
-}
-
+/// Copies one input. On return, nothing of it is in flight.
 fn cat(
-    engine: &mut Engine,
+    ring: &mut SafeRing,
+    places: &mut [Place<Block>],
     options: &Options,
     name: &OsString,
     output: BorrowedFd<'_>,
 ) -> Result<(), Trouble> {
-    if name == "-" {
-        return Copy::new(engine, options, io::stdin().as_fd(), output)?.run();
-    }
-    let file = File::open(name).map_err(Trouble::Input)?;
-    Copy::new(engine, options, file.as_fd(), output)?.run()
+    let (stdin, file);
+    let input = if name == "-" {
+        stdin = io::stdin();
+        stdin.as_fd()
+    } else {
+        file = File::open(name).map_err(Trouble::Input)?;
+        file.as_fd()
+    };
+    let mut copy = Copy::new(options, input, output)?;
+    // If the output or the ring fails, a read of a terminal may be in flight. The scope cancels it.
+    ring.scope(places, |jobs| copy.pump(jobs))?;
+    copy.end()
 }
 
-/// The `user_data` of the write. Reads have the index of their block.
-const WRITE: u64 = u64::MAX - 1;
-
-/// What is read into one block of memory.
-#[derive(Default)]
+/// A part of the input, on its way to the output.
 struct Block {
-    /// Where in the file it starts; of no use to files without offsets.
+    bytes: Vec<u8>,
+    /// Blocks are numbered in the order of the input.
+    number: u64,
+    /// Where in the input it starts; without a meaning for inputs without offsets.
     offset: u64,
-    /// Bytes read so far.
-    filled: u32,
-    /// Nothing more is read into it.
-    is_over: bool,
-    /// The file ends in it, for good or because of an error.
-    is_last: bool,
-    error: Option<Errno>,
+    /// How many bytes of it have been read, and how many of these have been written.
+    filled: usize,
+    written: usize,
+    /// Whether it is read or written now.
+    is_writing: bool,
+    /// The input ends in this block, regularly or by an error.
+    end: Option<Result<(), Errno>>,
+}
+
+impl Block {
+    fn is_full(&self) -> bool {
+        self.filled == self.bytes.len()
+    }
 }
 
 /// One input on its way to the output.
-struct Copy<'a> {
-    engine: &'a mut Engine,
-    input: BorrowedFd<'a>,
-    output: BorrowedFd<'a>,
-    block_size: u32,
-    /// Whether reads are told an offset; otherwise there is one at a time.
+struct Copy<'f> {
+    input: BorrowedFd<'f>,
+    output: BorrowedFd<'f>,
+    block: usize,
+    /// Whether reads have an offset; otherwise there is one read at a time.
     has_offsets: bool,
-    blocks: Vec<Block>,
-    /// Blocks that nothing is read into or written from.
-    free: Vec<usize>,
-    /// The others, in the order of the file.
-    order: VecDeque<usize>,
+    /// Blocks that have been read and wait for those before them, in the order of the input. The
+    /// first is block `front`; `None` is one that is still being read.
+    waiting: VecDeque<Option<Block>>,
+    front: u64,
+    /// Memory of blocks that have been written.
+    spare: Vec<Vec<u8>>,
     /// Where the next block starts.
     next: u64,
-    /// Up to where the file is known to go: reads are in flight ahead of each other up to
-    /// here. What is beyond, if anything, is looked for with one read at a time.
+    /// Up to this offset the input is known to go: reads are in flight side by side up to here.
+    /// Beyond it, one read at a time looks for more.
     known_end: u64,
-    /// Blocks whose reading is not over.
+    /// Blocks that are being read.
     reading: usize,
     /// The end has been seen: no further block is begun.
     has_ended: bool,
     is_writing: bool,
-    /// Bytes written of the block in front.
-    written: u32,
-    /// How the input ended, once all before that has been written: where, or why early.
+    /// How the input ended, once everything before that has been written: where, or by which error.
     outcome: Option<Result<u64, Errno>>,
 }
 
-impl<'a> Copy<'a> {
+impl<'f> Copy<'f> {
     fn new(
-        engine: &'a mut Engine,
         options: &Options,
-        input: BorrowedFd<'a>,
-        output: BorrowedFd<'a>,
+        input: BorrowedFd<'f>,
+        output: BorrowedFd<'f>,
     ) -> Result<Self, Trouble> {
         let failed = |errno: Errno| Trouble::Input(errno.into());
         let stat = fstat(input).map_err(failed)?;
@@ -218,37 +217,143 @@ impl<'a> Copy<'a> {
             return Err(Trouble::Input(io::Error::other("input file is output file")));
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        // A size of 0 says nothing: files in /proc have it, and some can only be read on.
+        // A size of 0 says nothing: files in /proc have it, and some have no offsets.
         let has_offsets = is_regular(&stat) && size > 0;
         // Standard input may have been read from before.
         let start = if has_offsets { tell(input).map_err(failed)? } else { 0 };
         Ok(Self {
-            engine,
             input,
             output,
-            block_size: options.block,
+            block: options.block,
             has_offsets,
-            blocks: (0..options.depth).map(|_| Block::default()).collect(),
-            free: (0..options.depth).rev().collect(),
-            order: VecDeque::with_capacity(options.depth),
+            waiting: VecDeque::with_capacity(options.depth),
+            front: 0,
+            spare: Vec::new(),
             next: start,
             known_end: if has_offsets { size } else { 0 },
             reading: 0,
             has_ended: false,
             is_writing: false,
-            written: 0,
             outcome: None,
         })
     }
 
-    /// Copies all of it. On return, nothing of it is in flight.
-    fn run(mut self) -> Result<(), Trouble> {
-        if let Err(trouble) = self.pump() {
-            // The output or the ring failed, which ends the program. What is still in flight,
-            // the read of a terminal say, would hold it up.
-            self.engine.quiesce();
-            return Err(trouble);
+    /// Copies everything.
+    fn pump<'s>(&mut self, jobs: &mut Jobs<'s, 'f, Block>) -> Result<(), Trouble>
+    where
+        'f: 's,
+    {
+        loop {
+            self.start_reads(jobs)?;
+            self.write_front(jobs)?;
+            // The front may have made room for a read.
+            self.start_reads(jobs)?;
+            let Some(event) = jobs.wait_next().map_err(of_ring)? else { return Ok(()) };
+            let done = event.expect_done();
+            if done.is_writing { self.wrote(done)? } else { self.read(done)? }
         }
+    }
+
+    fn start_reads<'s>(&mut self, jobs: &mut Jobs<'s, 'f, Block>) -> Result<(), Trouble>
+    where
+        'f: 's,
+    {
+        while !self.has_ended && (self.reading == 0 || self.next < self.known_end) {
+            if self.waiting.len() as u64 == u64::from(jobs.capacity()) {
+                return Ok(());
+            }
+            let block = Block {
+                bytes: self.spare.pop().map_or_else(|| memory(self.block), Ok)?,
+                number: self.front + self.waiting.len() as u64,
+                offset: self.next,
+                filled: 0,
+                written: 0,
+                is_writing: false,
+                end: None,
+            };
+            self.next += self.block as u64;
+            self.waiting.push_back(None);
+            self.reading += 1;
+            let (input, has_offsets) = (self.input, self.has_offsets);
+            jobs.start(block, |block| read(block, input, has_offsets)).map_err(of_ring)?;
+        }
+        Ok(())
+    }
+
+    /// A read has completed. Reads the rest of the block, or puts the block into its place.
+    fn read(&mut self, mut block: Reaped<'_, '_, 'f>) -> Result<(), Trouble> {
+        match block.result() {
+            Ok(0) => block.end = Some(Ok(())),
+            Ok(count) => block.filled += count as usize,
+            Err(Errno::INTR) => {}
+            Err(errno) => block.end = Some(Err(errno)),
+        }
+        // Without offsets, a short read is all that there is for now: it is written at once.
+        let is_over = block.is_full() || !self.has_offsets && block.filled > 0;
+        if block.end.is_none() && !is_over {
+            let (input, has_offsets) = (self.input, self.has_offsets);
+            block.restart(|block| read(block, input, has_offsets)).map_err(of_ring)?;
+            return Ok(());
+        }
+        self.has_ended |= block.end.is_some();
+        self.reading -= 1;
+        let block = block.finish();
+        let place = usize::try_from(block.number - self.front).ok();
+        let place = place.and_then(|place| self.waiting.get_mut(place));
+        *place.expect("a block that is read has a place") = Some(block);
+        Ok(())
+    }
+
+    /// Writes the block in front, if it has been read. Frees blocks that need no writing.
+    fn write_front<'s>(&mut self, jobs: &mut Jobs<'s, 'f, Block>) -> Result<(), Trouble>
+    where
+        'f: 's,
+    {
+        while !self.is_writing {
+            let Some(block) = self.waiting.front_mut().and_then(Option::take) else { break };
+            // After the end there is nothing: a file that has grown since is not looked at.
+            if self.outcome.is_some() || block.filled == 0 {
+                self.retire(block);
+                continue;
+            }
+            self.is_writing = true;
+            let output = self.output;
+            let block = Block { is_writing: true, ..block };
+            jobs.start(block, |block| write(block, output)).map_err(of_ring)?;
+        }
+        Ok(())
+    }
+
+    /// A write has completed.
+    fn wrote(&mut self, mut block: Reaped<'_, '_, 'f>) -> Result<(), Trouble> {
+        match block.result() {
+            Ok(0) => return Err(Trouble::Output(Errno::IO)),
+            Ok(count) => block.written += count as usize,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Trouble::Output(errno)),
+        }
+        if block.written < block.filled {
+            let output = self.output;
+            block.restart(|block| write(block, output)).map_err(of_ring)?;
+            return Ok(());
+        }
+        self.is_writing = false;
+        self.retire(block.finish());
+        Ok(())
+    }
+
+    /// The block in front has been dealt with.
+    fn retire(&mut self, block: Block) {
+        if let (None, Some(end)) = (self.outcome, block.end) {
+            self.outcome = Some(end.map(|()| block.offset + block.filled as u64));
+        }
+        self.waiting.pop_front();
+        self.front += 1;
+        self.spare.push(block.bytes);
+    }
+
+    /// Reports how the input ended, and leaves it there.
+    fn end(self) -> Result<(), Trouble> {
         let failed = |errno: Errno| Trouble::Input(errno.into());
         if let Some(outcome) = self.outcome {
             let end = outcome.map_err(failed)?;
@@ -259,128 +364,36 @@ impl<'a> Copy<'a> {
         }
         Ok(())
     }
+}
 
-    fn pump(&mut self) -> Result<(), Trouble> {
-        loop {
-            self.start_reads()?;
-            self.write_front()?;
-            // The front may have made room for a read.
-            self.start_reads()?;
-            if self.engine.in_flight() == 0 {
-                return Ok(());
-            }
-            self.engine.submit_and_wait().map_err(Trouble::Ring)?;
-            while let Some(cqe) = self.engine.pop() {
-                match cqe.user_data() {
-                    WRITE => self.wrote(cqe.result())?,
-                    block => self.read(block, cqe.result())?,
-                }
-            }
-        }
-    }
+/// A block whose operation has completed.
+type Reaped<'j, 's, 'f> = Done<'j, 's, 'f, Block>;
 
-    fn start_reads(&mut self) -> Result<(), Trouble> {
-        while !self.has_ended && (self.reading == 0 || self.next < self.known_end) {
-            let Some(index) = self.free.pop() else { return Ok(()) };
-            self.blocks[index] = Block { offset: self.next, ..Block::default() };
-            self.next += u64::from(self.block_size);
-            self.order.push_back(index);
-            self.reading += 1;
-            self.push_read(index)?;
-        }
-        Ok(())
-    }
+/// The rest of a block is read.
+fn read<'a>(block: &'a mut Block, input: BorrowedFd<'a>, has_offsets: bool) -> Op<'a> {
+    let offset = block.offset + block.filled as u64;
+    let room = block.bytes.get_mut(block.filled..).unwrap_or_default();
+    let read = Read::lent(input, room);
+    if has_offsets { read.offset(offset).op() } else { read.op() }
+}
 
-    /// Has the rest of a block read.
-    fn push_read(&mut self, index: usize) -> Result<(), Trouble> {
-        let Block { offset, filled, .. } = self.blocks[index];
-        let buf = self.engine.block(index, filled);
-        let mut read = Read::new(self.input, buf, self.block_size - filled);
-        if self.has_offsets {
-            read = read.offset(offset + u64::from(filled));
-        }
-        let entry = read.sqe(index as u64);
-        // SAFETY:
-        // 1. The memory lies in block `index`, and ends where that does.
-        // 2. Nobody else uses the block: it was free when this reading of it began, it has one
-        //    read in flight at a time, and it is written from when its reading is over.
-        // 3. `input` is borrowed until `run` returns, and then nothing is in flight; if
-        //    cancelling failed, at least no other file is opened after it.
-        unsafe { self.engine.push(&[entry]) }.map_err(Trouble::Ring)
-    }
+/// The rest of what is in a block is written.
+fn write<'a>(block: &'a mut Block, output: BorrowedFd<'a>) -> Op<'a> {
+    let left = block.bytes.get(block.written..block.filled).unwrap_or_default();
+    Write::lent(output, left).op()
+}
 
-    /// A read has completed.
-    fn read(&mut self, index: u64, result: Result<u32, Errno>) -> Result<(), Trouble> {
-        let index = usize::try_from(index).expect("the index that the read was pushed with");
-        let block = &mut self.blocks[index];
-        match result {
-            Ok(0) => block.is_last = true,
-            Ok(count) => block.filled += count,
-            Err(Errno::INTR) => return self.push_read(index),
-            Err(errno) => {
-                block.is_last = true;
-                block.error = Some(errno);
-            }
-        }
-        // Without offsets, a short read is all that there is for now: out with it.
-        let is_full = block.filled == self.block_size || !self.has_offsets;
-        block.is_over = block.is_last || is_full;
-        if !block.is_over {
-            return self.push_read(index);
-        }
-        self.has_ended |= block.is_last;
-        self.reading -= 1;
-        Ok(())
-    }
+/// Memory for a block.
+fn memory(len: usize) -> Result<Vec<u8>, Trouble> {
+    let mut bytes = Vec::new();
+    let no_memory = |_| Trouble::Ring(format!("no memory for another block of {len} bytes"));
+    bytes.try_reserve_exact(len).map_err(no_memory)?;
+    bytes.resize(len, 0);
+    Ok(bytes)
+}
 
-    /// Writes what stands in front, if its reading is over, and frees what is done with.
-    fn write_front(&mut self) -> Result<(), Trouble> {
-        while !self.is_writing {
-            let Some(&front) = self.order.front() else { return Ok(()) };
-            let block = &self.blocks[front];
-            if !block.is_over {
-                return Ok(());
-            }
-            // Behind the end there is nothing: a file that grew meanwhile is not looked at.
-            if self.outcome.is_none() && self.written < block.filled {
-                return self.push_write(front);
-            }
-            if self.outcome.is_none() && block.is_last {
-                let end = block.offset + u64::from(block.filled);
-                self.outcome = Some(block.error.map_or(Ok(end), Err));
-            }
-            self.written = 0;
-            self.order.pop_front();
-            self.free.push(front);
-        }
-        Ok(())
-    }
-
-    /// Has the rest of the block in front written.
-    fn push_write(&mut self, front: usize) -> Result<(), Trouble> {
-        let buf = self.engine.block(front, self.written);
-        let len = self.blocks[front].filled - self.written;
-        let entry = Write::new(self.output, buf, len).sqe(WRITE);
-        self.is_writing = true;
-        // SAFETY:
-        // 1. The memory lies in block `front`, of which `filled` bytes have been read.
-        // 2. The kernel only reads it, and nothing is read into it: its reading is over, and it
-        //    becomes free when `is_writing` is false again.
-        // 3. `output` is the standard output, which stays open.
-        unsafe { self.engine.push(&[entry]) }.map_err(Trouble::Ring)
-    }
-
-    /// The write has completed.
-    fn wrote(&mut self, result: Result<u32, Errno>) -> Result<(), Trouble> {
-        self.is_writing = false;
-        match result {
-            Ok(0) => return Err(Trouble::Output(Errno::IO)),
-            Ok(count) => self.written += count,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Trouble::Output(errno)),
-        }
-        Ok(())
-    }
+fn of_ring(error: impl Into<Cause>) -> Trouble {
+    Trouble::Ring(format!("the ring: {}", error.into()))
 }
 
 fn is_regular(stat: &Stat) -> bool {

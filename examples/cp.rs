@@ -1,20 +1,19 @@
-//! `cp` over io_uring: reads linked to writes, in registered memory, between registered files.
+//! `cp` on the safe front: reads linked to writes, in registered memory, and no `unsafe`.
 //!
 //! Shows how to
 //!
-//! - link a write to the read before it, and push both together or neither;
-//! - pick up a chain that broke: a short read cancels the write behind it;
-//! - register buffers and files, so that the kernel need not look them up each time;
+//! - link a write to the read before it: one job, one event, two results;
+//! - continue a chain that broke: a short read cancels the write after it;
+//! - register buffers, so that the kernel need not look them up each time: a [`Lease`] is a field
+//!   of the job's value;
 //! - have a kernel thread take the entries (`--sqpoll`);
-//! - put an fsync behind everything before it, by draining;
-//! - keep memory for as long as the kernel uses it, on every way out: see `common/mod.rs`.
+//! - stop early: dropping the jobs cancels what is in flight and waits for it, so that nothing
+//!   writes to the destination after that.
 //!
 //! A job is a block on its way from the source to the same place in the destination. As many
-//! as `--depth` are under way up to the size that the source was said to have. What is beyond,
-//! if the source has grown, is looked for by one job at a time, until one finds nothing.
-#![allow(clippy::indexing_slicing, reason = "jobs are named by index; a wrong one is a bug here")]
-
-mod common;
+//! as `--depth` are under way up to the size that the source was said to have. If the source has
+//! grown, one job at a time looks for what is beyond, until one finds nothing.
+#![forbid(unsafe_code)]
 
 use core::fmt;
 use std::ffi::OsString;
@@ -23,11 +22,12 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Instant;
 
-use common::Engine;
 use ringbolt::IoUring;
-use ringbolt::ops::{Fixed, Fsync, ReadFixed, WriteFixed};
+use ringbolt::jobs::{Cause, Done, Lease, OwnedJobs, Pages, SafeRing};
+use ringbolt::ops::{FixedSpan, Fsync, Op, ReadFixed, WriteFixed};
 use ringbolt::rustix::io::Errno;
 
 const HELP: &str = "\
@@ -53,7 +53,7 @@ struct Options {
     sqpoll: Option<u32>,
 }
 
-/// Whose fault it is that the copy ended early.
+/// Why the copy ended early, and what failed.
 enum Trouble {
     Source(io::Error),
     Dest(io::Error),
@@ -123,7 +123,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
     Ok(Some(Options { source, dest, depth, block, fsync, sqpoll }))
 }
 
-/// One line on standard error. If even that fails, there is nobody to tell.
+/// Prints one line on standard error. If that fails, nothing else can be done.
 fn report(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "cp: {line}");
 }
@@ -138,10 +138,12 @@ fn cp(options: &Options) -> Result<u64, String> {
         return Err(of_source(io::Error::other(kind)));
     }
     // Before the destination is touched: whether there can be a ring at all.
-    let engine = engine(options)?;
+    let (jobs, leases) = ring(options)?;
     let dest = Dest::open(options, &stat)?;
-    let copied = copy(engine, options, &source, stat.len(), &dest.file);
-    copied.map_err(|trouble| {
+    let files = Rc::new((source, dest.file.try_clone().map_err(|error| error.to_string())?));
+    let copy =
+        Copy { jobs, files, leases, next: 0, known_end: stat.len(), end: None, written_end: 0 };
+    copy.run(options.fsync).map_err(|trouble| {
         let left = dest.give_up();
         match trouble {
             Trouble::Source(error) => format!("{}; {left}", of_source(error)),
@@ -151,27 +153,25 @@ fn cp(options: &Options) -> Result<u64, String> {
     })
 }
 
-/// A ring with room for all that is ever in flight, and pinned memory for the jobs.
-fn engine(options: &Options) -> Result<Engine, String> {
+/// Jobs with room for everything that is ever in flight, and pinned memory for each.
+fn ring(options: &Options) -> Result<(OwnedJobs<Block>, Vec<Lease>), String> {
     let Options { depth, block, .. } = options;
-    // A read and a write for each job, and an fsync.
-    let entries = 2 * u32::from(*depth) + 1;
+    // A read and a write for each job.
+    let entries = 2 * u32::from(*depth);
     let ring = match options.sqpoll {
-        Some(idle_ms) => IoUring::builder().sqpoll(idle_ms).build_local(entries),
-        None => IoUring::local(entries),
+        Some(idle_ms) => SafeRing::build_local(&IoUring::builder().sqpoll(idle_ms), entries),
+        None => SafeRing::new(entries),
     };
-    let ring = ring.map_err(|error| error.to_string())?;
+    let mut jobs = ring.map_err(|error| error.to_string())?.into_jobs(u32::from(*depth));
     let size = usize::try_from(*block).map_err(|error| error.to_string())?;
     let what = format!("{depth} blocks of {block} bytes");
-    let engine = Engine::new(ring, usize::from(*depth), size)
-        .map_err(|errno| format!("no memory for {what}: {errno}"))?;
-    engine.register_blocks().map_err(|errno| match errno {
+    let leases = jobs.lease(*depth, size, Pages::Usual).map_err(|errno| match errno {
         Errno::NOMEM => {
             format!("{what} are more than may be pinned: raise ulimit -l, or ask for less")
         }
         _ => format!("{what} could not be registered: {errno}"),
     })?;
-    Ok(engine)
+    Ok((jobs, leases.collect()))
 }
 
 /// The file that is copied to.
@@ -238,99 +238,90 @@ impl Dest {
     }
 }
 
-/// Fixed slots of the two files.
-const SOURCE: Fixed = Fixed(0);
-const DEST: Fixed = Fixed(1);
-
-/// The `user_data` of the fsync. A read has twice the index of its job, a write one more.
-const FSYNC: u64 = u64::MAX - 1;
-
 /// A block on its way.
-#[derive(Default)]
-struct Job {
+struct Block {
+    /// The source and the destination.
+    files: Rc<(File, File)>,
+    lease: Lease,
     /// Where in both files it starts.
     offset: u64,
     /// How many bytes it should have.
-    len: u32,
+    len: usize,
     /// Bytes read, and bytes written.
-    read: u32,
-    written: u32,
-    /// Pushed after the fsync, which does not cover it.
-    is_late: bool,
-    /// Entries in flight, and what those that have completed came to.
-    in_flight: u32,
-    read_result: Option<Result<u32, Errno>>,
-    write_result: Option<Result<u32, Errno>>,
+    read: usize,
+    written: usize,
+    step: Step,
 }
 
-/// All jobs of a copy.
-struct Copy<'a> {
-    engine: Engine,
-    dest: &'a File,
-    block_size: u32,
-    jobs: Vec<Job>,
-    free: Vec<u16>,
-    /// Where the next job starts.
+/// What is in flight for a block.
+enum Step {
+    ReadAndWrite,
+    Write,
+    Fsync,
+}
+
+impl Block {
+    /// The rest of the block is read, and then, if the read was not short, written.
+    fn read_and_write(&mut self) -> [Op<'_>; 2] {
+        self.step = Step::ReadAndWrite;
+        let offset = self.offset + self.read as u64;
+        let rest = FixedSpan::from(&mut self.lease).first(self.len).after(self.read);
+        [
+            ReadFixed::lent(&self.files.0, rest).offset(offset).op(),
+            WriteFixed::lent(&self.files.1, rest).offset(offset).op(),
+        ]
+    }
+
+    /// What was read and has not been written is written.
+    fn write(&mut self) -> Op<'_> {
+        self.step = Step::Write;
+        let offset = self.offset + self.written as u64;
+        let rest = FixedSpan::from(&mut self.lease).first(self.read).after(self.written);
+        WriteFixed::lent(&self.files.1, rest).offset(offset).op()
+    }
+
+    fn fsync(&mut self) -> Op<'_> {
+        self.step = Step::Fsync;
+        Fsync::lent(&self.files.1).op()
+    }
+}
+
+/// A copy and its jobs.
+struct Copy {
+    jobs: OwnedJobs<Block>,
+    files: Rc<(File, File)>,
+    /// The memory that no job has.
+    leases: Vec<Lease>,
+    /// Where the next block starts.
     next: u64,
     /// The size that the source was said to have.
     known_end: u64,
     /// Where a read found nothing.
     end: Option<u64>,
-    /// The last byte written, and one.
+    /// The offset after the last byte written.
     written_end: u64,
-    fsync: FsyncState,
 }
 
-#[derive(PartialEq)]
-enum FsyncState {
-    NotAskedFor,
-    /// To be pushed behind the last job that is known of; or at the end, if the source ends
-    /// before that.
-    ToDo,
-    /// Covers every write so far.
-    Pushed,
-    /// Something was written after it.
-    Stale,
+/// What is to be done for a block next.
+enum Next {
+    ReadAndWrite,
+    Write,
+    Nothing,
 }
 
-fn copy(
-    engine: Engine,
-    options: &Options,
-    source: &File,
-    size: u64,
-    dest: &File,
-) -> Result<u64, Trouble> {
-    engine
-        .register_files(&[source.into(), dest.into()])
-        .map_err(|errno| Trouble::Ring(format!("the files could not be registered: {errno}")))?;
-    let copy = Copy {
-        engine,
-        dest,
-        block_size: options.block,
-        jobs: (0..options.depth).map(|_| Job::default()).collect(),
-        free: (0..options.depth).rev().collect(),
-        next: 0,
-        known_end: size,
-        end: None,
-        written_end: 0,
-        fsync: if options.fsync { FsyncState::ToDo } else { FsyncState::NotAskedFor },
-    };
-    copy.run()
-}
-
-impl Copy<'_> {
-    /// Copies everything, and returns how many bytes that was. On an early return the engine
-    /// is dropped, which cancels what is in flight: nobody writes when this has returned.
-    fn run(mut self) -> Result<u64, Trouble> {
+impl Copy {
+    /// Copies everything, and returns how many bytes that was. On an early return the jobs are
+    /// dropped, which cancels what is in flight: nothing is written after this has returned.
+    fn run(mut self, fsync: bool) -> Result<u64, Trouble> {
         self.pump()?;
         let end = self.end.unwrap_or(self.written_end);
         if self.written_end > end {
             // The source was cut and grew again meanwhile: only what is contiguous counts.
-            self.dest.set_len(end).map_err(Trouble::Dest)?;
-            self.mark_stale();
+            self.files.1.set_len(end).map_err(Trouble::Dest)?;
         }
-        if matches!(self.fsync, FsyncState::ToDo | FsyncState::Stale) {
-            self.push_fsync()?;
+        if fsync {
+            let block = self.block(0).ok_or_else(|| Trouble::Ring("no block is free".into()))?;
+            self.jobs.start(block, Block::fsync).map_err(of_ring)?;
             self.pump()?;
         }
         Ok(end)
@@ -340,16 +331,17 @@ impl Copy<'_> {
     fn pump(&mut self) -> Result<(), Trouble> {
         loop {
             self.start_jobs()?;
-            if self.engine.in_flight() == 0 {
-                return Ok(());
-            }
-            self.engine.submit_and_wait().map_err(of_ring)?;
-            while let Some(cqe) = self.engine.pop() {
-                if cqe.user_data() == FSYNC {
-                    cqe.result().map_err(of_dest)?;
-                } else {
-                    self.complete(cqe.user_data(), cqe.result())?;
+            let Some(event) = self.jobs.wait_next().map_err(of_ring)? else { return Ok(()) };
+            let mut done = event.expect_done();
+            let next = note(&mut done, &mut self.end, &mut self.written_end)?;
+            match next {
+                Next::ReadAndWrite => {
+                    done.restart_chain(Block::read_and_write).map_err(of_ring)?;
                 }
+                Next::Write => {
+                    done.restart(Block::write).map_err(of_ring)?;
+                }
+                Next::Nothing => self.leases.push(done.finish().lease),
             }
         }
     }
@@ -357,129 +349,73 @@ impl Copy<'_> {
     fn start_jobs(&mut self) -> Result<(), Trouble> {
         while self.end.is_none() {
             let ahead = self.known_end.saturating_sub(self.next);
-            if ahead == 0 && self.fsync == FsyncState::ToDo {
-                self.push_fsync()?;
-            }
-            if ahead == 0 && self.free.len() < self.jobs.len() {
+            if ahead == 0 && !self.jobs.is_empty() {
                 return Ok(());
             }
-            let Some(index) = self.free.pop() else { return Ok(()) };
-            // The last block is as long as it should be, or its read would be a short one.
-            let len = match u32::try_from(ahead) {
-                Ok(ahead) if ahead > 0 => ahead.min(self.block_size),
-                _ => self.block_size,
-            };
-            self.jobs[usize::from(index)] = Job { offset: self.next, len, ..Job::default() };
-            self.next += u64::from(len);
-            self.push_read_and_write(index)?;
+            let Some(block) = self.block(ahead) else { return Ok(()) };
+            self.next += block.len as u64;
+            self.jobs.start_chain(block, Block::read_and_write).map_err(of_ring)?;
         }
         Ok(())
     }
 
-    /// Has the rest of a job read, and linked to that, written.
-    fn push_read_and_write(&mut self, index: u16) -> Result<(), Trouble> {
-        let job = &mut self.jobs[usize::from(index)];
-        job.in_flight = 2;
-        job.is_late = self.fsync != FsyncState::ToDo;
-        let buf = self.engine.block(index.into(), job.read);
-        let len = job.len - job.read;
-        let offset = job.offset + u64::from(job.read);
-        let read = ReadFixed::new(SOURCE, buf, len, index).offset(offset);
-        let write = WriteFixed::new(DEST, buf, len, index).offset(offset);
-        let user_data = 2 * u64::from(index);
-        let chain = [read.sqe(user_data).link(), write.sqe(user_data + 1)];
-        // SAFETY:
-        // 1. The memory lies in block `index`: `len` ends where the job does, and a job is at
-        //    most as long as a block.
-        // 2. A job uses its own block alone. It has nothing in flight: it has just been
-        //    started, or both entries of its last chain have completed. The write uses what
-        //    the read fills, and is linked behind it.
-        // 3. The files are registered: the ring keeps them open by itself.
-        unsafe { self.engine.push(&chain) }.map_err(of_ring)
-    }
-
-    /// Has what was read of a job and not yet written, written.
-    fn push_write(&mut self, index: u16) -> Result<(), Trouble> {
-        let job = &mut self.jobs[usize::from(index)];
-        job.in_flight = 1;
-        job.is_late = self.fsync != FsyncState::ToDo;
-        let buf = self.engine.block(index.into(), job.written);
-        let offset = job.offset + u64::from(job.written);
-        let write = WriteFixed::new(DEST, buf, job.read - job.written, index).offset(offset);
-        let entry = write.sqe(2 * u64::from(index) + 1);
-        // SAFETY:
-        // 1. The memory lies in block `index`: at most `len` bytes of a job have been read.
-        // 2. The job has nothing else in flight, and the kernel only reads its block.
-        // 3. The file is registered: the ring keeps it open by itself.
-        unsafe { self.engine.push(&[entry]) }.map_err(of_ring)
-    }
-
-    /// Has the destination synchronised when everything pushed before has completed.
-    fn push_fsync(&mut self) -> Result<(), Trouble> {
-        self.fsync = FsyncState::Pushed;
-        // SAFETY: no memory is named, and the file is registered.
-        unsafe { self.engine.push(&[Fsync::new(DEST).sqe(FSYNC).drain().into()]) }.map_err(of_ring)
-    }
-
-    fn mark_stale(&mut self) {
-        if self.fsync == FsyncState::Pushed {
-            self.fsync = FsyncState::Stale;
-        }
-    }
-
-    /// An entry of a job has completed. With the last one in flight, the job is carried on.
-    fn complete(&mut self, user_data: u64, result: Result<u32, Errno>) -> Result<(), Trouble> {
-        let index = u16::try_from(user_data / 2).expect("the index that was pushed");
-        let job = &mut self.jobs[usize::from(index)];
-        let is_read = user_data % 2 == 0;
-        *(if is_read { &mut job.read_result } else { &mut job.write_result }) = Some(result);
-        job.in_flight -= 1;
-        if job.in_flight == 0 { self.carry_on(index) } else { Ok(()) }
-    }
-
-    /// Looks at what a job's entries came to, and pushes those that are needed next.
-    fn carry_on(&mut self, index: u16) -> Result<(), Trouble> {
-        let job = &mut self.jobs[usize::from(index)];
-        let mut found_end = false;
-        match job.read_result.take() {
-            // A write alone; or try again.
-            None | Some(Err(Errno::INTR | Errno::AGAIN)) => {}
-            Some(Ok(0)) => found_end = true,
-            Some(Ok(count)) => job.read += count,
-            Some(Err(errno)) => return Err(Trouble::Source(errno.into())),
-        }
-        match job.write_result.take() {
-            // Cancelled, because the read was short or failed; or try again.
-            None | Some(Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN)) => {}
-            Some(Ok(0)) => return Err(Trouble::Dest(io::ErrorKind::WriteZero.into())),
-            Some(Ok(count)) => {
-                job.written += count;
-                let (end, is_late) = (job.offset + u64::from(job.written), job.is_late);
-                self.written_end = self.written_end.max(end);
-                if is_late {
-                    self.mark_stale();
-                }
-            }
-            Some(Err(errno)) => return Err(of_dest(errno)),
-        }
-        let job = &self.jobs[usize::from(index)];
-        if job.written < job.read {
-            return self.push_write(index);
-        }
-        if job.read < job.len && !found_end {
-            return self.push_read_and_write(index);
-        }
-        if found_end {
-            let end = job.offset + u64::from(job.read);
-            self.end = Some(self.end.map_or(end, |other| other.min(end)));
-        }
-        self.free.push(index);
-        Ok(())
+    /// The next block, if there is memory for it. `ahead` bytes are known to follow.
+    fn block(&mut self, ahead: u64) -> Option<Block> {
+        let lease = self.leases.pop()?;
+        // The last block is as long as it should be, or its read would be a short one.
+        let len = match usize::try_from(ahead) {
+            Ok(ahead) if ahead > 0 => ahead.min(lease.len()),
+            _ => lease.len(),
+        };
+        let files = Rc::clone(&self.files);
+        let (offset, step) = (self.next, Step::ReadAndWrite);
+        Some(Block { files, lease, offset, len, read: 0, written: 0, step })
     }
 }
 
-fn of_ring(errno: Errno) -> Trouble {
-    Trouble::Ring(format!("the ring: {errno}"))
+/// Notes what the operations of a block returned, and what is to be done next.
+fn note(
+    block: &mut Done<'_, '_, '_, Block>,
+    end: &mut Option<u64>,
+    written_end: &mut u64,
+) -> Result<Next, Trouble> {
+    let (read, written) = match block.step {
+        Step::ReadAndWrite => (Some(block.result_of(0)), block.result_of(1)),
+        Step::Write => (None, block.result()),
+        Step::Fsync => return block.result().map(|_| Next::Nothing).map_err(of_dest),
+    };
+    let mut found_end = false;
+    match read {
+        None | Some(Err(Errno::INTR | Errno::AGAIN)) => {}
+        Some(Ok(0)) => found_end = true,
+        Some(Ok(count)) => block.read += count as usize,
+        Some(Err(errno)) => return Err(Trouble::Source(errno.into())),
+    }
+    match written {
+        // Cancelled, because the read was short or failed; or to be tried again.
+        Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => {}
+        Ok(0) => return Err(Trouble::Dest(io::ErrorKind::WriteZero.into())),
+        Ok(count) => {
+            block.written += count as usize;
+            *written_end = (*written_end).max(block.offset + block.written as u64);
+        }
+        Err(errno) => return Err(of_dest(errno)),
+    }
+    if block.written < block.read {
+        return Ok(Next::Write);
+    }
+    if block.read < block.len && !found_end {
+        return Ok(Next::ReadAndWrite);
+    }
+    if found_end {
+        let found = block.offset + block.read as u64;
+        *end = Some(end.map_or(found, |other| other.min(found)));
+    }
+    Ok(Next::Nothing)
+}
+
+fn of_ring(error: impl Into<Cause>) -> Trouble {
+    Trouble::Ring(format!("the ring: {}", error.into()))
 }
 
 fn of_dest(errno: Errno) -> Trouble {

@@ -1,38 +1,34 @@
-//! A TCP echo server over io_uring.
+//! A TCP echo server on the safe front: `#![forbid(unsafe_code)]`.
 //!
 //! Shows how to
 //!
-//! - make a listening socket by the ring's own operations, where the kernel has them;
-//! - accept with one entry for many connections, and survive when descriptors run out;
-//! - bound each receive and send by a linked timeout, whose time lives long enough;
-//! - serve thousands of connections with memory that is fixed at the start: a block, a slot and
-//!   at most two entries in flight for each, and nothing allocated for a message.
+//! - accept with one operation for many connections, into slots of the ring's file table, and
+//!   go on when descriptors run out;
+//! - receive with one operation for each connection, into buffers that all connections share, and
+//!   send back from where the bytes lie: nothing is copied, and an idle connection has no buffer;
+//! - keep the bytes of a connection in order, and stop receiving from a peer that takes nothing;
+//! - go on when every buffer is in use;
+//! - close idle connections by a coarse clock: one timeout in flight for all of them.
 //!
-//! A connection is always in one of two states: it waits for bytes, or for the peer to take
-//! them. Either is a chain of two entries, the transfer and its timeout. The next chain is
-//! pushed when both have completed, so that a slot is never used again while an entry in
-//! flight still names it.
-#![allow(clippy::indexing_slicing, reason = "slots are named by index; a wrong one is a bug here")]
-
-mod common;
+//! There are three kinds of jobs: the listener's, the clock's, and those of connections. A
+//! connection has a job that receives until the end, and while bytes are on their way back, one
+//! that sends. What both need to know of each other is in a table, by the connection's number.
+#![forbid(unsafe_code)]
 
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::net::TcpListener;
-use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::process::ExitCode;
 
-use common::Engine;
-use ringbolt::ops::{Accept, Bind, LinkTimeout, Listen, Recv, Send, Socket, Timeout};
+use ringbolt::Timespec;
+use ringbolt::jobs::{Cause, Event, Key, OwnedJobs, Received, SafeRing, Slot};
+use ringbolt::ops::{Accept, Fixed, Group, Multi, Op, Recv, Send, Timeout};
 use ringbolt::rustix::io::Errno;
-use ringbolt::rustix::net::addr::SocketAddrArg as _;
-use ringbolt::rustix::net::{
-    AddressFamily, SendFlags, SocketFlags, SocketType, getsockname, sockopt,
-};
-use ringbolt::sys::Opcode;
-use ringbolt::{IoUring, Sqe, Timespec};
+use ringbolt::rustix::net::{RecvFlags, SendFlags, listen, sockopt};
+use ringbolt::rustix::process::{Resource, getrlimit};
 
 const HELP: &str = "\
 Usage: echo [OPTION]...
@@ -41,7 +37,7 @@ address that is listened on.
 
       --listen ADDR:PORT  where to listen; port 0 is any that is free (127.0.0.1:0)
       --idle SECONDS      closes connections whose peer neither sends nor takes anything for
-                          so long, such as 2.5 (60)
+                          so long, such as 2.5 (60); it may take an eighth longer
       --connections N     how many at once (1 to 16000; 4096)
   -h, --help              shows this text
 ";
@@ -53,11 +49,27 @@ struct Options {
     connections: u32,
 }
 
-/// Bytes for each connection.
+/// The length of a buffer, in bytes.
 const BLOCK: u32 = 4096;
 
+/// The most buffers.
+const BUFFERS: u32 = 256;
+
+/// Buffers that wait to be sent back to one peer, after which no more is received from it.
+const MAX_WAITING: usize = 4;
+
 /// Connections that the kernel keeps until they are accepted.
-const BACKLOG: u32 = 4096;
+const BACKLOG: i32 = 4096;
+
+/// Slots of the file table beyond those of connections: a connection is accepted before it is
+/// refused, and a slot is free some time after its connection is gone.
+const SPARE_SLOTS: u32 = 16;
+
+/// How many ticks of the clock make the idle time.
+const TICKS: u32 = 8;
+
+/// How long an accept that failed is not repeated.
+const BACKOFF: Timespec = Timespec::new(0, 100_000_000);
 
 fn main() -> ExitCode {
     match parse(lexopt::Parser::from_env()) {
@@ -104,187 +116,212 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
     Ok(Some(Options { listen, idle, connections }))
 }
 
-/// One line on standard error. If even that fails, there is nobody to tell.
+/// Prints one line on standard error. If that fails, nothing else can be done.
 fn report(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "echo: {line}");
 }
 
 enum Never {}
 
-/// Serves until something fails that concerns not one connection but all.
+/// Serves until something fails that concerns all connections.
 fn serve(options: &Options) -> Result<Never, String> {
-    // Two entries for each connection, an accept, and the timeout after which it is repeated.
-    let ring = IoUring::local(2 * options.connections + 2).map_err(|error| error.to_string())?;
-    let probe = ring.registrar().probe().map_err(|errno| format!("asking the kernel: {errno}"))?;
-    let blocks = usize::try_from(options.connections).map_err(|error| error.to_string())?;
-    let size = usize::try_from(BLOCK).map_err(|error| error.to_string())?;
-    let mut engine = Engine::new(ring, blocks, size)
-        .map_err(|errno| format!("no memory for {blocks} connections: {errno}"))?;
+    let connections = options.connections;
+    // A receive and a send for each connection, the listener, and the clock.
+    let places = 2 * connections + 2;
+    // More than this is rarely submitted at once; it is a limit for nothing else.
+    let ring = SafeRing::new(places.min(1024)).map_err(|error| error.to_string())?;
+    let mut jobs = ring.into_jobs(places);
+    reserve_slots(&mut jobs, connections + SPARE_SLOTS)
+        .map_err(|errno| format!("no file table for {connections} connections: {errno}"))?;
+    let count = (2 * connections).next_power_of_two().min(BUFFERS);
+    let count = u16::try_from(count).map_err(|error| error.to_string())?;
+    let group = jobs
+        .provide(count, BLOCK)
+        .map_err(|errno| format!("no {count} buffers of {BLOCK} bytes: {errno}"))?;
 
-    let ops = [Opcode::SOCKET, Opcode::BIND, Opcode::LISTEN];
-    let listener = if ops.into_iter().all(|op| probe.supports(op)) {
-        listen(&mut engine, options.listen).map_err(io::Error::from)
-    } else {
-        // Before Linux 6.11.
-        TcpListener::bind(options.listen).map(OwnedFd::from)
-    };
-    let listener = listener.map_err(|error| format!("{}: {error}", options.listen))?;
-    let address = getsockname(&listener).and_then(SocketAddr::try_from);
-    let address = address.map_err(|errno| format!("the address that is listened on: {errno}"))?;
+    let of_address = |error: io::Error| format!("{}: {error}", options.listen);
+    let listener = TcpListener::bind(options.listen).map_err(of_address)?;
+    // Only makes the queue longer: it listens already.
+    listen(&listener, BACKLOG).map_err(|errno| of_address(errno.into()))?;
+    // Connections inherit it. It has no effect on what is echoed, only on when.
+    let _ = sockopt::set_tcp_nodelay(&listener, true);
+    let address = listener.local_addr().map_err(of_address)?;
     // Whoever started this waits for the line: it must not stay in a buffer.
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "listening on {address}")
         .and_then(|()| stdout.flush())
         .map_err(|error| format!("standard output: {error}"))?;
 
-    Server::new(engine, listener, options).run().map_err(|errno| format!("the ring: {errno}"))
+    let server = Server {
+        group,
+        connections: (0..connections).map(|_| None).collect(),
+        free: (0..connections).rev().collect(),
+        dry: Vec::new(),
+        sending: 0,
+        now: 0,
+        last_report: None,
+    };
+    server.run(jobs, listener, options.idle).map_err(|cause| format!("the ring: {cause}"))
 }
 
-/// Makes a socket that listens on `address`, by operations of the ring.
-fn listen(engine: &mut Engine, address: SocketAddr) -> Result<OwnedFd, Errno> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = Socket::new(family, SocketType::STREAM).flags(SocketFlags::CLOEXEC);
-    // SAFETY: the entry names neither memory nor a descriptor.
-    let socket = unsafe { complete(engine, socket.sqe(0).into()) }?;
-    let socket = i32::try_from(socket).map_err(|_| Errno::BADF)?;
-    // SAFETY: the operation has just made the descriptor, and nobody else knows of it.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-
-    // Leaked, and so never gone before the kernel has read it, whatever becomes of the ring.
-    let address = Box::leak(Box::new(address.as_any()));
-    let bind = Bind::new(&socket, address.as_ptr(), address.addr_len());
-    // SAFETY: the address stays for ever, and the socket beyond the completion.
-    unsafe { complete(engine, bind.sqe(0)) }?;
-    // SAFETY: no memory is named, and the socket stays beyond the completion.
-    unsafe { complete(engine, Listen::new(&socket, BACKLOG).sqe(0)) }?;
-    Ok(socket)
+/// Makes a file table with `slots` slots, or with as many as this process may have.
+fn reserve_slots(jobs: &mut OwnedJobs<Task>, slots: u32) -> Result<(), Errno> {
+    let limit = getrlimit(Resource::Nofile).current;
+    let limit = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX);
+    jobs.reserve_files(slots.min(limit))
 }
 
-/// Carries out one entry while nothing else is in flight.
-///
-/// # Safety
-///
-/// As for [`Engine::push`]; the entry completes once, and this returns only then.
-unsafe fn complete(engine: &mut Engine, entry: Sqe) -> Result<u32, Errno> {
-    // SAFETY: the caller's promise, passed on.
-    unsafe { engine.push(&[entry]) }?;
-    loop {
-        engine.submit_and_wait()?;
-        if let Some(cqe) = engine.pop() {
-            return cqe.result();
+/// The values of jobs.
+enum Task {
+    /// Takes connections; after a failure, waits for a while first.
+    Listen { listener: TcpListener, pause: Timespec },
+    /// Waits for one tick of the clock.
+    Tick(Timespec),
+    /// Receives from connection `index`.
+    Receive { index: u32, socket: Fixed, group: Group },
+    /// Sends back to connection `index` what it has sent.
+    Send { index: u32, socket: Fixed, data: Received },
+}
+
+impl Task {
+    /// The operations that go on.
+    fn multi(&self) -> Multi<'_> {
+        match self {
+            Self::Listen { listener, .. } => Accept::lent(listener).in_slot().multi(),
+            Self::Receive { socket, group, .. } => Recv::group(*socket, *group).multi(),
+            Self::Tick(_) | Self::Send { .. } => unreachable!("it completes once"),
+        }
+    }
+
+    /// The operations that complete once.
+    fn once(&mut self) -> Op<'_> {
+        match self {
+            Self::Listen { pause, .. } => Timeout::lent(pause).op(),
+            Self::Tick(time) => Timeout::lent(time).op(),
+            // A short send would be an error: the kernel sends the rest when there is room.
+            Self::Send { socket, data, .. } => Send::lent(*socket, &*data).flags(WHOLE).op(),
+            Self::Receive { .. } => unreachable!("it goes on"),
         }
     }
 }
 
-/// The kinds of entry. `user_data` is four times the slot's index, and the kind.
-const RECV: u64 = 0;
-const SEND: u64 = 1;
-const IDLE: u64 = 2;
-/// Not about a slot: the accept, and the timeout after which it is repeated.
-const OTHER: u64 = 3;
-const ACCEPT: u64 = OTHER;
-const BACKOFF: u64 = 4 + OTHER;
-
-/// How long an accept that failed is not repeated.
-static BACKOFF_TIME: Timespec = Timespec::new(0, 100_000_000);
+/// Everything is sent, or the send fails.
+const WHOLE: SendFlags =
+    SendFlags::NOSIGNAL.union(SendFlags::from_bits_retain(RecvFlags::WAITALL.bits()));
 
 /// One connection.
 struct Connection {
-    socket: OwnedFd,
-    /// Entries in flight.
-    in_flight: u32,
-    /// Bytes in the block, and how many of them have been sent back.
-    filled: u32,
-    sent: u32,
-    /// To be closed when nothing is in flight.
+    slot: Slot,
+    /// The tick at which it last received or sent.
+    active: u32,
+    /// The jobs in flight.
+    receiving: Option<Key>,
+    sending: Option<Key>,
+    /// What is to be sent when the present send is done.
+    waiting: VecDeque<Received>,
+    /// Nothing more is received: the peer has ended, or the connection has failed.
     is_over: bool,
+    /// It receives again when a buffer has come back.
+    is_dry: bool,
 }
 
 struct Server {
-    engine: Engine,
-    listener: OwnedFd,
-    /// Lives for ever, as every receive and send in flight points to it.
-    idle: &'static Timespec,
-    slots: Vec<Option<Connection>>,
+    group: Group,
+    connections: Vec<Option<Connection>>,
     free: Vec<u32>,
+    /// Connections that receive again when a buffer has come back, and some that did.
+    dry: Vec<u32>,
+    /// Sends in flight. While there are none, no connection is dry.
+    sending: u32,
+    /// Ticks of the clock.
+    now: u32,
     /// What was reported last, so that it is not reported each time.
     last_report: Option<Errno>,
-    is_multishot: bool,
 }
 
+type Jobs = OwnedJobs<Task>;
+type TaskEvent<'j> = Event<'j, 'static, 'static, Task>;
+
 impl Server {
-    fn new(engine: Engine, listener: OwnedFd, options: &Options) -> Self {
-        Self {
-            engine,
-            listener,
-            idle: Box::leak(Box::new(Timespec::from(options.idle))),
-            slots: (0..options.connections).map(|_| None).collect(),
-            free: (0..options.connections).rev().collect(),
-            last_report: None,
-            is_multishot: true,
-        }
-    }
-
-    fn run(mut self) -> Result<Never, Errno> {
-        self.push_accept()?;
+    fn run(
+        mut self,
+        mut jobs: Jobs,
+        listener: TcpListener,
+        idle: Duration,
+    ) -> Result<Never, Cause> {
+        let tick = Timespec::from((idle / TICKS).max(Duration::from_millis(1)));
+        jobs.start_multi(Task::Listen { listener, pause: BACKOFF }, Task::multi)?;
+        jobs.start(Task::Tick(tick), Task::once)?;
         loop {
-            self.engine.submit_and_wait()?;
-            while let Some(cqe) = self.engine.pop() {
-                match cqe.user_data() {
-                    ACCEPT => self.accepted(cqe.result(), cqe.has_more())?,
-                    BACKOFF => self.push_accept()?,
-                    user_data => self.transferred(user_data, cqe.result())?,
+            // Submits what the last events have started when there is none any more.
+            let Some(mut event) = jobs.wait_next()? else { unreachable!("the clock goes on") };
+            match *event {
+                Task::Receive { index, .. } => {
+                    let (data, result) = (event.received(), event.result());
+                    let is_last = !event.has_more();
+                    self.received(&mut jobs, index, data, result, is_last)?;
+                }
+                Task::Send { index, .. } => {
+                    if self.sent(event, index)? {
+                        self.sent_all(&mut jobs, index)?;
+                    }
+                }
+                Task::Listen { .. } => {
+                    if let Some(slot) = self.accepted(event)? {
+                        self.connected(&mut jobs, slot)?;
+                    }
+                }
+                Task::Tick(_) => {
+                    event.expect_done().restart(Task::once)?;
+                    self.now = self.now.wrapping_add(1);
+                    self.give_up_idle(&mut jobs)?;
                 }
             }
         }
     }
 
-    fn push_accept(&mut self) -> Result<(), Errno> {
-        let accept = Accept::new(&self.listener).flags(SocketFlags::CLOEXEC);
-        let accept = if self.is_multishot { accept.multishot() } else { accept };
-        // SAFETY: no memory is named; the listener is closed by `drop`, in which nothing is
-        // accepted any more, as a later field than the engine, which cancels the accept.
-        unsafe { self.engine.push(&[accept.sqe(ACCEPT)]) }
-    }
-
-    /// A connection has come, or none can come.
-    fn accepted(&mut self, result: Result<u32, Errno>, has_more: bool) -> Result<(), Errno> {
-        match result {
-            Ok(socket) => self.connected(socket)?,
-            // The peer has gone again already.
-            Err(Errno::CONNABORTED | Errno::INTR) => {}
-            // Before Linux 5.19.
-            Err(Errno::INVAL) if self.is_multishot => self.is_multishot = false,
+    /// A connection has come, or none can come. Goes on accepting.
+    fn accepted(&mut self, mut event: TaskEvent<'_>) -> Result<Option<Slot>, Cause> {
+        let slot = event.slot();
+        match event.result() {
+            // The peer has gone again already; or the pause after a failure is over.
+            Ok(_) | Err(Errno::CONNABORTED | Errno::INTR | Errno::TIME) => {}
             Err(errno) => {
-                // Out of descriptors or memory, most often. At once it would fail again.
+                // Out of slots or memory, most often. At once it would fail again.
                 self.report_once(errno, format_args!("accept: {errno}; trying again"));
-                if !has_more {
-                    let backoff = Timeout::new(&BACKOFF_TIME).sqe(BACKOFF);
-                    // SAFETY: the time is a static.
-                    return unsafe { self.engine.push(&[backoff]) };
+                if let Some(done) = event.done() {
+                    done.restart(Task::once)?;
                 }
+                return Ok(None);
             }
         }
-        if has_more { Ok(()) } else { self.push_accept() }
+        if let Some(done) = event.done() {
+            done.restart_multi(Task::multi)?;
+        }
+        Ok(slot)
     }
 
-    /// Gives a new connection a slot, or closes it if there is none.
-    fn connected(&mut self, socket: u32) -> Result<(), Errno> {
-        let socket = i32::try_from(socket).map_err(|_| Errno::BADF)?;
-        // SAFETY: the accept has just made the descriptor, and nobody else knows of it.
-        let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    /// Gives a new connection a number, or closes it if there is none.
+    fn connected(&mut self, jobs: &mut Jobs, slot: Slot) -> Result<(), Cause> {
         let Some(index) = self.free.pop() else {
-            let most = self.slots.len();
+            let most = self.connections.len();
             self.report_once(Errno::USERS, format_args!("refusing more than {most} at once"));
             return Ok(());
         };
         self.last_report = None;
-        // Without effect on what is echoed, only on when.
-        let _ = sockopt::set_tcp_nodelay(&socket, true);
-        self.slots[index as usize] =
-            Some(Connection { socket, in_flight: 0, filled: 0, sent: 0, is_over: false });
-        self.carry_on(index)
+        let connection = Connection {
+            slot,
+            active: self.now,
+            receiving: None,
+            sending: None,
+            waiting: VecDeque::new(),
+            is_over: false,
+            is_dry: false,
+        };
+        if let Some(place) = self.connections.get_mut(index as usize) {
+            *place = Some(connection);
+        }
+        self.receive(jobs, index)
     }
 
     fn report_once(&mut self, errno: Errno, line: impl fmt::Display) {
@@ -294,49 +331,137 @@ impl Server {
         }
     }
 
-    /// An entry of a connection has completed. With the last in flight, it is carried on.
-    fn transferred(&mut self, user_data: u64, result: Result<u32, Errno>) -> Result<(), Errno> {
-        let index = u32::try_from(user_data / 4).map_err(|_| Errno::OVERFLOW)?;
-        let slot = self.slots[index as usize].as_mut();
-        let connection = slot.expect("a slot is not emptied while something is in flight");
-        match (user_data % 4, result) {
-            (RECV, Ok(0)) => connection.is_over = true,
-            (RECV, Ok(count)) => (connection.filled, connection.sent) = (count, 0),
-            (SEND, Ok(count)) => connection.sent += count,
-            // Cancelled by the timeout, or the peer is gone. It need not be told apart here.
-            (RECV | SEND, Err(_)) => connection.is_over = true,
-            // How the transfer went tells all.
-            _ => debug_assert_eq!(user_data % 4, IDLE),
-        }
-        connection.in_flight -= 1;
-        if connection.in_flight == 0 { self.carry_on(index) } else { Ok(()) }
+    /// The connection `index`, which is there as long as it has a job.
+    fn connection(&mut self, index: u32) -> &mut Connection {
+        let connection = self.connections.get_mut(index as usize).and_then(Option::as_mut);
+        connection.expect("a connection is there as long as it has a job")
     }
 
-    /// Pushes what a connection waits for next, or closes it. Nothing of it is in flight.
-    fn carry_on(&mut self, index: u32) -> Result<(), Errno> {
-        let slot = &mut self.slots[index as usize];
-        let Some(connection) = slot.as_mut().filter(|connection| !connection.is_over) else {
-            *slot = None;
-            self.free.push(index);
+    /// Receives from a connection that does not.
+    fn receive(&mut self, jobs: &mut Jobs, index: u32) -> Result<(), Cause> {
+        let (group, now) = (self.group, self.now);
+        let connection = self.connection(index);
+        (connection.is_dry, connection.active) = (false, now);
+        let task = Task::Receive { index, socket: *connection.slot, group };
+        connection.receiving = Some(jobs.start_multi(task, Task::multi)?);
+        Ok(())
+    }
+
+    /// A connection has received something, or receives no more.
+    fn received(
+        &mut self,
+        jobs: &mut Jobs,
+        index: u32,
+        data: Option<Received>,
+        result: Result<u32, Errno>,
+        is_last: bool,
+    ) -> Result<(), Cause> {
+        let (now, sending) = (self.now, self.sending);
+        let connection = self.connection(index);
+        if is_last {
+            connection.receiving = None;
+        }
+        match (result, data) {
+            (Ok(_), Some(data)) if connection.sending.is_none() => {
+                connection.active = now;
+                let task = Task::Send { index, socket: *connection.slot, data };
+                connection.sending = Some(jobs.start(task, Task::once)?);
+                self.sending += 1;
+            }
+            (Ok(_), Some(data)) => {
+                connection.waiting.push_back(data);
+                if let (MAX_WAITING, Some(key)) = (connection.waiting.len(), connection.receiving) {
+                    jobs.cancel(key)?;
+                }
+            }
+            (Err(Errno::NOBUFS), _) if sending > 0 => {
+                connection.is_dry = true;
+                self.dry.push(index);
+            }
+            // Buffers have come back meanwhile; or it was cancelled, for some time or for good.
+            (Err(Errno::NOBUFS | Errno::CANCELED | Errno::INTR), _) => {}
+            // The peer has ended, or is gone.
+            _ => connection.is_over = true,
+        }
+        if is_last { self.carry_on(jobs, index) } else { Ok(()) }
+    }
+
+    /// A send has ended. Sends what waits, in place. Returns whether nothing is sent any more.
+    fn sent(&mut self, event: TaskEvent<'_>, index: u32) -> Result<bool, Cause> {
+        let now = self.now;
+        let mut done = event.expect_done();
+        let connection = self.connection(index);
+        connection.active = now;
+        if done.result().is_err() {
+            connection.is_over = true;
+            connection.waiting.clear();
+        }
+        if let (Some(next), Task::Send { data, .. }) = (connection.waiting.pop_front(), &mut *done)
+        {
+            *data = next;
+            done.restart(Task::once)?;
+            return Ok(false);
+        }
+        connection.sending = None;
+        self.sending -= 1;
+        Ok(true)
+    }
+
+    /// Nothing is sent to a connection any more.
+    fn sent_all(&mut self, jobs: &mut Jobs, index: u32) -> Result<(), Cause> {
+        let connection = self.connection(index);
+        match connection.receiving {
+            None => self.carry_on(jobs, index)?,
+            Some(key) if connection.is_over => jobs.cancel(key)?,
+            Some(_) => {}
+        }
+        // The buffer has come back. Without a send there may be others that nobody waits for.
+        while let Some(index) = self.dry.pop() {
+            let connection = self.connections.get(index as usize).and_then(Option::as_ref);
+            if connection.is_some_and(|connection| connection.is_dry) {
+                self.receive(jobs, index)?;
+                if self.sending > 0 {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection receives nothing: has it receive again, or closes it, if nothing is sent.
+    fn carry_on(&mut self, jobs: &mut Jobs, index: u32) -> Result<(), Cause> {
+        let connection = self.connection(index);
+        if connection.sending.is_some() || connection.is_dry && !connection.is_over {
             return Ok(());
-        };
-        let user_data = 4 * u64::from(index);
-        let Connection { socket, filled, sent, .. } = &*connection;
-        let transfer = if sent < filled {
-            let buf = self.engine.block(index as usize, *sent);
-            let send = Send::new(socket, buf, filled - sent).flags(SendFlags::NOSIGNAL);
-            send.sqe(user_data + SEND)
-        } else {
-            let buf = self.engine.block(index as usize, 0);
-            Recv::new(socket, buf, BLOCK).sqe(user_data + RECV)
-        };
-        let timeout = LinkTimeout::new(self.idle).sqe(user_data + IDLE);
-        connection.in_flight = 2;
-        // SAFETY:
-        // 1. The memory lies in block `index`: `filled` is at most `BLOCK`. The time is leaked.
-        // 2. Only this connection uses the block, and it has nothing else in flight.
-        // 3. The socket is closed with the slot, above, when nothing is in flight; or by `drop`
-        //    of the server, after that of the engine, which reaps or cancels both entries.
-        unsafe { self.engine.push(&[transfer.link(), timeout]) }
+        }
+        if !connection.is_over {
+            return self.receive(jobs, index);
+        }
+        if let Some(place) = self.connections.get_mut(index as usize) {
+            *place = None;
+        }
+        self.free.push(index);
+        Ok(())
+    }
+
+    /// Ends connections that have been idle for too long. They are closed when their jobs end.
+    fn give_up_idle(&mut self, jobs: &mut Jobs) -> Result<(), Cause> {
+        for index in 0..u32::try_from(self.connections.len()).unwrap_or(u32::MAX) {
+            let now = self.now;
+            let Some(Some(connection)) = self.connections.get_mut(index as usize) else { continue };
+            if now.wrapping_sub(connection.active) <= TICKS {
+                continue;
+            }
+            connection.is_over = true;
+            connection.waiting.clear();
+            let keys = [connection.receiving, connection.sending];
+            for key in keys.into_iter().flatten() {
+                jobs.cancel(key)?;
+            }
+            if keys == [None; 2] {
+                self.carry_on(jobs, index)?;
+            }
+        }
+        Ok(())
     }
 }

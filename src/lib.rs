@@ -1,24 +1,46 @@
 //! io_uring by raw system calls: no liburing, no C, `no_std`, and no allocation after set-up.
 //!
-//! ringbolt is the layer under a runtime: it maps the rings, moves entries in and out of
-//! them, enters the kernel, and types every operation. It has no executor, no thread and no
-//! opinion on who waits for what.
+//! A program hands the ring values of its own, and operations that borrow from them. The ring keeps
+//! a value until the operation's last completion, and gives it back with the result: this is the
+//! [safe front](jobs), which needs no `unsafe`.
 //!
 //! ```
-//! use ringbolt::{IoUring, ops::Nop};
+//! use std::fs::File;
+//!
+//! use ringbolt::jobs::{OwnedJobs, SafeRing};
+//! use ringbolt::ops::{Op, Read};
+//!
+//! /// A job: what is read from, and what is read into.
+//! struct Block {
+//!     file: File,
+//!     bytes: [u8; 4096],
+//! }
+//!
+//! impl Block {
+//!     fn read(&mut self) -> Op<'_> {
+//!         Read::lent(&self.file, &mut self.bytes).offset(0).op()
+//!     }
+//! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut ring = IoUring::new(8)?;
-//! ring.submission().push_safe(Nop::new().sqe(42))?;
-//! ring.wait_for(1)?;
-//! let cqe = ring.completion().pop().ok_or("no completion")?;
-//! assert_eq!((cqe.user_data(), cqe.result()?), (42, 0));
+//! let block = Block { file: File::open("Cargo.toml")?, bytes: [0; 4096] };
+//! let mut jobs: OwnedJobs<Block> = SafeRing::new(8)?.into_jobs(8);
+//! jobs.start(block, Block::read)?;
+//! while let Some(event) = jobs.wait_next()? {
+//!     let len = event.result()? as usize;
+//!     assert!(event.bytes[..len].starts_with(b"["));
+//! }
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! Under it is the layer for runtimes: it maps the rings, moves entries in and out of them, enters
+//! the kernel, and types every operation. Neither has an executor or a thread.
+//!
 //! # A tour
 //!
+//! - [`jobs`] is the safe front: a [`SafeRing`](jobs::SafeRing), and [`Jobs`](jobs::Jobs) on it.
+//!   The [guide] says which layer to use.
 //! - [`Builder`] sets a ring up, and says by [`BuildError`] why it cannot be.
 //! - [`IoUring`] is the ring. Its two halves, [`SubmissionQueue`] and [`CompletionQueue`],
 //!   are borrowed from it one at a time, or together for two threads.
@@ -30,12 +52,15 @@
 //! # Safety
 //!
 //! The kernel reads and writes memory behind the program's back from the time when an entry is
-//! pushed until its last completion. Nothing in the type of an entry can hold the program
-//! to that, so [`SubmissionQueue::push`] is unsafe, and its contract says what to keep until
-//! when. Operations that name no memory are pushed by [`SubmissionQueue::push_safe`], if they act
-//! on a slot of the ring's file table or on no file: [`ops`] has the list. A program that keeps to
-//! them pushes without unsafe code.
-//! Everything else is safe: submitting, waiting, reaping, dropping a ring.
+//! pushed until its last completion. The safe front ([`jobs`]) keeps that memory and the
+//! descriptors for so long, and a program that uses it alone can forbid `unsafe`. Its documentation
+//! has the argument.
+//!
+//! In the layer under it nothing in the type of an entry can hold the program to that, so
+//! [`SubmissionQueue::push`] is unsafe, and its contract says what to keep until when. Operations
+//! that name no memory are pushed by [`SubmissionQueue::push_safe`], if they act on a slot of the
+//! ring's file table or on no file: [`ops`] has the list. Everything else is safe: submitting,
+//! waiting, reaping, dropping a ring.
 //!
 //! # Threads
 //!
@@ -67,8 +92,11 @@
 //! # Features
 //!
 //! - `std`, on by default: conversions to `std::io::Error`, and the descriptor types of std.
+//!   Implies `alloc`.
+//! - `alloc`: jobs that own their values, and what a ring of the safe front owns: provided and
+//!   registered buffers, slots, wakers. Without it there are the jobs of a scope.
 //! - `owned`: halves of a ring that own it together, for those who keep them apart for good.
-//!   Needs an allocator.
+//!   Implies `alloc`.
 //! - `sim`: the simulated kernel, module `sim`, for tests. Unstable: it may change with any
 //!   release. Needs std.
 #![no_std]
@@ -120,6 +148,11 @@ pub use uring::{IoUring, LocalIoUring};
 
 /// The crates whose types are part of this crate's interface, by the versions it uses.
 pub use rustix;
+
+/// Which layer to use: the safe front, typed operations, or the kernel's own interface.
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/layers.md")]
+pub mod guide {}
 
 /// Runs the program of the README.
 #[cfg(doctest)]

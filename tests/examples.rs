@@ -15,6 +15,8 @@ mod cp;
 mod echo;
 #[path = "examples/event_loop.rs"]
 mod event_loop;
+#[path = "examples/grep.rs"]
+mod grep;
 #[path = "examples/read.rs"]
 mod read;
 
@@ -142,7 +144,7 @@ fn files_of_another_size() -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn every_example_explains_itself() {
-    for example in ["cat", "cp", "echo", "probe"] {
+    for example in ["cat", "cp", "echo", "grep", "probe"] {
         let help = run(example, &["--help"]);
         assert_eq!((help.status.code(), text(&help.stderr)), (Some(0), ""));
         assert!(text(&help.stdout).starts_with(&format!("Usage: {example}")));
@@ -151,7 +153,7 @@ fn every_example_explains_itself() {
 
 #[test]
 fn every_example_refuses_bad_usage_and_points_to_help() {
-    let usages: [(&str, &[&str]); 11] = [
+    let usages: [(&str, &[&str]); 14] = [
         ("cat", &["--no-such-option"]),
         ("cat", &["--depth", "0"]),
         ("cat", &["--block", "many"]),
@@ -162,6 +164,9 @@ fn every_example_refuses_bad_usage_and_points_to_help() {
         ("echo", &["--listen", "nowhere"]),
         ("echo", &["--idle", "0"]),
         ("echo", &["--connections"]),
+        ("grep", &[]),
+        ("grep", &[""]),
+        ("grep", &["--depth", "0", "pattern"]),
         ("probe", &["more"]),
     ];
     for (example, args) in usages {

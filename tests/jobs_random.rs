@@ -9,7 +9,8 @@
 mod checks;
 mod common;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use core::panic::AssertUnwindSafe;
+use std::panic::{catch_unwind, resume_unwind};
 
 use checks::jobs::{self, Tally};
 use common::require;

@@ -328,6 +328,11 @@ impl Submitter {
         if !self.is_polled() || sq.room() > 0 {
             return Ok(());
         }
+        self.wait_for_thread(sq)
+    }
+
+    /// Has an SQPOLL thread make room; waits for that if there is none at all.
+    pub(crate) fn wait_for_thread<S: SqEntry>(&self, sq: &mut Sq<S>) -> Result<(), Errno> {
         // The thread takes what it was shown, while it is awake: anything else would be waited
         // for without end.
         sq.publish();

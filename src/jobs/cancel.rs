@@ -1,10 +1,16 @@
 //! Cancelling a job by its key, and what is done for the jobs with each submission.
 #![forbid(unsafe_code)]
 
+use core::time::Duration;
+
+use rustix::io::Errno;
+
 use crate::enter::submit_error::SubmitError;
 use crate::entry::{CqEntry, OneWidth, SqEntry};
 use crate::ops::AsyncCancel;
+use crate::uring::closing::now;
 
+use super::drain::PAUSES;
 use super::key::Key;
 use super::place::Place;
 use super::refused::Cause;
@@ -48,6 +54,7 @@ where
         }
         if !place.chain.cancelled.replace(true) {
             self.cancelled += 1;
+            self.cancel_at = (now().saturating_add(PAUSES.0), PAUSES.0);
         }
         self.cancel_links(place);
         Ok(())
@@ -82,12 +89,54 @@ where
         }
     }
 
+    /// An entry that has not begun is not found by a cancellation, and what a worker is carrying
+    /// out may go on. So it is repeated, with growing pauses: its own completions would end each
+    /// wait otherwise.
     #[cold]
     fn cancel_again(&mut self) {
+        let (at, pause) = self.cancel_at;
+        let now = now();
+        if now < at {
+            return;
+        }
+        let pause = pause.saturating_mul(2).min(PAUSES.1);
+        self.cancel_at = (now.saturating_add(pause), pause);
         for index in 0..self.count {
             let place = self.place(index);
             if place.chain.cancelled.get() && !place.is_idle() {
                 self.cancel_links(place);
+            }
+        }
+    }
+
+    /// Submits and waits for `want` completions, for at most `timeout` if there is one, and cancels
+    /// chains again meanwhile.
+    #[cold]
+    pub(super) fn wait_and_cancel(
+        &mut self,
+        want: u32,
+        timeout: Option<Duration>,
+    ) -> Result<u32, SubmitError> {
+        let deadline = timeout.map(|timeout| now().saturating_add(timeout));
+        let mut taken = 0_u32;
+        loop {
+            self.tend();
+            let pause = self.cancel_at.0.saturating_sub(now()).max(PAUSES.0);
+            let left = deadline.map(|deadline| deadline.saturating_sub(now()));
+            let waits = left.map_or(pause, |left| pause.min(left));
+            let waited = self.inner.ring.submit_and_wait_timeout(want, waits);
+            self.look_for_cut();
+            match waited {
+                Err(error)
+                    if error.errno == Errno::TIME && left.is_none_or(|left| left > pause) =>
+                {
+                    taken += error.taken;
+                }
+                // Before Linux 5.11 no wait has a limit.
+                Err(error) if error.errno == Errno::OPNOTSUPP && timeout.is_none() => {
+                    return self.inner.ring.submit_and_wait(want);
+                }
+                waited => return waited.map(|more| taken + more),
             }
         }
     }

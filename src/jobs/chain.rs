@@ -24,6 +24,10 @@ where
     /// is cancelled if that fails. There is one event, when all have completed;
     /// [`Done::result_of`] returns what each has come to.
     ///
+    /// If the kernel takes the entries in parts, the operations after a part start at once: with a
+    /// polling thread (SQPOLL) that serves several rings, which takes 8 entries at a time, or when
+    /// the kernel is out of memory (`ENOMEM`). The event comes when all have completed in any case.
+    ///
     /// A short read or write counts as a failure. After [`OpIn::hard_link`] the next operation
     /// starts whatever becomes of the one before. Operations of one chain may share the memory that
     /// they borrow: see [`Span`](crate::ops::Span).
@@ -43,6 +47,11 @@ where
 
     /// Starts a chain of which only one completion comes: that of its last operation or, if one
     /// fails, of that one. It is the cheaper form where the results of the others do not matter.
+    ///
+    /// If the kernel runs out of memory for requests in the middle of the chain, and so takes a
+    /// part of it, it cannot be known when that part has ended: the job has no event then, and
+    /// keeps its value. Dropping the jobs leaks them, and the end of a scope aborts the process. On
+    /// a ring with SQPOLL, where that is no failure, all links post completions.
     ///
     /// # Errors
     ///
@@ -98,6 +107,8 @@ where
         if !self.inner.is_here() {
             return Err(self.refuse(place, elsewhere()));
         }
+        // A polling thread may take a chain in two parts, which nobody would learn of.
+        let silent = quiet && !self.inner.ring.enter.is_polled();
         let base = place.user_data.get().wrapping_add(TURN);
         let chain = &place.chain;
         let mut nth = 0;
@@ -110,12 +121,13 @@ where
             let flags = match (is_last, hard) {
                 (true, _) => SqeFlags::empty(),
                 (false, true) => SqeFlags::IO_HARDLINK,
-                (false, false) if quiet => SqeFlags::IO_LINK | SqeFlags::CQE_SKIP_SUCCESS,
+                (false, false) if silent => SqeFlags::IO_LINK | SqeFlags::CQE_SKIP_SUCCESS,
                 (false, false) => SqeFlags::IO_LINK,
             };
             S::from(sqe.with_flags(flags).with_user_data(user_data::of_link(base, this)))
         });
-        chain.begin(N, quiet);
+        chain.begin(N, silent);
+        self.has_quiet |= silent;
         let mut cursor = self.inner.ring.sq.cursor();
         // The contract of `SubmissionQueue::push`, for each entry: what it names is borrowed from
         // the value or outlives the scope (J3); the value stays until all have completed (J2).
@@ -128,6 +140,36 @@ where
         place.user_data.set(base);
         self.shown = NONE;
         Ok(Key::of(place))
+    }
+
+    /// To be called after each submission. A kernel that is short of memory stops anywhere, and the
+    /// links of a chain that it has taken are a chain of their own. Of a quiet one, nobody learns
+    /// when that has ended: its value must stay.
+    #[inline(always)]
+    pub(super) fn look_for_cut(&mut self) {
+        if self.has_quiet && self.inner.ring.sq.queued() > 0 {
+            self.note_cut();
+        }
+    }
+
+    #[cold]
+    fn note_cut(&mut self) {
+        let first = self.inner.ring.sq.first_unsent();
+        let Some(user_data) = first.map(|entry| entry.as_sqe().user_data()) else { return };
+        let index = user_data::place(user_data);
+        if index >= self.count || user_data::link(user_data) < 2 {
+            return;
+        }
+        let place = self.place(index);
+        if place.user_data.get() == user_data::plain(user_data) && place.chain.quiet.get() {
+            place.chain.cut.set(true);
+        }
+    }
+
+    /// How many chains are cut.
+    pub(super) fn count_cut(&self) -> usize {
+        let places = (0..self.count).map(|index| self.place(index));
+        places.filter(|place| !place.is_idle() && place.chain.cut.get()).count()
     }
 
     /// Notes the completion of link `nth`. Returns the event, if the chain is over.
@@ -144,7 +186,9 @@ where
             return None;
         }
         let chain = &place.chain;
-        let is_over = if chain.quiet.get() {
+        let is_over = if chain.cut.get() {
+            false
+        } else if chain.quiet.get() {
             chain.is_ended_by(nth, result);
             true
         } else {
@@ -219,6 +263,7 @@ impl Chain {
         // A bit for each link.
         self.missing.set((1_u8 << count).wrapping_sub(1));
         self.quiet.set(quiet);
+        self.cut.set(false);
         self.cancelled.set(false);
     }
 

@@ -23,7 +23,8 @@ use super::table::{Jobs, NONE};
 use super::user_data::{self, Control, TURN};
 
 /// The first pause between two cancellations, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
+pub(super) const PAUSES: (Duration, Duration) =
+    (Duration::from_millis(1), Duration::from_millis(100));
 
 /// Why a drain has ended before everything had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +46,16 @@ where
         // The value of the shown event stays in its place: it is dropped with the others.
         self.settle_debts();
         self.shown = NONE;
-        self.take_unsent_back();
+        self.take_unsent_back(self.inner.ring.enter.is_polled());
         let deadline = timeout.map(|timeout| now().saturating_add(timeout));
         let (mut pause, longest) = PAUSES;
         loop {
-            if self.reap() == 0 {
+            let left = self.reap();
+            if left == 0 {
                 return Ok(());
+            }
+            if self.has_quiet && left == self.count_cut() {
+                return Err(Undrained::Unknown(Errno::NOMEM));
             }
             // The ring is fresh, and only its jobs use it: each loss is one of theirs.
             if self.inner.ring.cq.overflow() != 0 {
@@ -61,7 +66,13 @@ where
                 return Err(Undrained::Late);
             }
             self.cancel_everything();
-            can_go_on(self.inner.ring.submit())?;
+            let submitted = self.inner.ring.submit();
+            self.look_for_cut();
+            if submitted.is_err_and(|error| error.errno == Errno::OWNERDEAD) {
+                // There is no polling thread any more that could take an entry.
+                self.take_unsent_back(false);
+            }
+            can_go_on(submitted)?;
             if self.reap() == 0 {
                 return Ok(());
             }
@@ -71,10 +82,10 @@ where
     }
 
     /// Takes the entries back that the kernel has not seen: their operations were not started.
-    fn take_unsent_back(&mut self) {
+    /// `polled` says that a thread of the kernel may be taking them.
+    fn take_unsent_back(&mut self, polled: bool) {
         let (start, len) = (self.places(), self.count);
         let inner = &mut *self.inner;
-        let polled = inner.ring.enter.is_polled();
         let sq: &mut Sq<S> = &mut inner.ring.sq;
         #[cfg(feature = "alloc")]
         let owned = &mut inner.owned;
@@ -193,8 +204,12 @@ fn was_not_sent<T>(place: &Place<T>, user_data: u64) {
     }
     let is_over = match user_data::link(user_data) {
         0 => true,
-        // Of a quiet chain, only the last link is sure to post a completion.
-        _ if place.chain.quiet.get() => true,
+        // Of a quiet chain the first link comes first, and nothing of it was started; or the kernel
+        // has the links before this one.
+        nth if place.chain.quiet.get() => {
+            place.chain.cut.set(nth > 1);
+            nth == 1
+        }
         nth => place.chain.completes(nth - 1, -Errno::CANCELED.raw_os_error()),
     };
     if is_over {

@@ -108,8 +108,8 @@
 //! - *Failed submissions.* Entries stay queued, and their places taken. The drain takes back what
 //!   the kernel has not seen, and cancels the rest.
 //! - *Fork.* Child processes do not inherit the memory of a ring. In a child, dropping jobs or a
-//!   [`Received`] leaves everything as it is, and the end of a scope does, too. Starting a job fails
-//!   with `ECHILD`, and gives the value back; no event comes.
+//!   [`Received`] leaves everything as it is, and the end of a scope does, too. Starting a job
+//!   fails with `ECHILD`, and gives the value back; no event comes.
 //! - *Threads.* [`Jobs`] on a ring of any thread are `Send` if their values are. What counts
 //!   without atomics ([`Received`], [`Slot`], [`Lease`]) exists only on rings of one thread.
 //!

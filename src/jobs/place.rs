@@ -72,6 +72,9 @@ pub(super) struct Chain {
     pub(super) missing: Cell<u8>,
     /// Whether one completion is all that comes.
     pub(super) quiet: Cell<bool>,
+    /// Whether the kernel took only a part of a quiet chain with one submission: it is two chains
+    /// then, and nobody learns of the end of the first.
+    pub(super) cut: Cell<bool>,
     /// Whether the job was cancelled: each link is, until all have completed.
     pub(super) cancelled: Cell<bool>,
     /// What each link has come to.
@@ -86,6 +89,7 @@ impl Chain {
             links: Cell::new(0),
             missing: Cell::new(0),
             quiet: Cell::new(false),
+            cut: Cell::new(false),
             cancelled: Cell::new(false),
             results: [const { Cell::new(0) }; MAX_LINKS],
             makes: [const { Cell::new(Makes::Nothing) }; MAX_LINKS],

@@ -1,6 +1,8 @@
 //! Submitting, waiting, and the way from a completion to an [`Event`].
 #![forbid(unsafe_code)]
 
+use core::time::Duration;
+
 use rustix::io::Errno;
 
 use crate::enter::submit_error::{Advice, SubmitError};
@@ -18,8 +20,8 @@ where
     S: SqEntry + OneWidth,
     C: CqEntry + OneWidth,
 {
-    /// Returns the next event, if a completion is ready. Makes no system call. In a child process there
-    /// is none.
+    /// Returns the next event, if a completion is ready. Makes no system call. In a child process
+    /// there is none.
     ///
     /// An event that was neither finished nor restarted is dropped with the next call of any
     /// method: its value, and the buffer or descriptor that it has.
@@ -189,7 +191,9 @@ where
     pub fn submit(&mut self) -> Result<u32, SubmitError> {
         self.hide();
         self.tend();
-        self.inner.ring.submit()
+        let submitted = self.inner.ring.submit();
+        self.look_for_cut();
+        submitted
     }
 
     /// Submits, and waits until `want` completions are there: see
@@ -202,8 +206,13 @@ where
     #[inline(always)]
     pub fn submit_and_wait(&mut self, want: u32) -> Result<u32, SubmitError> {
         self.hide();
+        if self.cancelled > 0 {
+            return self.wait_and_cancel(want, None);
+        }
         self.tend();
-        self.inner.ring.submit_and_wait(want)
+        let submitted = self.inner.ring.submit_and_wait(want);
+        self.look_for_cut();
+        submitted
     }
 
     /// Submits, and waits for `want` completions, for at most `timeout`: see
@@ -220,7 +229,16 @@ where
         timeout: impl Into<Timespec>,
     ) -> Result<u32, SubmitError> {
         self.hide();
+        let timeout = timeout.into();
+        if self.cancelled > 0 {
+            // The kernel refuses a time that is none.
+            if let Ok(timeout) = Duration::try_from(timeout) {
+                return self.wait_and_cancel(want, Some(timeout));
+            }
+        }
         self.tend();
-        self.inner.ring.submit_and_wait_timeout(want, timeout)
+        let submitted = self.inner.ring.submit_and_wait_timeout(want, timeout);
+        self.look_for_cut();
+        submitted
     }
 }

@@ -54,6 +54,13 @@ impl fmt::Display for Cause {
 
 impl core::error::Error for Cause {}
 
+/// A program has one type of error for starting and for waiting.
+impl From<SubmitError> for Cause {
+    fn from(error: SubmitError) -> Self {
+        Self::Submit(error)
+    }
+}
+
 impl<T> From<Refused<T>> for Cause {
     /// Drops the value.
     fn from(refused: Refused<T>) -> Self {

@@ -4,6 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
+use core::time::Duration;
 
 use crate::enter::submit_error::SubmitError;
 use crate::entry::{CqEntry, Cqe, OneWidth, SqEntry, Sqe};
@@ -27,7 +28,7 @@ pub(super) const MORE: u32 = u32::MAX - 1;
 ///
 /// A job is a value of the program's own type `T` and an operation that borrows from it. The value
 /// stays in its *place* until the operation's last completion, and comes back with the
-/// [`Event`]. [The module](super) has the whole picture.
+/// [`Event`](super::Event). [The module](super) has the whole picture.
 ///
 /// From [`SafeRing::into_jobs`](super::SafeRing::into_jobs), or lent by
 /// [`SafeRing::scope`](super::SafeRing::scope).
@@ -39,7 +40,8 @@ pub(super) const MORE: u32 = u32::MAX - 1;
 /// cannot be known whether something is still in flight, because the kernel dropped completions or
 /// refuses to be entered, the values, the places and the ring are leaked.
 ///
-/// In a child process (`fork(2)`), dropping it leaves everything as it is, starting a job fails with
+/// In a child process (`fork(2)`), dropping it leaves everything as it is, starting a job fails
+/// with
 /// `ECHILD`, and no event comes.
 pub struct Jobs<
     'scope,
@@ -61,6 +63,10 @@ pub struct Jobs<
     pub(super) shown: u32,
     /// How many chains are marked as cancelled.
     pub(super) cancelled: u32,
+    /// When they are cancelled again, and the pause after that.
+    pub(super) cancel_at: (Duration, Duration),
+    /// Whether a quiet chain was ever started.
+    pub(super) has_quiet: bool,
     /// What the shown event owns and nobody has taken.
     pub(super) owes: Owes,
     /// Invariant: the jobs of one scope cannot be swapped with those of another.
@@ -131,6 +137,8 @@ where
             used: 0,
             shown: NONE,
             cancelled: 0,
+            cancel_at: (Duration::ZERO, Duration::ZERO),
+            has_quiet: false,
             owes: Owes::Nothing,
             brand: PhantomData,
             values: PhantomData,
@@ -311,7 +319,9 @@ where
             if self.inner.ring.sq.find_room(count).is_ok() {
                 return Ok(());
             }
-            self.inner.ring.submit().map_err(Cause::Submit)?;
+            let submitted = self.inner.ring.submit();
+            self.look_for_cut();
+            submitted.map_err(Cause::Submit)?;
             if self.inner.ring.enter.is_polled() {
                 self.wait_for_polling_thread()?;
             } else if self.inner.ring.sq.find_room(count).is_err() {
@@ -324,10 +334,11 @@ where
         }
     }
 
-    /// Waits until the polling thread has taken an entry.
+    /// Waits until the polling thread has taken an entry, if there is no room; otherwise lets it
+    /// go on, since a chain needs more.
     fn wait_for_polling_thread(&mut self) -> Result<(), Cause> {
         let ring = &mut self.inner.ring;
-        let waited = ring.enter.wait_for_room(&mut ring.sq);
+        let waited = ring.enter.wait_for_thread(&mut ring.sq);
         match waited {
             // EAGAIN: there was room after all, or a signal is pending.
             Ok(()) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(()),

@@ -94,10 +94,11 @@ impl<E: Pushed> Accept<E> {
     }
 
     /// Puts connections into the ring's file table instead of making descriptors. Since Linux
-    /// 5.15. With [`multishot`](Self::multishot), only [`DestSlot::Alloc`] makes sense.
+    /// 5.15. With [`multishot`](Self::multishot), only [`DestSlot::Alloc`] makes sense. `None`
+    /// makes descriptors.
     #[inline(always)]
-    pub const fn fixed(mut self, slot: DestSlot) -> Self {
-        self.0.set_file_index(slot.file_index());
+    pub fn fixed(mut self, slot: impl Into<Option<DestSlot>>) -> Self {
+        self.0.set_file_index(DestSlot::index_of(slot.into()));
         self
     }
 }

@@ -224,6 +224,7 @@ pub struct FixedBytes<'a> {
 impl<'a> FixedSpan<'a> {
     /// The `len` bytes from `start` on, which lie in registered buffer `index`. The caller knows
     /// that nobody else uses them for `'a`.
+    #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(crate) const fn new(index: u16, start: *mut u8, len: usize) -> Self {
         Self { span: Span { start, len, borrows: PhantomData }, index }
@@ -266,6 +267,7 @@ impl<'a> FixedSpan<'a> {
 impl<'a> FixedBytes<'a> {
     /// The `len` bytes from `start` on, which lie in registered buffer `index`. The caller knows
     /// that nobody changes them for `'a`.
+    #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(crate) const fn new(index: u16, start: *const u8, len: usize) -> Self {
         Self { bytes: Bytes { start, len, borrows: PhantomData }, index }
@@ -312,6 +314,7 @@ impl Group {
     }
 
     /// The group `number`, of which the caller knows that the safe front owns it.
+    #[cfg(feature = "alloc")]
     pub(crate) const fn new(number: u16) -> Self {
         Self(number)
     }

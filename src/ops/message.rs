@@ -162,7 +162,7 @@ impl<'a> Outgoing<'a> {
 }
 
 /// How much room a multishot receive of messages leaves in each provided buffer, before the
-/// payload: for [`RecvMsg::multishot_lent`](super::RecvMsg::multishot_lent).
+/// payload: for [`RecvMsg::multishot_lent`](super::RecvMsg::group).
 #[derive(Clone, Copy, Debug)]
 pub struct MessageRoom(MsgHdr);
 

@@ -1,16 +1,17 @@
 //! Sockets.
-#![forbid(unsafe_code)]
 
 use core::marker::PhantomData;
 
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::net::addr::{SocketAddrLen, SocketAddrStorage};
 use rustix::net::{AddressFamily, Protocol, Shutdown as How, SocketFlags, SocketType};
 
-use crate::entry::{SafeSqe, Sqe};
+use crate::entry::{Cqe, SafeSqe, Sqe};
 use crate::sys::{Opcode, SharedPtr};
 
 use super::lent::Makes;
-use super::{Address, DestSlot, IntoTarget, Lent, On, OpIn, Target, on, on_none, op, sqe};
+use super::{Address, DestSlot, IntoTarget, Lent, On, OpIn, Target, made, on, on_none, op, sqe};
 
 /// Makes a socket.
 ///
@@ -157,10 +158,11 @@ impl Socket {
         self
     }
 
-    /// Puts the socket into the ring's file table instead of making a descriptor.
+    /// Puts the socket into the ring's file table instead of making a descriptor. `None` makes a
+    /// descriptor.
     #[inline(always)]
-    pub const fn fixed(mut self, slot: DestSlot) -> Self {
-        self.0.set_file_index(slot.file_index());
+    pub fn fixed(mut self, slot: impl Into<Option<DestSlot>>) -> Self {
+        self.0.set_file_index(DestSlot::index_of(slot.into()));
         self
     }
 
@@ -179,6 +181,24 @@ impl Socket {
     pub const fn op_in_slot<'a, 's: 'a>(mut self) -> OpIn<'a, 's> {
         self.0.set_file_index(DestSlot::Alloc.file_index());
         OpIn::new(self.0, Makes::Slot)
+    }
+}
+
+impl Socket {
+    /// The socket that was made, from the completion.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    ///
+    /// # Safety
+    ///
+    /// `cqe` is the completion of a `Socket` without [`fixed`](Self::fixed), and this is called
+    /// once for it.
+    #[inline]
+    pub unsafe fn made(cqe: &Cqe) -> Result<OwnedFd, Errno> {
+        // SAFETY: the completion of an operation that makes a descriptor, which this returns once.
+        unsafe { made::descriptor(cqe) }
     }
 }
 

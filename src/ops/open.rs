@@ -119,10 +119,11 @@ impl OpenAt {
     }
 
     /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
-    /// 5.15. `O_CLOEXEC` is refused then.
+    /// 5.15. `O_CLOEXEC` is refused then. `None` makes a
+    /// descriptor.
     #[inline(always)]
-    pub const fn fixed(mut self, slot: DestSlot) -> Self {
-        self.0.set_file_index(slot.file_index());
+    pub fn fixed(mut self, slot: impl Into<Option<DestSlot>>) -> Self {
+        self.0.set_file_index(DestSlot::index_of(slot.into()));
         self
     }
 }
@@ -195,10 +196,11 @@ impl OpenAt2 {
     }
 
     /// Puts the file into the ring's file table instead of making a descriptor. Since Linux
-    /// 5.15. `O_CLOEXEC` is refused then.
+    /// 5.15. `O_CLOEXEC` is refused then. `None` makes a
+    /// descriptor.
     #[inline(always)]
-    pub const fn fixed(mut self, slot: DestSlot) -> Self {
-        self.0.set_file_index(slot.file_index());
+    pub fn fixed(mut self, slot: impl Into<Option<DestSlot>>) -> Self {
+        self.0.set_file_index(DestSlot::index_of(slot.into()));
         self
     }
 }

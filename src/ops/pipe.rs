@@ -284,10 +284,11 @@ impl Pipe {
     }
 
     /// Puts the pipe into the ring's file table instead of making descriptors: into the slot named
-    /// and the next one, or into any two.
+    /// and the next one, or into any two. `None` makes
+    /// descriptors.
     #[inline(always)]
-    pub const fn fixed(mut self, slot: DestSlot) -> Self {
-        self.0.set_file_index(slot.file_index());
+    pub fn fixed(mut self, slot: impl Into<Option<DestSlot>>) -> Self {
+        self.0.set_file_index(DestSlot::index_of(slot.into()));
         self
     }
 }

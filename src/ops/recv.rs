@@ -212,6 +212,13 @@ impl<'a> Recv<InGroup<Lent<'a>>> {
 }
 
 impl<E: Pushed> Recv<E> {
+    /// Receives at most `len` bytes into the provided buffer; 0 for as many as it holds.
+    #[inline(always)]
+    pub const fn len(mut self, len: u32) -> Self {
+        self.0.set_len(len);
+        self
+    }
+
     /// Goes on after the first message: each completion but the last has
     /// [`CqeFlags::MORE`](crate::sys::CqeFlags::MORE). Needs
     /// [`provided`](Self::provided) buffers. `IORING_RECV_MULTISHOT`, since Linux 6.0.
@@ -245,6 +252,15 @@ impl RecvMsg {
     pub fn new(socket: impl IntoTarget, header: *mut MsgHdr) -> Self {
         let header = SharedPtr::from_mut(header);
         Self(message(Opcode::RECVMSG, socket.into_target(), header), PhantomData)
+    }
+
+    /// Receives one message into a buffer that the kernel picks from those provided as `group`:
+    /// the payload alone. The address and the control messages go where `header` says, which must
+    /// stay, and not be touched, until the completion has been popped. Since Linux 5.7.
+    #[inline(always)]
+    pub fn provided(socket: impl IntoTarget, header: *mut MsgHdr, group: u16) -> Self {
+        let Self(sqe, entry) = Self::new(socket, header);
+        Self(sqe.buffer_group(group), entry)
     }
 
     /// Receives one message after the other into buffers that the kernel picks from those provided

@@ -20,8 +20,8 @@ use super::{
 ///
 /// `buf` must stay, and not be changed, until the completion has been popped. With `MSG_ZEROCOPY`
 /// on a socket with `SO_ZEROCOPY` that is not enough: the kernel reads `buf` after the completion,
-/// until the notification has come in the error queue of the socket. [`SendZc`] reports that by a
-/// completion.
+/// until the notification has come in the error queue of the socket. [`SendZc`](super::SendZc)
+/// reports that by a completion.
 ///
 /// # Result
 ///

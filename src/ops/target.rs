@@ -81,6 +81,15 @@ impl DestSlot {
             Self::Alloc => IORING_FILE_INDEX_ALLOC,
         }
     }
+
+    /// The same, and 0 for no slot.
+    #[inline(always)]
+    pub(crate) const fn index_of(slot: Option<Self>) -> u32 {
+        match slot {
+            Some(slot) => slot.file_index(),
+            None => 0,
+        }
+    }
 }
 
 /// A range of memory, `struct iovec`: the same layout as that of C and of `std::io::IoSlice`.

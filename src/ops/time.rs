@@ -1,6 +1,7 @@
 //! [`Timespec`]: times in the kernel's format.
 #![forbid(unsafe_code)]
 
+use core::num::TryFromIntError;
 use core::time::Duration;
 
 use crate::sys::__kernel_timespec;
@@ -38,6 +39,17 @@ impl Timespec {
     /// The time as the kernel's struct.
     pub const fn as_raw(&self) -> &__kernel_timespec {
         &self.0
+    }
+}
+
+impl TryFrom<Timespec> for Duration {
+    type Error = TryFromIntError;
+
+    /// The span of time. Fails if one of the fields is negative, or more than a `u32` of
+    /// nanoseconds.
+    fn try_from(timespec: Timespec) -> Result<Self, TryFromIntError> {
+        let seconds = timespec.seconds().try_into()?;
+        Ok(Self::new(seconds, timespec.nanoseconds().try_into()?))
     }
 }
 

@@ -108,7 +108,7 @@ impl Ring {
     }
 
     /// How many slots are free, or 0 if this side must not fill any.
-    fn room(&self) -> u32 {
+    pub(super) fn room(&self) -> u32 {
         if !self.may_post() {
             return 0;
         }

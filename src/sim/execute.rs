@@ -2,9 +2,10 @@
 
 use rustix::io::Errno;
 
-use crate::sys::{CancelFlags, CqeFlags};
+use crate::sys::{CancelFlags, CqeFlags, io_uring_cqe};
 
 use super::Pace;
+use super::completion::Completion;
 use super::files::{Range, TransferFault};
 use super::operation::{Key, Plan, Time, Transfer};
 use super::requests::{Chain, Flight, Outcome, Timer, Work};
@@ -32,17 +33,22 @@ impl Ring {
                     self.finish(world, chain, outcome);
                 }
             }
-            Plan::Transfer(_) if world.pace == Pace::Inline => {
+            Plan::Transfer(Transfer { multishot: false, .. }) if world.pace == Pace::Inline => {
                 let outcome = self.transfer(world, &chain);
                 self.finish(world, chain, outcome);
             }
-            Plan::Transfer(_) => self.requests.flights.push(Flight { chain, timer: None }),
+            Plan::Transfer(_) => {
+                self.fly(world, chain, None);
+                self.shoot_all(world);
+            }
             Plan::Timeout { time, count, .. } => {
                 let count =
                     (*count > 0).then(|| self.completions.counted.wrapping_add((*count).into()));
                 let timer = Timer { at: time.instant(world.now), count };
-                self.requests.flights.push(Flight { chain, timer: Some(timer) });
+                self.fly(world, chain, Some(timer));
             }
+            // Alone it is refused, and after another it is not started.
+            Plan::LinkTimeout(_) => self.finish(world, chain, Outcome::error(Errno::INVAL)),
             Plan::TimeoutRemove { user_data, time } => {
                 let result = self.remove_timeout(world, *user_data, *time);
                 self.finish(world, chain, Outcome::new(result));
@@ -58,6 +64,40 @@ impl Ring {
         }
     }
 
+    /// Puts a chain in flight whose first request waits for something.
+    fn fly(&mut self, world: &World, chain: Chain, timer: Option<Timer>) {
+        let limit = chain.get(1).and_then(|next| match &next.plan {
+            Plan::LinkTimeout(time) => Some(time.instant(world.now)),
+            _ => None,
+        });
+        self.requests.flights.push(Flight { chain, timer, limit });
+    }
+
+    /// Completes the last request in flight, which reads again and again, until it ends: if
+    /// operations complete when they are submitted.
+    fn shoot_all(&mut self, world: &mut World) {
+        let count = self.requests.flights.len();
+        while world.pace == Pace::Inline && self.requests.flights.len() == count {
+            self.complete(world, count - 1);
+        }
+    }
+
+    /// Carries out one read of a request that reads again and again. Returns false if it was the
+    /// last one, which [`Self::complete`] completes with the outcome.
+    fn shoot(&mut self, chain: &Chain, outcome: Outcome) -> bool {
+        let Some(request) = chain.front() else { return false };
+        let goes_on = matches!(request.plan, Plan::Transfer(Transfer { multishot: true, .. }));
+        if !goes_on || outcome.result <= 0 || self.room() == 0 {
+            return false;
+        }
+        let flags = outcome.flags | CqeFlags::MORE;
+        let user_data = request.user_data;
+        let cqe = io_uring_cqe { user_data, res: outcome.result, flags, ..io_uring_cqe::ZEROED };
+        let shot = Completion { cqe, extra: None, counts: true };
+        self.requests.work.push_back(Work::Shot(shot));
+        true
+    }
+
     /// Completes the request in flight with the index `nth`, in the order in which they started.
     pub(super) fn complete(&mut self, world: &mut World, nth: usize) -> bool {
         if nth >= self.requests.flights.len() {
@@ -68,7 +108,11 @@ impl Ring {
             self.fire(flight.chain);
         } else {
             let outcome = self.transfer(world, &flight.chain);
-            self.requests.work.push_back(Work::Finish(flight.chain, outcome));
+            if self.shoot(&flight.chain, outcome) {
+                self.requests.flights.insert(nth, flight);
+            } else {
+                self.requests.work.push_back(Work::Finish(flight.chain, outcome));
+            }
         }
         true
     }
@@ -156,15 +200,25 @@ impl Ring {
             if at > world.now {
                 return;
             }
-            let flight = self.requests.flights.remove(nth);
-            self.fire(flight.chain);
+            let mut flight = self.requests.flights.remove(nth);
+            if flight.limit != Some(at) {
+                self.fire(flight.chain);
+            } else if let Some(limited) = flight.chain.pop_front() {
+                self.end_limit(&mut flight.chain, Errno::TIME);
+                flight.chain.push_front(limited);
+                let outcome = Outcome::error(Errno::CANCELED);
+                self.requests.work.push_back(Work::Finish(flight.chain, outcome));
+            }
         }
     }
 
-    /// Returns the timeout that fires next, and its time.
+    /// Returns the timeout that fires next, or what is limited by one, and the time.
     pub(super) fn next_timer(&self) -> Option<(usize, i128)> {
         let flights = self.requests.flights.iter().enumerate();
-        let timers = flights.filter_map(|(nth, flight)| Some((nth, flight.timer?.at)));
+        let timers = flights.filter_map(|(nth, flight)| {
+            let timer = flight.timer.map(|timer| timer.at);
+            Some((nth, timer.into_iter().chain(flight.limit).min()?))
+        });
         timers.min_by_key(|(_, at)| *at)
     }
 
@@ -229,6 +283,13 @@ impl Ring {
             count += 1;
         }
         if all { Ok(count) } else { Err(Errno::NOENT) }
+    }
+
+    /// Cancels everything in flight.
+    pub(super) fn cancel_flights(&mut self) {
+        while !self.requests.flights.is_empty() {
+            self.cancel_flight(0);
+        }
     }
 
     fn cancel_flight(&mut self, nth: usize) {

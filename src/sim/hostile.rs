@@ -91,7 +91,8 @@ impl Ring {
         }
         self.forget_forged();
         type O = Opcode;
-        let moves = matches!(sqe.opcode, O::READ | O::WRITE | O::READV | O::WRITEV);
+        let moves =
+            matches!(sqe.opcode, O::READ | O::WRITE | O::READV | O::WRITEV | O::READ_MULTISHOT);
         if moves && self.forged.contains(&sqe.user_data) {
             self.trusted = false;
         }
@@ -116,7 +117,7 @@ impl Ring {
             || requests.deferred.iter().any(has_one)
             || requests.work.iter().any(|work| match work {
                 Work::Start(chain) | Work::Finish(chain, _) => has_one(chain),
-                Work::Cancel(..) => false,
+                Work::Cancel(..) | Work::Shot(..) => false,
             })
     }
 

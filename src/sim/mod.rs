@@ -49,11 +49,11 @@
 //!   SINGLE_ISSUER, DEFER_TASKRUN, NO_SQARRAY, R_DISABLED, SQE128, CQE32, SQE_MIXED, CQE_MIXED,
 //!   SQ_REWIND; other flags and contradictory ones fail with `EINVAL`. Positions start just below
 //!   2^32, and the words of a ring are in a different order than in a real kernel.
-//! - **Operations**: NOP, NOP128, READ, WRITE, READV, WRITEV, TIMEOUT, TIMEOUT_REMOVE,
-//!   ASYNC_CANCEL; URING_CMD and URING_CMD128 complete with `EOPNOTSUPP`. All others complete with
-//!   `EINVAL`, and so do multishot timeouts. Links, hard links, drains, skipped successes and
-//!   provided buffers behave as in Linux 6.18. A link that is open at the end of a submission ends
-//!   there.
+//! - **Operations**: NOP, NOP128, READ, WRITE, READV, WRITEV, READ_MULTISHOT, TIMEOUT,
+//!   LINK_TIMEOUT, TIMEOUT_REMOVE, ASYNC_CANCEL; URING_CMD and URING_CMD128 complete with
+//!   `EOPNOTSUPP`. All others complete with `EINVAL`, and so do multishot timeouts. Links, hard
+//!   links, drains, skipped successes and provided buffers behave as in Linux 6.18. A link that is
+//!   open at the end of a submission ends there.
 //! - **Registration**: ENABLE_RINGS, PROBE, PBUF_RING in the program's memory, PBUF_STATUS,
 //!   RESIZE_RINGS; others fail with `EINVAL`. [`Kernel::put_file`] sets what a fixed slot holds.
 //!
@@ -439,7 +439,8 @@ impl Kernel {
         self.state().with_ring(false, |ring, _| ring.fall_asleep())
     }
 
-    /// Ends the polling thread: from now on each call fails with `EOWNERDEAD`.
+    /// Ends the polling thread: from now on each call fails with `EOWNERDEAD`, and what was in
+    /// flight is cancelled.
     pub fn kill_polling_thread(&self) {
         self.state().with_ring((), |ring, _| ring.kill_thread());
     }

@@ -36,6 +36,8 @@ pub(super) enum Plan {
         user_data: u64,
         time: Option<Time>,
     },
+    /// Cancels the request before it in its chain, if that has not completed in time.
+    LinkTimeout(Time),
     Cancel(Key),
     /// Completes with an error when started.
     Fail(Errno),
@@ -49,6 +51,8 @@ pub(super) struct Transfer {
     pub(super) ranges: Vec<Range>,
     /// The group from which to pick a buffer, for as many bytes as the ranges have.
     pub(super) group: Option<u16>,
+    /// Whether it reads again and again, until the end or for lack of buffers.
+    pub(super) multishot: bool,
 }
 
 /// Nanoseconds from now, or from time 0.
@@ -68,15 +72,17 @@ pub(super) struct Key {
 }
 
 /// The supported operations.
-pub(super) const KNOWN: [Opcode; 11] = [
+pub(super) const KNOWN: [Opcode; 13] = [
     Opcode::NOP,
     Opcode::READV,
     Opcode::WRITEV,
     Opcode::TIMEOUT,
     Opcode::TIMEOUT_REMOVE,
     Opcode::ASYNC_CANCEL,
+    Opcode::LINK_TIMEOUT,
     Opcode::READ,
     Opcode::WRITE,
+    Opcode::READ_MULTISHOT,
     Opcode::URING_CMD,
     Opcode::NOP128,
     Opcode::URING_CMD128,
@@ -119,7 +125,9 @@ pub(super) fn plan(program: Program, setup: SetupFlags, sqe: &io_uring_sqe) -> R
     match sqe.opcode {
         Opcode::NOP | Opcode::NOP128 => nop(setup, sqe),
         Opcode::READ | Opcode::READV | Opcode::WRITE | Opcode::WRITEV => transfer(program, sqe),
+        Opcode::READ_MULTISHOT => read_multishot(program, sqe),
         Opcode::TIMEOUT => timeout(program, sqe),
+        Opcode::LINK_TIMEOUT => link_timeout(program, sqe),
         Opcode::TIMEOUT_REMOVE => timeout_remove(program, sqe),
         Opcode::ASYNC_CANCEL => cancel(sqe),
         Opcode::URING_CMD | Opcode::URING_CMD128 => Ok(Plan::Fail(Errno::OPNOTSUPP)),
@@ -179,7 +187,20 @@ fn transfer(program: Program, sqe: &io_uring_sqe) -> Result<Plan, Errno> {
     // SAFETY: both arms are the same `u16`.
     let group = unsafe { sqe.buf.buf_group };
     let file = name(sqe.fd, sqe.flags.contains(SqeFlags::FIXED_FILE));
-    Ok(Plan::Transfer(Transfer { write, file, at, ranges, group: selects.then_some(group) }))
+    let group = selects.then_some(group);
+    Ok(Plan::Transfer(Transfer { write, file, at, ranges, group, multishot: false }))
+}
+
+fn read_multishot(program: Program, sqe: &io_uring_sqe) -> Result<Plan, Errno> {
+    let selects = sqe.flags.contains(SqeFlags::BUFFER_SELECT);
+    if !selects || addr(sqe).addr() != 0 || sqe.len != 0 {
+        return Err(Errno::INVAL);
+    }
+    let mut plan = transfer(program, sqe)?;
+    if let Plan::Transfer(transfer) = &mut plan {
+        transfer.multishot = true;
+    }
+    Ok(plan)
 }
 
 /// Copies an array of vectors, which the program may reuse after the entry is consumed.
@@ -214,6 +235,13 @@ fn timeout(program: Program, sqe: &io_uring_sqe) -> Result<Plan, Errno> {
     // The kernel's count also has 32 bits.
     let count = u32::try_from(off(sqe) & u64::from(u32::MAX)).unwrap_or(0);
     Ok(Plan::Timeout { time, count, etime_is_success: flags.contains(F::ETIME_SUCCESS) })
+}
+
+fn link_timeout(program: Program, sqe: &io_uring_sqe) -> Result<Plan, Errno> {
+    match timeout(program, sqe)? {
+        Plan::Timeout { time, count: 0, .. } => Ok(Plan::LinkTimeout(time)),
+        _ => Err(Errno::INVAL),
+    }
 }
 
 fn timeout_remove(program: Program, sqe: &io_uring_sqe) -> Result<Plan, Errno> {

@@ -32,6 +32,8 @@ pub(super) type Chain = VecDeque<Request>;
 pub(super) struct Flight {
     pub(super) chain: Chain,
     pub(super) timer: Option<Timer>,
+    /// When the timeout that is linked after it cancels it.
+    pub(super) limit: Option<i128>,
 }
 
 /// When a timeout fires.
@@ -57,6 +59,8 @@ pub(super) struct Outcome {
 pub(super) enum Work {
     /// Starts the first request of a chain.
     Start(Chain),
+    /// Posts a completion of a request that goes on.
+    Shot(Completion),
     /// Completes it.
     Finish(Chain, Outcome),
     /// Completes a request that is cancelled with its chain, with or without a completion.
@@ -128,6 +132,10 @@ impl Ring {
     pub(super) fn finish(&mut self, world: &World, mut chain: Chain, outcome: Outcome) {
         let Some(request) = chain.pop_front() else { return };
         let skips = request.flags.contains(SqeFlags::CQE_SKIP_SUCCESS);
+        if chain.front().is_some_and(|next| matches!(next.plan, Plan::LinkTimeout(_))) {
+            // It was in time.
+            self.end_limit(&mut chain, Errno::CANCELED);
+        }
         if outcome.failed && !request.flags.contains(SqeFlags::IO_HARDLINK) {
             for linked in chain.drain(..) {
                 let cause = linked.refused.unwrap_or(Errno::CANCELED);
@@ -139,6 +147,15 @@ impl Ring {
             self.requests.work.push_back(Work::Start(chain));
         }
         self.conclude(world, &request, outcome, skips && !outcome.failed);
+    }
+
+    /// Completes the timeout that is the first request of a chain: that never breaks a link.
+    pub(super) fn end_limit(&mut self, chain: &mut Chain, errno: Errno) {
+        if let Some(limit) = chain.pop_front() {
+            let silent = limit.flags.contains(SqeFlags::CQE_SKIP_SUCCESS);
+            let errno = limit.refused.unwrap_or(errno);
+            self.requests.work.push_back(Work::Cancel(limit, Outcome::error(errno), silent));
+        }
     }
 
     /// Posts the completion of a request, unless it is skipped, and drops the request.
@@ -175,6 +192,7 @@ impl Ring {
         while let Some(work) = self.requests.work.pop_front() {
             match work {
                 Work::Start(chain) => self.start(world, chain),
+                Work::Shot(completion) => _ = self.post_completion(world, completion),
                 Work::Finish(chain, outcome) => self.finish(world, chain, outcome),
                 Work::Cancel(request, outcome, silent) => {
                     self.conclude(world, &request, outcome, silent);

@@ -106,7 +106,8 @@ impl Ring {
         let checked = if found.misplaced { Err(Errno::INVAL) } else { self.check(sqe) };
         request.drains = *checked.as_ref().unwrap_or(&false);
         self.doubt(sqe);
-        match checked.and_then(|_| plan(self.program(), self.setup, sqe)) {
+        let planned = checked.and_then(|_| plan(self.program(), self.setup, sqe));
+        match planned.and_then(|plan| self.fit(plan)) {
             Ok(plan) => request.plan = plan,
             Err(errno) => {
                 request.refused = Some(errno);
@@ -125,6 +126,16 @@ impl Ring {
         good
     }
 
+    /// Refuses a limit in time that limits nothing.
+    fn fit(&self, plan: Plan) -> Result<Plan, Errno> {
+        let limited = self.requests.open.back().map(|request| &request.plan);
+        let is_astray = matches!(limited, None | Some(Plan::LinkTimeout(_)));
+        if is_astray && matches!(plan, Plan::LinkTimeout(_)) {
+            return Err(Errno::INVAL);
+        }
+        Ok(plan)
+    }
+
     /// Checks what is the same for all operations. Returns whether the entry waits for all earlier
     /// ones.
     fn check(&mut self, sqe: &io_uring_sqe) -> Result<bool, Errno> {
@@ -133,7 +144,7 @@ impl Ring {
         if !KNOWN.contains(&sqe.opcode) || sqe.flags.bits() & !SQE_FLAGS != 0 {
             return Err(Errno::INVAL);
         }
-        let reads = matches!(sqe.opcode, Opcode::READ | Opcode::READV);
+        let reads = matches!(sqe.opcode, Opcode::READ | Opcode::READV | Opcode::READ_MULTISHOT);
         if sqe.flags.contains(SqeFlags::BUFFER_SELECT) && !reads {
             return Err(Errno::OPNOTSUPP);
         }
@@ -199,10 +210,13 @@ impl Ring {
         }
     }
 
-    /// Ends the polling thread.
+    /// Ends the polling thread, and with it what it has submitted.
     pub(super) fn kill_thread(&mut self) {
         if self.is_polled() {
             self.thread = PollThread::Dead;
+            // Whoever submits is to enter, and to learn of it.
+            self.raise(SqStatus::NEED_WAKEUP);
+            self.cancel_flights();
         }
     }
 

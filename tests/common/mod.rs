@@ -10,10 +10,12 @@
 //! require!(enter: EnterFlags::ABS_TIMER);
 //! require!(register: RegisterOp::REGISTER_SYNC_CANCEL);
 //! require!(machine: cpus() > 1, "a second CPU");
+//! require!(repaired: is_right(&mut ring), "a limit that does not outlast its receive");
 //! ```
 //!
-//! `RINGBOLT_NO_SKIP` turns skips into failures: `1` does so for all of them, `6.18` for what a
-//! kernel of that version has.
+//! `RINGBOLT_NO_SKIP` turns skips into failures: `1` does so for all of them, `kernel` for what a
+//! kernel has to have that has anything as new. How new it is, its features say: see [`newest`].
+//! What was repaired in a point release is not expected, and nothing of the machine.
 
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses a part of it")]
 
@@ -27,6 +29,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use ringbolt::sys::{
@@ -60,6 +63,9 @@ macro_rules! require {
     (machine: $has:expr, $what:expr) => {
         require!(@ (!$has).then(|| $crate::common::Lack::of_machine($what)))
     };
+    (repaired: $is_right:expr, $what:expr) => {
+        require!(@ (!$is_right).then(|| $crate::common::Lack::of_repair($what)))
+    };
     (@ $lack:expr) => {
         if let Some(lack) = $lack {
             lack.skip();
@@ -92,7 +98,7 @@ pub(crate) struct Lack {
 }
 
 impl Lack {
-    fn of_kernel(what: impl Display, since: Option<KernelVersion>) -> Self {
+    pub(crate) fn of_kernel(what: impl Display, since: Option<KernelVersion>) -> Self {
         Self { whose: "kernel", what: what.to_string(), since }
     }
 
@@ -100,22 +106,45 @@ impl Lack {
         Self { whose: "machine", what: what.to_string(), since: None }
     }
 
+    /// What a kernel does wrong before some point release.
+    pub(crate) fn of_repair(what: impl Display) -> Self {
+        Self { whose: "kernel", what: what.to_string(), since: None }
+    }
+
     /// Tells of the skip, or fails the test where skips are not wanted.
     pub(crate) fn skip(&self) {
         let Self { whose, what, since } = self;
         let since = since.map_or(String::new(), |since| format!(" (needs {since})"));
         let text = format!("skipped: {whose} lacks {what}{since}");
-        assert!(!self.is_unwanted(), "{text}, and RINGBOLT_NO_SKIP is set");
+        let wish = std::env::var("RINGBOLT_NO_SKIP").unwrap_or_default();
+        assert!(!self.is_unwanted(&wish), "{text}, and RINGBOLT_NO_SKIP is {wish}");
         println!("{text}");
     }
 
-    fn is_unwanted(&self) -> bool {
-        let Ok(wish) = std::env::var("RINGBOLT_NO_SKIP") else { return false };
-        let Some((major, minor)) = wish.split_once('.') else { return wish != "0" };
-        let parse = |part: &str| part.parse().expect("RINGBOLT_NO_SKIP is 1 or a kernel version");
-        let kernel = KernelVersion::new(parse(major), parse(minor));
-        self.whose == "kernel" && self.since.is_none_or(|since| since <= kernel)
+    /// Whether the skip is a failure, by what `RINGBOLT_NO_SKIP` says.
+    pub(crate) fn is_unwanted(&self, wish: &str) -> bool {
+        match wish {
+            "" | "0" => false,
+            "1" => true,
+            "kernel" => self.whose == "kernel" && self.since.is_some_and(|since| since <= newest()),
+            _ => panic!("RINGBOLT_NO_SKIP is 0, 1 or kernel, not {wish}"),
+        }
     }
+}
+
+/// The version of the newest that the kernel has: an operation, or a way to register. It has to
+/// have all that is older, whatever it calls itself.
+pub(crate) fn newest() -> KernelVersion {
+    static NEWEST: OnceLock<KernelVersion> = OnceLock::new();
+    *NEWEST.get_or_init(|| {
+        let ring = IoUring::new(1).expect("these tests need a kernel with io_uring");
+        let probe = ring.registrar().probe().expect("the operations that the kernel has");
+        let ops = Opcode::ALL.iter().map(|(_, op)| *op).filter(|op| probe.supports(*op));
+        let ways = RegisterOp::ALL.iter().map(|(_, op)| *op);
+        let ways = ways.filter(|op| lacks_register(*op).is_none());
+        let versions = ops.filter_map(Opcode::since).chain(ways.filter_map(RegisterOp::since));
+        versions.max().expect("every kernel has something")
+    })
 }
 
 /// Whether the kernel says that it lacks an operation.
@@ -141,7 +170,7 @@ pub(crate) fn lacks_feature(features: Features) -> Option<Lack> {
     let missing = features.difference(params.features);
     let names: Vec<_> =
         missing.iter_names().map(|(name, _)| format!("IORING_FEAT_{name}")).collect();
-    (!missing.is_empty()).then(|| Lack::of_kernel(names.join(" | "), None))
+    (!missing.is_empty()).then(|| Lack::of_kernel(names.join(" | "), missing.since()))
 }
 
 /// Whether the kernel refuses to be entered with `flags`.
@@ -152,7 +181,7 @@ pub(crate) fn lacks_enter(flags: EnterFlags) -> Option<Lack> {
     let answer = unsafe { sys::io_uring_enter(fd, 0, 0, flags, null, 0) };
     let names: Vec<_> =
         flags.iter_names().map(|(name, _)| format!("IORING_ENTER_{name}")).collect();
-    answer.is_err().then(|| Lack::of_kernel(names.join(" | "), None))
+    answer.is_err().then(|| Lack::of_kernel(names.join(" | "), flags.since()))
 }
 
 /// Whether the kernel refuses an operation of `io_uring_register(2)` for its number.

@@ -21,6 +21,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("protection", "not shown: needs a device with protection information"),
     ("ReadFixed::new buf", "contract_memory: pinned, so that protection does not matter"),
     ("WriteFixed::new buf", "contract_memory: pinned, so that protection does not matter"),
+    ("RecvMsg::provided header", "as that of `RecvMsg::new`"),
+    ("IoVec::new base", "a vector, which an operation takes by its address"),
     ("Madvise::new start", "contract_memory: advice is for pages of any protection"),
     ("ProvideBuffers::new start", "contract_memory: stays beyond the completion"),
     ("protection (memory)", "not shown: takes a device that keeps protection information"),

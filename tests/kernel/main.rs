@@ -66,6 +66,7 @@ mod register_tags;
 mod registered_fd;
 mod registered_wait;
 mod resize_wide;
+mod skips;
 mod threads;
 mod wait;
 mod wait_for;

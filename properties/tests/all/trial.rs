@@ -50,7 +50,7 @@ pub(crate) fn on_any<S: Strategy>(
     match outcome {
         Ok(()) => {}
         Err(TestError::Fail(reason, value)) => {
-            eprintln!("== the smallest value that fails\n{}\n== its failure", show(&value));
+            eprintln!("== the smallest value that fails, and its failure\n{}", show(&value));
             // Once more, to be seen.
             test(&value);
             panic!("it failed once, and not again: {reason}\n{}", show(&value));

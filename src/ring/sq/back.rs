@@ -55,6 +55,20 @@ impl<S: SqEntry> Sq<S> {
         }
     }
 
+    /// The first entry that the kernel has not taken. No polling thread takes any meanwhile.
+    #[cold]
+    pub(crate) fn first_unsent(&self) -> Option<S> {
+        let ours = self.ours(false);
+        if ours == 0 {
+            return None;
+        }
+        let at = self.tail().back(ours);
+        let in_row = ours.min(self.capacity() - (at.0 & self.parts.mask));
+        // SAFETY: slots of this queue, up to the end of the queue or to the last entry; the kernel
+        // does not write to them.
+        Some(unsafe { S::load(self.slot(at), in_row) }.0)
+    }
+
     /// The number of slots that are pushed and that the kernel cannot have seen yet.
     fn ours(&self, polled: bool) -> u32 {
         let ours = if polled { self.unpublished() } else { self.queued() };

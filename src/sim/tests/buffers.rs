@@ -7,12 +7,12 @@ use std::vec::Vec;
 
 use rustix::io::Errno;
 
-use super::{err, run, simulated};
-use crate::ops::{Fixed, Read};
+use super::{err, push, run, simulated};
+use crate::ops::{Fixed, Read, ReadMultishot};
 use crate::register::{BufferRing, BufferRingOptions};
 use crate::sim::Kernel;
 use crate::sys::BufRingFlags;
-use crate::{Cqe, IoUring};
+use crate::{Cqe, IoUring, LocalIoUring, Sqe};
 
 /// Memory for a ring of buffers, and buffers, kept until the test is over.
 #[repr(align(4096))]
@@ -68,7 +68,7 @@ impl Drop for Memory {
 
 fn read(ring: &mut IoUring, len: u32) -> Cqe {
     let read = Read::new(Fixed(0), core::ptr::null_mut(), len).sqe(1).buffer_group(1);
-    super::push(ring, &[read]);
+    push(ring, &[read]);
     ring.submit_and_wait(1).unwrap();
     ring.completion().pop().unwrap()
 }
@@ -173,4 +173,29 @@ fn invalid_registrations_are_refused() {
     // SAFETY: no value of the group is left.
     let again = unsafe { ring.registrar().unregister_buffer_group(1) };
     assert_eq!(again.map_err(Errno::from), Err(Errno::NOENT));
+}
+
+#[test]
+fn a_multishot_read_goes_on_until_it_lacks_a_buffer_or_the_file_ends() {
+    let kernel = Kernel::new();
+    kernel.put_file(Fixed(0), vec![7; 10]);
+    let mut ring = IoUring::builder().simulated(&kernel).build_local(8).unwrap();
+    let options = BufferRingOptions::default();
+    let mut bufs = [[0; 4]; 2];
+    let mut group = ring.registrar().register_buffer_ring(0, 2, options).unwrap();
+    for (id, buf) in (0..).zip(&mut bufs) {
+        // SAFETY: the buffers stay, and are not touched, until the group is unregistered.
+        unsafe { group.add(buf.as_mut_ptr(), 4, id) }.unwrap();
+    }
+    group.publish();
+    let entry: Sqe = ReadMultishot::new(Fixed(0), 0).sqe(1).into();
+    let shots = |ring: &mut LocalIoUring| {
+        push(ring, &[entry]);
+        assert_eq!(ring.submit_and_wait(1), Ok(1));
+        let flags = |cqe: Cqe| (cqe.raw_result(), cqe.has_more(), cqe.buffer_id());
+        ring.completion().drain().map(flags).collect::<Vec<_>>()
+    };
+    let dry = (err(Errno::NOBUFS), false, None);
+    assert_eq!(shots(&mut ring), [(4, true, Some(0)), (4, true, Some(1)), dry]);
+    assert_eq!(shots(&mut ring), [dry]);
 }

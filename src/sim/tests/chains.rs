@@ -1,13 +1,15 @@
 //! Links, hard links, drains and skipped successes.
 #![forbid(unsafe_code)]
 
+use core::time::Duration;
 use std::vec;
 
 use rustix::io::Errno;
 
 use super::{err, failing, nop, push, read, reap, run, simulated};
 use crate::Sqe;
-use crate::ops::Fixed;
+use crate::ops::time::Timespec;
+use crate::ops::{Fixed, LinkTimeout};
 use crate::sim::{Fault, Pace};
 use crate::sys::Opcode;
 
@@ -152,4 +154,36 @@ fn a_drain_is_refused_after_a_skip_success_entry() {
     assert_eq!(run(&mut ring, &[nop(1).drain()], 1), [(1, 0)]);
     let results = run(&mut ring, &[nop(2).skip_success(), nop(3).drain()], 1);
     assert_eq!(results, [(3, err(Errno::OPNOTSUPP))]);
+}
+
+/// A read that takes its time, and a timeout of `nanos` that is linked after it.
+fn limited(buf: *mut [u8; 4], time: &Timespec) -> [Sqe; 2] {
+    [read(1, buf).link(), LinkTimeout::new(time).sqe(2)]
+}
+
+#[test]
+fn a_linked_timeout_cancels_what_is_not_in_time_and_breaks_nothing_else() {
+    let (kernel, mut ring) = simulated();
+    kernel.put_file(Fixed(0), vec![7; 4]);
+    kernel.set_pace(Pace::Held);
+    let (mut buf, time) = ([0; 4], Timespec::new(0, 5));
+    let [first, limit] = limited(&raw mut buf, &time);
+    push(&mut ring, &[first, limit.link(), nop(3)]);
+    assert_eq!(ring.submit_and_wait(1), Ok(3));
+    assert_eq!(ring.get_events(), Ok(()));
+    let mut ended = reap(&mut ring);
+    ended.sort_unstable();
+    assert_eq!(
+        ended,
+        [(1, err(Errno::CANCELED)), (2, err(Errno::TIME)), (3, err(Errno::CANCELED))]
+    );
+    assert_eq!(kernel.now(), Duration::from_nanos(5));
+
+    kernel.set_pace(Pace::Inline);
+    let [first, limit] = limited(&raw mut buf, &time);
+    let mut ended = run(&mut ring, &[first, limit.link(), nop(3)], 3);
+    ended.sort_unstable();
+    assert_eq!(ended, [(1, 4), (2, err(Errno::CANCELED)), (3, 0)]);
+    // There is nothing for it to limit.
+    assert_eq!(run(&mut ring, &[limit], 1), [(2, err(Errno::INVAL))]);
 }

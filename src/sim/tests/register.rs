@@ -17,7 +17,7 @@ fn the_probe_reports_the_supported_operations() {
     let probe = ring.registrar().probe().unwrap();
     assert!(probe.supports(Opcode::READ) && probe.supports(Opcode::NOP128));
     assert!(!probe.supports(Opcode::SEND));
-    assert_eq!(probe.supported().count(), 11);
+    assert_eq!(probe.supported().count(), 13);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! [`Book`]: where each value is, by the model, and whether it may be dropped there.
 
 use core::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use core::panic::AssertUnwindSafe;
+use std::panic::{catch_unwind, resume_unwind};
 
 use ringbolt::sim::Kernel;
 

@@ -17,7 +17,11 @@ pub(crate) fn start<Th>(
 ) -> Started {
     let quiet = form == Form::Quiet;
     match plan.steps().len() {
-        _ if form == Form::Alone => jobs.start(value, |value| {
+        _ if form == Form::Multi => jobs.start_multi(value, |value| {
+            before();
+            value.multi()
+        }),
+        _ if matches!(form, Form::Alone | Form::Take) => jobs.start(value, |value| {
             before();
             value.op()
         }),
@@ -59,7 +63,11 @@ pub(crate) fn restart<Th>(
 ) -> Started {
     let quiet = form == Form::Quiet;
     match plan.steps().len() {
-        _ if form == Form::Alone => done.restart(|value| {
+        _ if form == Form::Multi => done.restart_multi(|value| {
+            before();
+            value.multi()
+        }),
+        _ if matches!(form, Form::Alone | Form::Take) => done.restart(|value| {
             before();
             value.op()
         }),

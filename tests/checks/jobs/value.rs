@@ -3,7 +3,10 @@
 use core::cell::Cell;
 use std::rc::Rc;
 
-use ringbolt::ops::{Nop, OpIn, Read, Span, Write};
+use ringbolt::Timespec;
+use ringbolt::ops::{
+    Group, LinkTimeout, MultiIn, Nop, OpIn, Read, ReadMultishot, Span, Timeout, Write,
+};
 use ringbolt::rustix::io::Errno;
 
 use super::super::bytes::Bytes;
@@ -28,6 +31,12 @@ pub(crate) enum What {
     Nop(i32),
     Read(Source, usize),
     Write,
+    /// Takes some time.
+    Timeout,
+    /// Limits the operation before it, to little time or to more than there is.
+    Limit(bool),
+    /// Reads into a provided buffer. The group may be one that is gone.
+    Take(Source, usize, Group, bool),
 }
 
 /// An operation of a job.
@@ -58,16 +67,29 @@ pub(crate) struct Value {
     /// Whether dropping it panics.
     bomb: bool,
     targets: Targets,
+    times: Times,
     book: Rc<Book>,
     back: u64,
+}
+
+/// The times that operations borrow.
+#[derive(Debug)]
+struct Times {
+    short: Timespec,
+    limit: Timespec,
+    long: Timespec,
 }
 
 impl Step {
     const NONE: Self = Self { what: What::Nop(0), hard: false, aside: false };
 
-    fn read(bytes: &mut Bytes<'_>) -> Self {
+    fn read(bytes: &mut Bytes<'_>, before: Option<Self>) -> Self {
         let byte = bytes.u8();
-        let what = match byte % 8 {
+        let can_be_limited = before
+            .is_some_and(|step| matches!(step.what, What::Nop(_) | What::Read(..) | What::Write));
+        let what = match byte % 10 {
+            8 => What::Timeout,
+            9 if can_be_limited => What::Limit(bytes.bool()),
             0 | 1 => What::Nop(i32::from(bytes.u8()) << 8 | 1),
             2 => What::Nop(-i32::from(bytes.below(60)) - 1),
             3 => What::Write,
@@ -80,7 +102,7 @@ impl Step {
 
     /// How many bytes it transfers if nothing is in the way.
     fn wants(self) -> usize {
-        if matches!(self.what, What::Nop(_)) { 0 } else { PIECE }
+        if matches!(self.what, What::Read(..) | What::Write) { PIECE } else { 0 }
     }
 
     /// Whether a result breaks a soft link.
@@ -90,18 +112,30 @@ impl Step {
 
     /// Whether it ends by itself.
     pub(crate) fn is_sure(self) -> bool {
-        !matches!(self.what, What::Read(Source::Slow, _))
+        !matches!(self.what, What::Read(Source::Slow, _) | What::Take(Source::Slow, ..))
     }
 
-    fn op<'a, 's: 'a>(self, targets: &'a Targets, span: Span<'a>) -> OpIn<'a, 's> {
+    fn op<'a, 's: 'a>(
+        self,
+        targets: &'a Targets,
+        span: Span<'a>,
+        times: &'a Times,
+    ) -> OpIn<'a, 's> {
         let op = match self.what {
             What::Nop(result) => Nop::new().inject_result(result).op(),
             What::Read(source, offset) => {
                 Read::lent(targets.source(source), span).offset(offset as u64).op()
             }
             What::Write => Write::lent(targets.sink(), span).op(),
+            What::Timeout => Timeout::lent(&times.short).op(),
+            What::Limit(false) => LinkTimeout::lent(&times.limit).op(),
+            What::Limit(true) => LinkTimeout::lent(&times.long).op(),
+            What::Take(source, offset, group, _) => {
+                let op = Read::group(targets.source(source), 0, group);
+                op.offset(offset as u64).op()
+            }
         };
-        let op = if self.aside { op.force_async() } else { op };
+        let op = if self.aside && self.wants() > 0 { op.force_async() } else { op };
         if self.hard { op.hard_link() } else { op }
     }
 
@@ -124,8 +158,26 @@ impl Plan {
     pub(crate) fn read(bytes: &mut Bytes<'_>, most: usize) -> Self {
         let count = 1 + usize::from(bytes.u8()) % most;
         let mut steps = [Step::NONE; LINKS];
-        steps.iter_mut().take(count).for_each(|step| *step = Step::read(bytes));
+        let mut before = None;
+        for step in steps.iter_mut().take(count) {
+            *step = Step::read(bytes, before);
+            before = Some(*step);
+        }
         Self { steps, count }
+    }
+
+    /// One read into a provided buffer.
+    pub(crate) fn take(source: Source, offset: usize, group: Group, lives: bool) -> Self {
+        let mut steps = [Step::NONE; LINKS];
+        steps[0].what = What::Take(source, offset, group, lives);
+        Self { steps, count: 1 }
+    }
+
+    /// Notes that there is a group again which an operation names that was started without.
+    pub(crate) fn revive(&mut self, there: Option<Group>) {
+        if let What::Take(_, _, group, lives) = &mut self.steps[0].what {
+            *lives |= there == Some(*group);
+        }
     }
 
     pub(crate) fn steps(&self) -> &[Step] {
@@ -146,6 +198,11 @@ impl Value {
             seen: Cell::new(None),
             bomb,
             targets,
+            times: Times {
+                short: Timespec::new(0, 100_000),
+                limit: Timespec::new(0, 200_000),
+                long: Timespec::new(3600, 0),
+            },
             book: Rc::clone(book),
             back: canary,
         }
@@ -167,11 +224,19 @@ impl Value {
 
     /// The first `N` operations.
     pub(crate) fn ops<'s, const N: usize>(&mut self) -> [OpIn<'_, 's>; N] {
-        let Self { targets, bytes, plan, .. } = self;
-        let (targets, span) = (&*targets, Span::from(bytes));
+        let Self { targets, bytes, plan, times, .. } = self;
+        let (targets, times, span) = (&*targets, &*times, Span::from(bytes));
         core::array::from_fn(|nth| {
-            plan.steps[nth].op(targets, span.after(nth * PIECE).first(PIECE))
+            plan.steps[nth].op(targets, span.after(nth * PIECE).first(PIECE), times)
         })
+    }
+
+    /// Reads into provided buffers, again and again.
+    pub(crate) fn multi<'s>(&self) -> MultiIn<'_, 's> {
+        let What::Take(source, _, group, _) = self.plan.steps()[0].what else {
+            panic!("no multishot operation: {:?}", self.plan)
+        };
+        ReadMultishot::lent(self.targets.source(source), group).multi()
     }
 
     /// Fails unless nobody wrote to what is not an operation's, and nobody to anything since the

@@ -40,10 +40,15 @@ pub(crate) fn documented() -> Vec<Documented> {
 fn read(text: &str, found: &mut Vec<Documented>) {
     let (mut docs, mut of) = (String::new(), String::new());
     let mut lines = text.lines();
+    // A program in the documentation says what it does itself.
+    let mut is_program = false;
     while let Some(line) = lines.next() {
         let trimmed = line.trim();
         if let Some(text) = trimmed.strip_prefix("///") {
-            docs += text;
+            is_program ^= text.trim_start().starts_with("```");
+            if !is_program {
+                docs += text;
+            }
         } else if let Some(rest) = trimmed.strip_prefix("impl ") {
             // `$op` is one of several types.
             of = rest.split([' ', '<']).next().expect("a name").replace("$op", "");
