@@ -263,6 +263,7 @@ where
     ) -> Result<Key, Refused<T>> {
         let Event { jobs, seen } = self.0.settled();
         let place = seen.place;
+        jobs.ready(place)?;
         // SAFETY: the job is done, so nothing is in flight from its place, and the value is still
         // there: the event was shown, and has been consumed.
         let op = op(unsafe { &mut *place.value() });
@@ -282,6 +283,7 @@ where
     ) -> Result<Key, Refused<T>> {
         let Event { jobs, seen } = self.0.settled();
         let place = seen.place;
+        jobs.ready(place)?;
         // SAFETY: as in `restart`; and only shared references are made until the job is done.
         let op = op(unsafe { &*place.value() });
         jobs.launch_multi(place, op)

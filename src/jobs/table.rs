@@ -220,13 +220,20 @@ where
         self.launch_multi(place, op)
     }
 
-    /// Puts `value` into a free place. [`Unlaunched`] has the place until the operation is made.
+    /// Puts `value` into a free place, and finds room in the queue: before the operation is made,
+    /// since making one may take something out of the value. [`Unlaunched`] has the place until
+    /// then.
     #[inline(always)]
     pub(super) fn take_place<'p>(&mut self, value: T) -> Result<&'p Place<T>, Refused<T>> {
         self.hide();
         let index = self.free;
         if index == NONE {
             return Err(Refused { value, cause: Cause::NoPlace });
+        }
+        if !self.inner.ring.sq.is_ready() {
+            if let Err(cause) = self.make_room(1) {
+                return Err(Refused { value, cause });
+            }
         }
         let place = self.place(index);
         self.free = place.next.replace(TAKEN);
@@ -236,7 +243,7 @@ where
         Ok(place)
     }
 
-    /// Puts the operation of a place in flight. If the queue is full, submits what it holds first.
+    /// Puts the operation of a place in flight. There is room in the queue.
     #[inline(always)]
     pub(super) fn launch(
         &mut self,
@@ -281,20 +288,26 @@ where
         if !self.inner.is_here() {
             return Err(self.refuse(place, elsewhere()));
         }
-        // After it, too, so that the cursor is looked at once.
-        if !self.inner.ring.sq.is_ready() {
-            if let Err(cause) = self.make_room(1) {
-                return Err(self.refuse(place, cause));
-            }
-        }
         place.user_data.set(user_data);
-        // SAFETY: there is room. What the entry names is borrowed from the value or outlives the
+        // SAFETY: `take_place` and `ready` found room, and the closure that made the entry could
+        // not reach the queue. What the entry names is borrowed from the value or outlives the
         // scope (J3); the value stays until the last completion (J2); that is the contract of
         // `SubmissionQueue::push`.
         unsafe { self.inner.ring.sq.push_known(sqe.with_user_data(user_data).into()) };
         // Last, so that the compiler knows it when the next event is asked for.
         self.shown = NONE;
         Ok(Key::of(place))
+    }
+
+    /// Finds room in the queue for an operation of a place whose job is done.
+    #[inline(always)]
+    pub(super) fn ready(&mut self, place: &Place<T>) -> Result<(), Refused<T>> {
+        if !self.inner.ring.sq.is_ready() {
+            if let Err(cause) = self.make_room(1) {
+                return Err(self.refuse(place, cause));
+            }
+        }
+        Ok(())
     }
 
     /// Gives back the value of a place whose operation cannot be started: the ring is that of

@@ -60,6 +60,7 @@ where
         let Event { jobs, seen } = self.into_event();
         let place = seen.place;
         jobs.settle_debts();
+        jobs.ready(place)?;
         // SAFETY: the job is done, and only shared references are made until it is done again.
         let op = op(unsafe { &*place.value() });
         jobs.launch_zc(place, op)

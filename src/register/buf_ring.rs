@@ -451,13 +451,11 @@ impl BufferRing {
         self.bufs.publish();
     }
 
-    /// Adds a buffer again that the kernel has used up, and that was not reclaimed: it has counted
-    /// all the time, so that there is room.
+    /// Adds a buffer again that was used up and not reclaimed: it has counted all the time.
     ///
     /// # Safety
     ///
-    /// As for [`add`](Self::add), where the buffer's last completion stands for its being
-    /// reclaimed.
+    /// As for [`add`](Self::add), where its last completion stands for its being reclaimed.
     #[inline(always)]
     #[cfg(feature = "alloc")]
     pub(crate) unsafe fn add_again(&mut self, start: *mut u8, len: u32, bid: u16) {
