@@ -79,7 +79,7 @@ impl Holders {
             return None;
         }
         let lent = filled.map_or(0, |filled| u64::from(filled) << 32 | Self::KERNEL.0);
-        Some(Self(pieces + Self::PIECE.0 | lent))
+        Some(Self((pieces + Self::PIECE.0) | lent))
     }
 
     /// The same with one [`Received`] less, of those that there are.
