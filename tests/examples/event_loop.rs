@@ -23,9 +23,13 @@ fn numbers(args: &[&str]) -> [u64; 3] {
 #[test]
 fn an_eventfd_wakes_the_loop_for_every_completion_and_for_nothing_else() {
     require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
-    let [completions, wake_ups, interruptions] = numbers(&["10000"]);
+    // A loop that the writer never lets sleep is never woken: then another one is tried.
+    let [completions, wake_ups, interruptions] = (0..20)
+        .map(|_| numbers(&["10000"]))
+        .find(|[_, wake_ups, _]| *wake_ups > 0)
+        .expect("one of the loops slept");
     assert_eq!(completions, 10_000);
-    assert!((1..=completions).contains(&wake_ups), "{wake_ups} wake-ups");
+    assert!(wake_ups <= completions, "{wake_ups} wake-ups");
     // Eight reads wait on one pipe. One that others forestall too often goes to a worker thread,
     // whose start interrupts the loop: seldom, on a busy machine.
     assert!(interruptions <= 100, "{interruptions} interruptions");
@@ -33,10 +37,13 @@ fn an_eventfd_wakes_the_loop_for_every_completion_and_for_nothing_else() {
 
 #[test]
 fn the_descriptor_of_a_ring_with_default_flags_wakes_the_loop_or_the_kernel_interrupts_it() {
-    let [completions, wake_ups, interruptions] = numbers(&["--descriptor", "10000"]);
-    assert_eq!(completions, 10_000);
-    let ends_of_sleeps = wake_ups + interruptions;
-    assert!((1..=2 * completions).contains(&ends_of_sleeps), "{wake_ups} and {interruptions}");
+    let ends_of_sleeps = (0..20).map(|_| numbers(&["--descriptor", "10000"])).find_map(|counts| {
+        let [completions, wake_ups, interruptions] = counts;
+        assert_eq!(completions, 10_000);
+        Some(wake_ups + interruptions).filter(|ends| *ends > 0)
+    });
+    let ends_of_sleeps = ends_of_sleeps.expect("one of the loops slept");
+    assert!(ends_of_sleeps <= 20_000, "{ends_of_sleeps}");
 }
 
 #[test]
