@@ -12,7 +12,7 @@ use super::key::Key;
 use super::owes::Owes;
 use super::place::{Chain, Place};
 use super::refused::{Cause, Refused};
-use super::table::{End, Jobs, NONE, Seen, Unlaunched, elsewhere};
+use super::table::{End, Jobs, NONE, Seen, elsewhere};
 use super::user_data::{self, MAX_LINKS, TURN};
 
 impl<'scope, T, Th, S, C> Jobs<'scope, '_, T, Th, S, C>
@@ -95,10 +95,7 @@ where
         // SAFETY: nothing is in flight from the place, which has its value; nobody else refers to
         // it.
         let value = unsafe { &mut *place.value() };
-        let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
-        let ops = ops(value);
-        core::mem::forget(unlaunched);
-        let ops = ops.map(OpIn::into_parts);
+        let ops = self.make(place, || ops(value)).map(OpIn::into_parts);
         if let Some(cause) = unfit(&ops.map(|(sqe, makes, hard)| (sqe, makes, hard)), quiet) {
             self.shown = NONE;
             return Err(Refused { value: self.take_value(place), cause });
@@ -360,11 +357,8 @@ where
         ops: impl for<'a> FnOnce(&'a mut T) -> [OpIn<'a, 'scope>; N],
         quiet: bool,
     ) -> Result<Key, Refused<T>> {
-        let Event { jobs, seen } = self.into_event();
-        jobs.settle_debts();
-        if let Err(cause) = jobs.make_room(N) {
-            return Err(jobs.refuse(seen.place, cause));
-        }
+        let Event { jobs, seen } = self.settled();
+        jobs.ready(seen.place, N)?;
         jobs.launch_links(seen.place, ops, quiet)
     }
 }

@@ -227,20 +227,21 @@ where
         self.0.slot()
     }
 
-    /// The event.
-    pub(super) fn into_event(self) -> Event<'j, 'scope, 'env, T, Th, S, C> {
-        self.0
-    }
-
     /// What is noted about the links of the job, if it is a chain.
     pub(super) fn chain(&self) -> &Chain {
         &self.0.seen.place.chain
     }
 
+    /// The event, after what it owns and nobody has taken was given back. The value is still shown.
+    #[inline(always)]
+    pub(super) fn settled(self) -> Event<'j, 'scope, 'env, T, Th, S, C> {
+        self.0.settled()
+    }
+
     /// Takes the value: the place is free.
     #[inline(always)]
     pub fn finish(self) -> T {
-        let Event { jobs, seen } = self.0.settled();
+        let Event { jobs, seen } = self.settled();
         let value = jobs.take_value(seen.place);
         // Last, so that the compiler knows it when the next job is started.
         jobs.shown = super::table::NONE;
@@ -261,9 +262,9 @@ where
         self,
         op: impl for<'a> FnOnce(&'a mut T) -> OpIn<'a, 'scope>,
     ) -> Result<Key, Refused<T>> {
-        let Event { jobs, seen } = self.0.settled();
+        let Event { jobs, seen } = self.settled();
         let place = seen.place;
-        jobs.ready(place)?;
+        jobs.ready(place, 1)?;
         // SAFETY: the job is done, so nothing is in flight from its place, and the value is still
         // there: the event was shown, and has been consumed.
         let op = op(unsafe { &mut *place.value() });
@@ -281,9 +282,9 @@ where
         self,
         op: impl for<'a> FnOnce(&'a T) -> MultiIn<'a, 'scope>,
     ) -> Result<Key, Refused<T>> {
-        let Event { jobs, seen } = self.0.settled();
+        let Event { jobs, seen } = self.settled();
         let place = seen.place;
-        jobs.ready(place)?;
+        jobs.ready(place, 1)?;
         // SAFETY: as in `restart`; and only shared references are made until the job is done.
         let op = op(unsafe { &*place.value() });
         jobs.launch_multi(place, op)

@@ -41,8 +41,7 @@ pub(super) const MORE: u32 = u32::MAX - 1;
 /// refuses to be entered, the values, the places and the ring are leaked.
 ///
 /// In a child process (`fork(2)`), dropping it leaves everything as it is, starting a job fails
-/// with
-/// `ECHILD`, and no event comes.
+/// with `ECHILD`, and no event comes.
 pub struct Jobs<
     'scope,
     'env: 'scope,
@@ -81,9 +80,9 @@ type Brand<'scope, 'env> = PhantomData<(fn(&'scope ()) -> &'scope (), fn(&'env (
 pub type OwnedJobs<T, Th = OneThread, S = Sqe, C = Cqe> = Jobs<'static, 'static, T, Th, S, C>;
 
 /// A place with a value, whose operation is being made: shown if the program panics meanwhile.
-pub(super) struct Unlaunched<'s> {
-    pub(super) shown: &'s mut u32,
-    pub(super) index: u32,
+struct Unlaunched<'s> {
+    shown: &'s mut u32,
+    index: u32,
 }
 
 impl Drop for Unlaunched<'_> {
@@ -192,9 +191,7 @@ where
         // SAFETY: the place was just filled, and nothing is in flight from it: nobody else refers
         // to the value.
         let value = unsafe { &mut *place.value() };
-        let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
-        let op = op(value);
-        core::mem::forget(unlaunched);
+        let op = self.make(place, || op(value));
         self.launch(place, op)
     }
 
@@ -214,15 +211,22 @@ where
         // SAFETY: the place was just filled, and only shared references to the value are made until
         // the job is done.
         let value = unsafe { &*place.value() };
-        let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
-        let op = op(value);
-        core::mem::forget(unlaunched);
+        let op = self.make(place, || op(value));
         self.launch_multi(place, op)
     }
 
-    /// Puts `value` into a free place, and finds room in the queue: before the operation is made,
-    /// since making one may take something out of the value. [`Unlaunched`] has the place until
-    /// then.
+    /// Makes the operation of a place with a value. If that panics, the value is what the next call
+    /// drops.
+    #[inline(always)]
+    pub(super) fn make<O>(&mut self, place: &Place<T>, make: impl FnOnce() -> O) -> O {
+        let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
+        let op = make();
+        core::mem::forget(unlaunched);
+        op
+    }
+
+    /// Puts `value` into a free place, and finds room in the queue: before the operation is
+    /// [made](Self::make), since making one may take something out of the value.
     #[inline(always)]
     pub(super) fn take_place<'p>(&mut self, value: T) -> Result<&'p Place<T>, Refused<T>> {
         self.hide();
@@ -299,11 +303,11 @@ where
         Ok(Key::of(place))
     }
 
-    /// Finds room in the queue for an operation of a place whose job is done.
+    /// Finds room in the queue for `count` entries of a place whose job is done.
     #[inline(always)]
-    pub(super) fn ready(&mut self, place: &Place<T>) -> Result<(), Refused<T>> {
-        if !self.inner.ring.sq.is_ready() {
-            if let Err(cause) = self.make_room(1) {
+    pub(super) fn ready(&mut self, place: &Place<T>, count: usize) -> Result<(), Refused<T>> {
+        if count > 1 || !self.inner.ring.sq.is_ready() {
+            if let Err(cause) = self.make_room(count) {
                 return Err(self.refuse(place, cause));
             }
         }

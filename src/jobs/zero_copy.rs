@@ -6,7 +6,7 @@ use crate::ops::lent::ZeroCopyIn;
 use super::event::{Done, Event};
 use super::key::Key;
 use super::refused::Refused;
-use super::table::{Jobs, Unlaunched};
+use super::table::Jobs;
 
 impl<T, Th, S, C> Jobs<'static, 'static, T, Th, S, C>
 where
@@ -34,9 +34,7 @@ where
         // SAFETY: the place was just filled, and only shared references to the value are made until
         // the job is done.
         let value = unsafe { &*place.value() };
-        let unlaunched = Unlaunched { shown: &mut self.shown, index: place.index() };
-        let op = op(value);
-        core::mem::forget(unlaunched);
+        let op = self.make(place, || op(value));
         self.launch_zc(place, op)
     }
 }
@@ -57,10 +55,9 @@ where
         self,
         op: impl for<'a> FnOnce(&'a T) -> ZeroCopyIn<'a, 'static>,
     ) -> Result<Key, Refused<T>> {
-        let Event { jobs, seen } = self.into_event();
+        let Event { jobs, seen } = self.settled();
         let place = seen.place;
-        jobs.settle_debts();
-        jobs.ready(place)?;
+        jobs.ready(place, 1)?;
         // SAFETY: the job is done, and only shared references are made until it is done again.
         let op = op(unsafe { &*place.value() });
         jobs.launch_zc(place, op)
