@@ -68,20 +68,29 @@ impl Registrar<'_> {
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let ring = IoUring::new(8)?;
-    /// // Refused: the ring has no such queue.
-    /// assert!(ring.registrar().control_zcrx(&mut zcrx_ctrl::ZEROED).is_err());
+    /// // SAFETY: the command has no argument.
+    /// let result = unsafe { ring.registrar().control_zcrx(&mut zcrx_ctrl::ZEROED) };
+    /// assert!(result.is_err()); // Refused: the ring has no such queue.
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// `EINVAL` before Linux 6.19, or for an operation that the kernel does not know; `ENXIO` if
-    /// the queue does not exist.
+    /// `EINVAL` before Linux 6.19, or for a command that the kernel does not know; `ENXIO` if the
+    /// queue does not exist.
+    ///
+    /// # Safety
+    ///
+    /// What `control` points to is valid for reads and writes during the call. For
+    /// [`ADD_AREA`](crate::sys::ZcrxCtrlOp::ADD_AREA), since Linux 7.3, that is the struct of an
+    /// area, and the memory that it describes is kept as [`register_zcrx`](Self::register_zcrx)
+    /// requires. Other commands up to Linux 7.3 point to nothing.
     #[doc(alias = "IORING_REGISTER_ZCRX_CTRL")]
-    pub fn control_zcrx(&self, control: &mut zcrx_ctrl) -> Result<(), RegisterError> {
+    pub unsafe fn control_zcrx(&self, control: &mut zcrx_ctrl) -> Result<(), RegisterError> {
         let arg = core::ptr::from_mut(control).cast();
-        // SAFETY: one struct without pointers, valid for reads and writes during the call.
+        // SAFETY: one struct, valid for reads and writes during the call; what it points to is the
+        // caller's promise.
         unsafe { self.ask(RegisterOp::REGISTER_ZCRX_CTRL, arg, 0) }?;
         Ok(())
     }

@@ -102,6 +102,8 @@ open_set! {
     EXPORT = 1, "ZCRX_CTRL_EXPORT", (6, 19);
     /// Enables an event again after it was reported.
     ARM_EVENT = 2, "ZCRX_CTRL_ARM_EVENT", (7, 2);
+    /// Adds an area of memory to the queue.
+    ADD_AREA = 3, "ZCRX_CTRL_ADD_AREA", (7, 3);
 }
 
 open_set! {

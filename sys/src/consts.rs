@@ -1,6 +1,6 @@
 //! The kernel's constants that belong to no set, under the kernel's own names.
 //!
-//! The `*_LAST` and `*_MAX` constants count the codes of a set as of Linux 7.2. They are for the
+//! The `*_LAST` and `*_MAX` constants count the codes of a set as of Linux 7.3. They are for the
 //! sizes of arrays; a newer kernel may accept larger codes.
 
 /// Asks for any free slot of the registered files instead of naming one: a
@@ -82,6 +82,6 @@ pub const IORING_RESTRICTION_LAST: u16 = 4;
 /// One past the last [`ZcrxEvent`](crate::ZcrxEvent). Since Linux 7.2.
 pub const __ZCRX_EVENT_TYPE_LAST: u32 = 2;
 /// One past the last [`ZcrxCtrlOp`](crate::ZcrxCtrlOp). Since Linux 6.19.
-pub const __ZCRX_CTRL_LAST: u32 = 3;
+pub const __ZCRX_CTRL_LAST: u32 = 4;
 /// One past the last [`QueryOp`](crate::QueryOp). Since Linux 6.18.
 pub const __IO_URING_QUERY_MAX: u32 = 4;

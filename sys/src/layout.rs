@@ -334,12 +334,16 @@ layout! {
     struct zcrx_ctrl_arm_event 48 4 {
         event_type 0 4; __resv 4 44;
     }
+    struct zcrx_ctrl_add_area 48 WORD {
+        area_ptr 0 8; __resv 8 40;
+    }
     struct zcrx_ctrl 72 WORD {
         zcrx_id 0 4; op 4 4; __resv 8 16; arg 24 48 (anonymous zcrx_ctrl_arg);
     }
     union zcrx_ctrl_arg 48 WORD {
         zc_export 0 48 (nested zcrx_ctrl_export); zc_flush 0 48 (nested zcrx_ctrl_flush_rq);
         zc_arm_event 0 48 (nested zcrx_ctrl_arm_event);
+        zc_area 0 48 (nested zcrx_ctrl_add_area);
     }
 
     // bpf_filter.rs

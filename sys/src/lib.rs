@@ -2,7 +2,7 @@
 //! bindgen.
 //!
 //! This crate defines the interface between the kernel and a program: the numbers, the flag words
-//! and the structures, as of Linux 7.2. It does not map rings, order memory accesses or own
+//! and the structures, as of Linux 7.3. It does not map rings, order memory accesses or own
 //! descriptors; the `ringbolt` crate does that, and re-exports this one.
 //!
 //! - **System calls**: [`io_uring_setup`], [`io_uring_enter`], [`io_uring_register`].

@@ -145,6 +145,16 @@ pub struct zcrx_ctrl_arm_event {
     pub __resv: [u32; 11],
 }
 
+/// The argument of [`ZcrxCtrlOp::ADD_AREA`]. Since Linux 7.3.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct zcrx_ctrl_add_area {
+    /// The address of the [`io_uring_zcrx_area_reg`].
+    pub area_ptr: SharedPtr,
+    /// Zero.
+    pub __resv: [u64; 5],
+}
+
 /// Controls a registered queue.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -169,6 +179,8 @@ pub union zcrx_ctrl_arg {
     pub zc_flush: zcrx_ctrl_flush_rq,
     /// Of [`ZcrxCtrlOp::ARM_EVENT`].
     pub zc_arm_event: zcrx_ctrl_arm_event,
+    /// Of [`ZcrxCtrlOp::ADD_AREA`].
+    pub zc_area: zcrx_ctrl_add_area,
 }
 
 impl fmt::Debug for zcrx_ctrl_arg {
