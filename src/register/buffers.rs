@@ -300,6 +300,10 @@ impl Registrar<'_> {
     /// Buffers that entries in flight use stay pinned, and the contract of these entries still
     /// applies.
     ///
+    /// Before Linux 6.13 the call waits until no entry in flight uses a buffer of the table. If the
+    /// calling thread is the one that would let such an entry end, for example by writing to the
+    /// pipe that it reads from, the call never returns: cancel these entries first.
+    ///
     /// ```
     /// use ringbolt::IoUring;
     ///

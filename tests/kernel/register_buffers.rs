@@ -11,6 +11,7 @@ use crate::op_common::{
 use ringbolt::IoUring;
 use ringbolt::ops::{IoVec, ReadFixed, WriteFixed};
 use ringbolt::rustix::io::Errno;
+use ringbolt::sys::RegisterOp;
 
 /// A file with these bytes in it, open for reading and writing.
 fn file(contents: &[u8]) -> (TempDir, File) {
@@ -151,6 +152,8 @@ fn a_table_has_at_least_one_slot_and_at_most_16384() {
 
 #[test]
 fn an_entry_in_flight_keeps_the_buffer_that_it_started_with() {
+    // Before Linux 6.13, which also has this, unregistering waits for the entry.
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let (reader, mut writer) = pipe();
     let mut ring = ring();
     let buf = leaked::<8>();
