@@ -11,9 +11,17 @@ use super::{RegisterError, Registrar, count, register};
 
 /// One permission or requirement of a restricted ring.
 ///
-/// A ring with restrictions may do only what they allow. Anything else fails with `EACCES`: a call
-/// returns it, and an operation has it in its completion. Restrictions take effect when the ring is
-/// enabled.
+/// There are two sorts: what entries may do ([`operation`](Self::operation),
+/// [`flags_allowed`](Self::flags_allowed), [`flags_required`](Self::flags_required)), and which
+/// registration operations may be called ([`register_op`](Self::register_op)). What is restricted
+/// and not allowed fails with `EACCES`: a call returns it, and an operation has it in its
+/// completion. Restrictions take effect when the ring is enabled.
+///
+/// **Name at least one of each sort.** Up to Linux 6.19, a ring with any restriction may do only
+/// what its restrictions allow. From Linux 7.0 on, each sort is restricted only if one of that sort
+/// is named: a ring that is restricted to [`NOP`](Opcode::NOP) alone may call every registration
+/// operation, and one that is restricted to a registration operation alone may submit every entry.
+/// [`RegisterOp::REGISTER_PROBE`], which changes nothing, serves as the one registration operation.
 #[doc(alias = "io_uring_restriction")]
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
@@ -59,14 +67,16 @@ impl Restriction {
 /// Restricts every ring that the calling thread makes from now on. `IORING_REGISTER_RESTRICTIONS`
 /// without a ring, since Linux 7.0.
 ///
-/// This cannot be undone, and child processes inherit it.
+/// This cannot be undone, and child processes inherit it. Name at least one [`Restriction`] of each
+/// sort.
 ///
 /// ```no_run
-/// use ringbolt::{register::{Restriction, restrict_task}, sys::Opcode};
+/// use ringbolt::register::{Restriction, restrict_task};
+/// use ringbolt::sys::{Opcode, RegisterOp};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let allowed = [Opcode::READ, Opcode::WRITE].map(Restriction::operation);
-/// restrict_task(allowed)?;
+/// let [read, write] = [Opcode::READ, Opcode::WRITE].map(Restriction::operation);
+/// restrict_task([read, write, Restriction::register_op(RegisterOp::REGISTER_PROBE)?])?;
 /// # Ok(())
 /// # }
 /// ```
@@ -74,7 +84,7 @@ impl Restriction {
 /// # Errors
 ///
 /// `EACCES` if the thread has neither `no_new_privs` nor CAP_SYS_ADMIN; `EBADF` or `EINVAL` on
-/// older kernels; `EPERM` if the thread has restrictions already.
+/// older kernels; `EPERM` if the thread has restrictions already, or `EACCES` from Linux 7.3 on.
 #[doc(alias = "IORING_REGISTER_RESTRICTIONS")]
 pub fn restrict_task<const N: usize>(restrictions: [Restriction; N]) -> Result<(), RegisterError> {
     /// The header and the restrictions that follow it.
@@ -101,11 +111,17 @@ impl Registrar<'_> {
     /// Linux 5.10.
     ///
     /// ```
-    /// use ringbolt::{IoUring, register::Restriction, sys::Opcode};
+    /// use ringbolt::IoUring;
+    /// use ringbolt::register::Restriction;
+    /// use ringbolt::sys::{Opcode, RegisterOp};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let ring = IoUring::builder().build_disabled(8)?;
-    /// ring.registrar().register_restrictions(&[Restriction::operation(Opcode::NOP)])?;
+    /// // One of each sort, so that nothing else is allowed on any kernel.
+    /// ring.registrar().register_restrictions(&[
+    ///     Restriction::operation(Opcode::NOP),
+    ///     Restriction::register_op(RegisterOp::REGISTER_PROBE)?,
+    /// ])?;
     /// let ring = ring.enable()?;
     /// # let _ = ring;
     /// # Ok(())
@@ -116,7 +132,7 @@ impl Registrar<'_> {
     ///
     /// | errno | cause |
     /// |---|---|
-    /// | `EACCES` | the ring is enabled and restricted |
+    /// | `EACCES` | the ring is enabled, and this operation is restricted and not allowed |
     /// | `EBADFD` | the ring is enabled |
     /// | `EBUSY` | the ring has restrictions already |
     /// | `EINVAL` | an operation that the kernel does not know, or too many restrictions |
