@@ -26,11 +26,19 @@ pub enum ResizeError {
     /// The queues hold more entries or completions than the new sizes have room for. The kernel was
     /// not called.
     ///
-    /// A queue of mixed widths that shrinks must be empty: otherwise a wide entry could be split by
-    /// the end of the smaller queue.
+    /// A submission queue of mixed widths that shrinks must be empty: otherwise a wide entry could
+    /// be split by the end of the smaller queue.
     TooSmall {
         /// The number of filled slots of the submission queue.
         queued: u32,
+        /// The number of filled slots of the completion queue.
+        ready: u32,
+    },
+    /// Completions of 32 bytes or of mixed widths are in the queue. The kernel was not called.
+    ///
+    /// Releases of Linux 6.16 to 6.19 without a later repair give zeroed completions in their
+    /// place, which look like completions of an entry with the `user_data` 0. Reap first.
+    WideCompletions {
         /// The number of filled slots of the completion queue.
         ready: u32,
     },
@@ -76,6 +84,11 @@ impl fmt::Display for ResizeError {
                 "{queued} entries and {ready} completions are queued, more than the new sizes have \
                  room for: submit and reap first"
             ),
+            Self::WideCompletions { ready } => write!(
+                f,
+                "{ready} slots of wide completions are in the queue, which a kernel may lose: reap \
+                 first"
+            ),
             Self::OpenChain => {
                 f.write_str("a chain is open in the submission queue: close it or take it back")
             }
@@ -118,9 +131,9 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
     /// The ring gets `entries` submission slots and `cq_entries` completion slots, or twice as many
     /// as submission slots if that is `None`. Both are rounded up to powers of two.
     ///
-    /// Entries that were pushed are published and stay queued. Completions that are ready stay in
-    /// the queue. The ring must have DEFER_TASKRUN and NO_SQARRAY, and the call must come from its
-    /// own thread.
+    /// Entries that were pushed are published and stay queued. Completions of 16 bytes stay in the
+    /// queue; wider ones, and those of mixed widths, must have been reaped. The ring must have
+    /// DEFER_TASKRUN and NO_SQARRAY, and the call must come from its own thread.
     ///
     /// # Errors
     ///
@@ -147,8 +160,10 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
         let sq_room = entries.next_power_of_two();
         let cq_room = cq_entries.map_or(2 * sq_room, u32::next_power_of_two);
         let sq_takes = takes_over(sq_room, self.sq.capacity(), S::SETUP);
-        let cq_takes = takes_over(cq_room, self.cq.capacity(), C::SETUP);
-        if queued > sq_takes || ready > cq_takes {
+        if ready > 0 && C::SETUP.intersects(SetupFlags::CQE32 | SetupFlags::CQE_MIXED) {
+            return Err(ResizeError::WideCompletions { ready });
+        }
+        if queued > sq_takes || ready > cq_room {
             return Err(ResizeError::TooSmall { queued, ready });
         }
         let reservation =
@@ -200,13 +215,12 @@ impl<S: SqEntry, C: CqEntry, T: HasFd> IoUring<S, C, T> {
     }
 }
 
-/// How many filled slots a new queue of `room` slots can take over from an old one of `capacity`
-/// slots, for entries as in `setup`.
+/// How many filled slots a new submission queue of `room` slots can take over from an old one of
+/// `capacity` slots, for entries as in `setup`.
 ///
 /// The kernel copies slot by slot. The two slots of a wide entry are never split by the end of the
 /// old queue. Then they are not split by the end of a larger queue either, but a smaller queue may
 /// split them.
 const fn takes_over(room: u32, capacity: u32, setup: SetupFlags) -> u32 {
-    const MIXED: SetupFlags = SetupFlags::SQE_MIXED.union(SetupFlags::CQE_MIXED);
-    if room < capacity && setup.intersects(MIXED) { 0 } else { room }
+    if room < capacity && setup.contains(SetupFlags::SQE_MIXED) { 0 } else { room }
 }

@@ -447,6 +447,7 @@ fn the_old_queues_are_unmapped_and_children_do_not_inherit_the_new_ones() {
 #[test]
 fn error_messages_say_what_to_do() {
     let text = |error: ResizeError| error.to_string();
+    assert!(text(ResizeError::WideCompletions { ready: 9 }).contains("9 slots of wide compl"));
     assert!(text(ResizeError::TooSmall { queued: 3, ready: 9 }).contains("3 entries and 9 compl"));
     assert!(text(ResizeError::Refused(Errno::INVAL)).contains("DEFER_TASKRUN"));
     let sizes = BuildError::Entries { entries: 0 };

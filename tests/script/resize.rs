@@ -70,9 +70,9 @@ impl<S: Submitted, C: Completed> Runner<S, C> {
         // Entries of two slots need two.
         let single = (sq_room == 1 && self.config.sq == Width::Mixed)
             || (cq_room == 1 && self.config.cq == Width::Mixed);
-        if queued > takes(sq_room, sq.capacity, self.config.sq)
-            || ready > takes(cq_room, cq.capacity, self.config.cq)
-        {
+        if ready > 0 && self.config.cq != Width::Narrow {
+            assert_eq!(resized, Err(ResizeError::WideCompletions { ready }));
+        } else if queued > takes(sq_room, sq.capacity, self.config.sq) || ready > cq_room {
             assert_eq!(resized, Err(ResizeError::TooSmall { queued, ready }));
         } else if self.config.is_deferred() && !single {
             if *breaks_resize {
