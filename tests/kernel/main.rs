@@ -68,6 +68,7 @@ mod registered_wait;
 mod resize_wide;
 mod skips;
 mod threads;
+mod variants;
 mod wait;
 mod wait_for;
 mod wide_entries;

@@ -3,7 +3,7 @@
 //! The kernel is asked, and where it has no answer it is tried, by `trials`. A version would tell
 //! little: distributions carry features back. What the kernel does not know is `EINVAL` before
 //! anything else is looked at; what it knows gets as far as a descriptor that is not open
-//! (`EBADF`), or memory that is not there (`EFAULT`). So no trial has an effect.
+//! (`EBADF`), or memory that is not there (`EFAULT`). So no trial has an effect outside its ring.
 //!
 //! A policy, a seccomp filter say, may refuse a call that the kernel knows, and its answer says
 //! nothing about the kernel. Where an answer is one of a policy, there is no value but an error.
@@ -22,8 +22,8 @@ use crate::ops::{Accept, AsyncCancel, Nop, PollAdd, Recv, Send, SendZc, Target, 
 use crate::register::{self, Probe};
 use crate::setup::build_error::{BuildError, SystemCall};
 use crate::sys::{
-    AcceptFlags, CancelFlags, EnterFlags, Features, KernelVersion, Opcode, RecvSendFlags,
-    RegisterOp, SetupFlags, SqeFlags, TimeoutFlags, io_uring_query_opcode,
+    AcceptFlags, EnterFlags, Features, KernelVersion, Opcode, RecvSendFlags, RegisterOp,
+    SetupFlags, SqeFlags, TimeoutFlags, io_uring_query_opcode,
 };
 use crate::uring::IoUring;
 
@@ -53,7 +53,8 @@ pub enum Variant {
     ZeroCopyUsage,
     /// [`TimeoutFlags::MULTISHOT`]. Since Linux 6.4.
     MultishotTimeout,
-    /// Cancelling [by opcode](AsyncCancel::of_opcode). Since Linux 6.6.
+    /// Cancelling [by opcode](AsyncCancel::of_opcode). Since Linux 6.6: 6.1 accepts the flag and
+    /// finds nothing.
     CancelByOpcode,
     /// [`Nop::inject_result`]. Since Linux 6.10.
     NopResult,
@@ -125,10 +126,6 @@ impl Variant {
                 let time: *const Timespec = nowhere.cast();
                 Timeout::new(time).flags(TimeoutFlags::MULTISHOT).sqe(number)
             }
-            Self::CancelByOpcode => {
-                let cancel = AsyncCancel::of_user_data(ABSENT).opcode(Opcode::NOP);
-                cancel.flags(CancelFlags::USERDATA).sqe(number).into()
-            }
             Self::NopResult => Nop::new().inject_result(1).sqe(number).into(),
             Self::PollFirst => Recv::new(closed, nowhere, 1).poll_first().sqe(number),
             Self::AcceptPollFirst => {
@@ -137,7 +134,9 @@ impl Variant {
                 entry
             }
             Self::VectoredSend => Send::vectored(closed, nowhere.cast(), 1).sqe(number),
-            Self::Bundles | Self::IncrementalBuffers | Self::MinWait => return None,
+            Self::CancelByOpcode | Self::Bundles | Self::IncrementalBuffers | Self::MinWait => {
+                return None;
+            }
         })
     }
 

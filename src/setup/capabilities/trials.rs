@@ -14,7 +14,9 @@ use crate::sys::{
 };
 use crate::uring::{IoUring, LocalIoUring};
 
-use super::{Capabilities, NOWHERE, Variant};
+use super::{ABSENT, Capabilities, NOWHERE, Variant};
+use crate::ops::time::Timespec;
+use crate::ops::{AsyncCancel, Timeout};
 
 /// The set-up flags with which a ring can be made, each together with what it needs.
 pub(super) fn try_setup_flags() -> SetupFlags {
@@ -135,14 +137,69 @@ pub(super) fn try_variants(ring: &mut LocalIoUring, features: Features) -> Resul
             None => match variant {
                 Variant::Bundles => features.contains(Features::RECVSEND_BUNDLE),
                 Variant::MinWait => features.contains(Features::MIN_TIMEOUT),
+                Variant::CancelByOpcode => cancels_by_opcode(ring)
+                    .or_else(|errno| refused(SystemCall::Enter, Err(errno)))?,
                 _ => has_incremental_buffers(ring.registrar())?,
             },
         };
-        if is_known {
+        if is_known && answers_tell(variant, features) {
             known |= variant.bit();
         }
     }
     Ok(known)
+}
+
+/// Whether an answer other than `EINVAL` tells that the kernel knows a variant. Kernels without
+/// these features look up the descriptor of the trial before they look at its flags.
+const fn answers_tell(variant: Variant, features: Features) -> bool {
+    match variant {
+        Variant::MultishotPoll => features.contains(Features::RSRC_TAGS),
+        Variant::MultishotAccept
+        | Variant::PollFirst
+        | Variant::MultishotRecv
+        | Variant::ZeroCopyUsage
+        | Variant::AcceptPollFirst
+        | Variant::VectoredSend => features.contains(Features::LINKED_FILE),
+        _ => true,
+    }
+}
+
+/// Whether cancelling by opcode finds an operation: a timeout of this ring. Linux 6.1 accepts the
+/// flag and finds nothing.
+///
+/// Where restrictions of the task let a timeout start and not be cancelled, it stays in flight
+/// until the ring is closed.
+fn cancels_by_opcode(ring: &mut LocalIoUring) -> Result<bool, Errno> {
+    const WAITS: u64 = 1;
+    const CANCELS: u64 = 2;
+    static HOUR: Timespec = Timespec::new(3600, 0);
+    // SAFETY: the kernel reads the time, which is a static, when it takes the entry.
+    unsafe { push(ring, Timeout::new(&raw const HOUR).sqe(WAITS)) }?;
+    let by_opcode = AsyncCancel::of_user_data(ABSENT).opcode(Opcode::TIMEOUT).all();
+    let by_user_data = AsyncCancel::of_user_data(WAITS);
+    let (mut waits, mut is_found) = (true, false);
+    // The first one answers how many it has found, the second one 0 if it has found it.
+    for (cancel, least) in [(by_opcode, 1), (by_user_data, 0)] {
+        if !waits {
+            break;
+        }
+        // SAFETY: a cancellation names no memory.
+        unsafe { push(ring, cancel.sqe(CANCELS)) }?;
+        let mut answer = None;
+        // The completion of what was found comes before or after that of the cancellation.
+        while answer.is_none() || (waits && answer == Some(true)) {
+            wait(ring)?;
+            while let Some(cqe) = ring.completion().pop() {
+                if cqe.user_data() == CANCELS {
+                    answer = Some(cqe.result().is_ok_and(|found| found >= least));
+                } else {
+                    waits = false;
+                }
+            }
+        }
+        is_found |= least > 0 && answer == Some(true);
+    }
+    Ok(is_found)
 }
 
 /// Whether the kernel knows an entry.
@@ -166,7 +223,9 @@ impl Capabilities {
     /// the kernel does not know it; any other result means that it does. Make the entry so that it
     /// has no effect: on a descriptor that is not open ([`Target::Fd`](crate::ops::Target::Fd) of
     /// -1), or with an address at which there is no memory. The kernel looks at flags before it
-    /// looks at these.
+    /// looks at these; but without [`Features::LINKED_FILE`](crate::sys::Features::LINKED_FILE),
+    /// before Linux 5.18, it looks up the descriptor first, and this returns true for an entry
+    /// whose descriptor is not open.
     ///
     /// ```
     /// use ringbolt::Capabilities;
@@ -251,13 +310,10 @@ pub(super) fn refused<T>(call: SystemCall, answer: Result<T, Errno>) -> Result<T
 /// As for [`SubmissionQueue::push`](crate::SubmissionQueue::push).
 unsafe fn carry_out(ring: &mut LocalIoUring, sqe: Sqe) -> Result<Result<u32, Errno>, Errno> {
     // SAFETY: the caller's promise; this returns after the last completion, or when the ring fails.
-    unsafe { ring.submission().push(sqe) }.map_err(|_| Errno::AGAIN)?;
+    unsafe { push(ring, sqe) }?;
     let mut outcome = None;
     loop {
-        match ring.submit_and_wait(1) {
-            Err(error) if error.errno != Errno::INTR => return Err(error.errno),
-            _ => {}
-        }
+        wait(ring)?;
         // A signal ends the wait before there is one.
         let Some(cqe) = ring.completion().pop() else { continue };
         // A zero-copy send has a second one, which tells nothing.
@@ -265,6 +321,27 @@ unsafe fn carry_out(ring: &mut LocalIoUring, sqe: Sqe) -> Result<Result<u32, Err
         if !cqe.has_more() {
             return Ok(outcome);
         }
+    }
+}
+
+/// Puts an entry in the queue.
+///
+/// # Safety
+///
+/// As for [`SubmissionQueue::push`](crate::SubmissionQueue::push).
+unsafe fn push(ring: &mut LocalIoUring, sqe: impl Into<Sqe>) -> Result<(), Errno> {
+    if ring.submission().is_full() {
+        ring.submit().map_err(|error| error.errno)?;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { ring.submission().push(sqe.into()) }.map_err(|_| Errno::AGAIN)
+}
+
+/// Submits what is queued, and waits for a completion or a signal.
+fn wait(ring: &mut LocalIoUring) -> Result<(), Errno> {
+    match ring.submit_and_wait(1) {
+        Err(error) if error.errno != Errno::INTR => Err(error.errno),
+        _ => Ok(()),
     }
 }
 
