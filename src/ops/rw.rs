@@ -67,7 +67,7 @@ pub struct Read<E = Sqe>(Sqe, PhantomData<E>);
 /// | `EFBIG` | beyond the size that a file can have |
 /// | `EINVAL` | O_DIRECT, and something is not aligned |
 /// | `EIO` | the device failed |
-/// | `EPIPE` | nobody reads at the other end; SIGPIPE is raised too, as by write(2) |
+/// | `EPIPE` | nobody reads at the other end. On Linux 6.12 and later, SIGPIPE is raised, too |
 ///
 /// [`write(2)`]: https://man7.org/linux/man-pages/man2/write.2.html
 /// [`pwrite(2)`]: https://man7.org/linux/man-pages/man2/pwrite.2.html

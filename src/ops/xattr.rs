@@ -49,7 +49,8 @@ use super::{Bytes, IntoTarget, Lent, On, Span, add_flags, on, op, sqe};
 ///
 /// # Errors
 ///
-/// `EEXIST`, `ENODATA`, `ENOSPC`, `EOPNOTSUPP`, `ERANGE`, and the others of setxattr(2).
+/// `EEXIST`, `ENODATA`, `ENOSPC`, `EOPNOTSUPP`, `ERANGE`, and the others of setxattr(2). A fixed
+/// slot is `EBADF` on Linux 6.1 and 6.12.
 ///
 /// [`fsetxattr(2)`]: https://man7.org/linux/man-pages/man2/setxattr.2.html
 #[doc(alias = "IORING_OP_FSETXATTR")]

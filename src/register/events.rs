@@ -60,7 +60,9 @@ impl Registrar<'_> {
     /// the eventfd is signalled when there is work that will post completions: there may be nothing
     /// to pop yet. It is signalled once, and not again before that work has run. So each time the
     /// eventfd is readable, call [`get_events`](crate::CompletionQueue::get_events), then pop until
-    /// the queue is empty. Otherwise no further completion is ever signalled.
+    /// the queue is empty. Otherwise no further completion is ever signalled. The signal may come
+    /// some milliseconds after the work is there, which was seen on Linux 6.12 and from 7.1 on:
+    /// wait for it, and do not read the eventfd once.
     ///
     /// ```
     /// use ringbolt::{IoUring, ops::Nop};

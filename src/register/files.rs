@@ -73,6 +73,9 @@ impl Registrar<'_> {
     /// the file of that slot: when the file was replaced or the table dropped, and no entry uses
     /// the file any more. A tag of 0 means no tag.
     ///
+    /// Do not free memory on a tag alone if the program has to run on older kernels: on 5.10, 6.1
+    /// and 6.12, the tags of a table that was dropped were not posted within 20 seconds.
+    ///
     /// ```
     /// use ringbolt::{IoUring, register::FileSlot};
     ///

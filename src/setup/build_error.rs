@@ -78,7 +78,9 @@ pub enum BuildError {
         /// never gives on its own.
         errno: Errno,
     },
-    /// `ENOMEM`: no memory, or more locked memory than is allowed.
+    /// `ENOMEM`: no memory, or more locked memory than is allowed. Rings count towards
+    /// RLIMIT_MEMLOCK on Linux 6.16 to 7.1, and not on 5.10, 6.1, 6.12, 7.2 and 7.3; registered
+    /// buffers always do.
     OutOfMemory,
     /// `EINVAL`: this kernel does not know one of the flags, or refuses an argument.
     Invalid {
