@@ -5,6 +5,7 @@ mod behaviours;
 mod flags_add;
 mod op_values;
 mod reach;
+mod scripts;
 #[cfg(all(target_endian = "little", target_pointer_width = "64"))]
 mod sqe_cases;
 mod sqe_encoding;
