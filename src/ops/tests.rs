@@ -235,9 +235,15 @@ fn run(op: OpIn<'_, '_>) -> Result<u32, Errno> {
     ring.completion().pop().expect("a completion").result()
 }
 
-/// Whether the running kernel has an operation. Prints a line if it does not.
+/// Whether the running kernel has an operation. Prints a line if it does not, or provides no ring.
 fn has(opcode: Opcode) -> bool {
-    let ring = crate::IoUring::new(2).expect("a ring");
+    let ring = match crate::IoUring::new(2) {
+        Ok(ring) => ring,
+        Err(error) => {
+            std::eprintln!("skipped: {error}");
+            return false;
+        }
+    };
     let has = ring.registrar().probe().is_ok_and(|probe| probe.supports(opcode));
     if !has {
         std::eprintln!("skipped: kernel lacks {opcode}");
@@ -272,6 +278,9 @@ fn the_ends_of_a_pipe_are_taken_once_and_only_if_there_is_one() {
 #[test]
 #[cfg_attr(miri, ignore = "needs a kernel")]
 fn a_close_closes_what_it_has_taken() {
+    if !has(Opcode::CLOSE) {
+        return;
+    }
     let (one, other) = UnixStream::pair().expect("two sockets");
     let mut owned = Some(OwnedFd::from(one));
     assert_eq!(run(Close::lent(&mut owned).op()), Ok(0));
@@ -282,6 +291,9 @@ fn a_close_closes_what_it_has_taken() {
 #[test]
 #[cfg_attr(miri, ignore = "needs a kernel")]
 fn options_of_a_socket_are_set_and_read() {
+    if !has(Opcode::URING_CMD) {
+        return;
+    }
     let (socket, _other) = UnixStream::pair().expect("two sockets");
     let (on, mut value) = (1_i32.to_ne_bytes(), [0; 4]);
     let set = SocketCommand::set_option_lent(&socket, SocketOption::REUSE_ADDR, &on).op();

@@ -15,10 +15,13 @@
 //!
 //! `RINGBOLT_NO_SKIP` turns skips into failures: `1` does so for all of them, `kernel` for what a
 //! kernel has to have that has anything as new. How new it is, its features say: see [`newest`].
-//! What was repaired in a point release is not expected, and nothing of the machine.
+//! What was repaired in a point release is not expected, and nothing of the machine. Where no ring
+//! can be made, the module `host` ends the whole program.
 
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses a part of it")]
 
+#[cfg(not(miri))]
+mod host;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod signal;

@@ -131,8 +131,36 @@ fn install(program: &mut [libc::sock_filter]) {
     assert_eq!((alone, filtered), (0, 0), "{}", std::io::Error::last_os_error());
 }
 
+/// Bytes of address space that this process has in use.
+pub(crate) fn address_space() -> libc::rlim_t {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("the kernel tells");
+    let pages = text.split(' ').next().and_then(|pages| pages.parse::<libc::rlim_t>().ok());
+    pages.expect("a number")
+        * libc::rlim_t::try_from(rustix::param::page_size()).expect("a small number")
+}
+
+/// Whether this process may lock as much memory as it likes, as rings of the largest sizes want it
+/// on some kernels. For `require!(machine: may_lock_any_amount(), UNLIMITED)`.
+pub(crate) fn may_lock_any_amount() -> bool {
+    // SAFETY: the call has no precondition.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a limit that the kernel writes during the call.
+    let asked = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
+    is_root || (asked == 0 && limit.rlim_cur == libc::RLIM_INFINITY)
+}
+
+/// What a machine lacks where [`may_lock_any_amount`] says no.
+pub(crate) const UNLIMITED: &str = "unlimited locked memory (ulimit -l)";
+
+/// The type by which the C library names a limit.
+#[cfg(target_env = "gnu")]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+type Resource = libc::c_int;
+
 /// Sets both limits of `resource` to `limit` for this process.
-pub(crate) fn limit(resource: libc::__rlimit_resource_t, limit: libc::rlim_t) {
+pub(crate) fn limit(resource: Resource, limit: libc::rlim_t) {
     let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
     // SAFETY: a limit that the kernel reads during the call.
     let result = unsafe { libc::setrlimit(resource, &raw const limit) };

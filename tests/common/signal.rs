@@ -33,13 +33,16 @@ pub(crate) fn signal() -> (SigSet, libc::c_int) {
 pub(crate) fn under_fire<R>(wait: impl FnOnce() -> R) -> R {
     let (_, number) = signal();
     let over = AtomicBool::new(false);
+    // A number: to another thread, a `pthread_t` cannot be sent where it is a pointer.
     // SAFETY: the call has no precondition.
-    let thread = unsafe { libc::pthread_self() };
+    let process = unsafe { libc::getpid() };
+    // SAFETY: as above.
+    let thread = unsafe { libc::gettid() };
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                // SAFETY: the thread waits for this one to end.
-                unsafe { libc::pthread_kill(thread, number) };
+                // SAFETY: numbers only; the signal has a handler.
+                unsafe { libc::syscall(libc::SYS_tgkill, process, thread, number) };
                 std::thread::sleep(PACE);
             }
         });

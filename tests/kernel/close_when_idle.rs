@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 
 use crate::common;
-use crate::common::process::bounded;
+use crate::common::process::{UNLIMITED, bounded, may_lock_any_amount};
 use crate::common::{PATIENCE, require};
 use crate::op_common::{leaked, pipe, tcp_pair};
 use ringbolt::ops::{AsyncCancel, Nop, Read, SendZc, Splice};
@@ -101,6 +101,8 @@ fn chains_of_hard_links_end() {
 /// that comes back can be closed when the peer has read.
 #[test]
 fn the_deadline_ends_the_wait_for_a_peer_that_does_not_read() {
+    // What a zero-copy send pins is counted, too.
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     require!(op: Opcode::SEND_ZC);
     on_each_kind(|mut ring| {
         let (socket, mut peer) = tcp_pair();

@@ -7,6 +7,7 @@
 
 use core::mem::MaybeUninit;
 
+use crate::common::process::{UNLIMITED, may_lock_any_amount};
 use crate::common::require;
 use ringbolt::ops::Nop;
 use ringbolt::sys::{SetupFlags, SqStatus};
@@ -58,17 +59,20 @@ fn fill_and_empty<S: SqEntry, C: CqEntry>(builder: &Builder<S, C>, entries: u32)
 /// liburing: nop-all-sizes.
 #[test]
 fn every_size_is_filled_to_the_last_slot_again_and_again() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     sizes().for_each(|entries| fill_and_empty(&new(), entries));
 }
 
 #[test]
 fn every_size_is_filled_without_an_index_array() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     require!(setup: SetupFlags::NO_SQARRAY);
     sizes().for_each(|entries| fill_and_empty(&new().no_sqarray(), entries));
 }
 
 #[test]
 fn every_size_of_wide_entries_is_filled() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     require!(setup: SetupFlags::SQE128 | SetupFlags::CQE32);
     sizes().for_each(|entries| fill_and_empty(&new().sqe128().cqe32(), entries));
 }
@@ -134,6 +138,7 @@ fn a_queue_that_is_never_empty_wraps_as_well() {
 
 #[test]
 fn a_completion_queue_much_larger_than_the_submission_queue_is_filled() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     let mut ring = new().cq_entries(4096).build(1).expect("a ring");
     for round in 0..3_u64 {
         for user_data in 0..4096 {

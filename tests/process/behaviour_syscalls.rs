@@ -7,7 +7,7 @@ use core::ptr::{null, null_mut, without_provenance, without_provenance_mut};
 use std::fs::File;
 
 use crate::common::memory::Pages;
-use crate::common::process::{bounded, in_child, limit};
+use crate::common::process::{UNLIMITED, bounded, in_child, limit, may_lock_any_amount};
 use crate::common::{PATIENCE, require, set_up};
 use crate::op_common::{assert_quiet, complete_safe, leaked, reap_told, ring};
 use ringbolt::ops::{IoVec, Nop};
@@ -339,6 +339,7 @@ fn invalid_buffers_are_refused() {
 /// liburing: io_uring_register.
 #[test]
 fn buffers_beyond_the_limit_of_locked_memory_are_refused() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     in_child("buffers_beyond_the_limit_of_locked_memory_are_refused", || {
         const LEN: usize = 1 << 20;
         limit(libc::RLIMIT_MEMLOCK, 1 << 18);

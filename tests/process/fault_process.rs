@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::time::Instant;
 
-use crate::common::process::{Copy, in_child, limit, refuse_call};
+use crate::common::process::{Copy, UNLIMITED, in_child, limit, may_lock_any_amount, refuse_call};
 use crate::common::{PATIENCE, TempDir, complete, reap, require};
 use crate::fault_common::{Ledger, take};
 use crate::op_common::{
@@ -265,6 +265,7 @@ fn tables_refused_for_lack_of_lockable_memory_lock_nothing() {
 /// Method: updates whose second buffer never fits, then one that uses all the memory that is left.
 #[test]
 fn updates_refused_for_lack_of_lockable_memory_lock_nothing() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     in_child("updates_refused_for_lack_of_lockable_memory_lock_nothing", || {
         become_somebody_who_may_lock_little();
         let memory = pages(4 * LIMIT);

@@ -18,6 +18,7 @@ mod enter;
 mod fault_descriptors;
 mod fault_process;
 mod fork;
+mod hosts;
 mod iterate;
 mod no_mmap;
 mod policies;

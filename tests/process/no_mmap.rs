@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 
 use crate::common::memory::{Pages, Provided};
 use crate::common::process::in_child;
+use crate::common::process::{UNLIMITED, may_lock_any_amount};
 use crate::common::{complete, reap, require};
 use ringbolt::ops::Nop;
 use ringbolt::sys::{Opcode, SetupFlags};
@@ -59,6 +60,7 @@ fn a_ring_works_in_the_callers_memory() {
 /// Method: find the entries in that memory after the ring is closed.
 #[test]
 fn the_entries_are_in_the_callers_memory() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     require!(setup: SetupFlags::NO_MMAP);
     let user_data = 0x5eed_0123_4567_89ab_u64;
     let provided = Provided::for_ring(&new(), 4);
@@ -101,6 +103,7 @@ fn needed_is_enough<S: SqEntry, C: CqEntry>(builder: &Builder<S, C>) {
 /// liburing: init-mem.
 #[test]
 fn memory_needed_is_enough_for_every_size() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     require!(setup: SetupFlags::NO_MMAP);
     needed_is_enough(&new());
 }
@@ -108,18 +111,21 @@ fn memory_needed_is_enough_for_every_size() {
 /// liburing: init-mem.
 #[test]
 fn memory_needed_is_enough_for_wide_entries() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     require!(setup: SetupFlags::NO_MMAP);
     needed_is_enough(&new().sqe128().cqe32());
 }
 
 #[test]
 fn memory_needed_is_enough_without_an_index_array() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     require!(setup: SetupFlags::NO_MMAP | SetupFlags::NO_SQARRAY);
     needed_is_enough(&new().no_sqarray());
 }
 
 #[test]
 fn memory_needed_uses_the_rounded_and_clamped_sizes() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     let needed = |builder: &Builder, entries| builder.memory_needed(entries);
     assert_eq!(needed(&new(), 5), needed(&new(), 8));
     assert_eq!(needed(&new().cq_entries(100), 5), needed(&new().cq_entries(128), 8));

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Write as _;
 
 use crate::common::memory::Provided;
-use crate::common::process::{in_child, limit};
+use crate::common::process::{address_space, in_child, limit};
 use crate::common::{TempDir, complete, require};
 use crate::op_common::{assert_quiet, leaked, pipe, reap_told, start};
 use ringbolt::ops::{Fixed, Nop, Read};
@@ -15,7 +15,6 @@ use ringbolt::register::FileSlot;
 use ringbolt::sys::{CqFlags, RegisterOp, SetupFlags, SqStatus};
 use ringbolt::{BuildError, Builder, Cqe, IoUring, LocalIoUring, PushError, ResizeError, Sqe};
 use rustix::io::Errno;
-use rustix::param::page_size;
 
 /// A ring that can be resized.
 fn new() -> Builder<'static> {
@@ -353,13 +352,6 @@ fn resizing_in_the_callers_memory_fails_and_the_ring_still_works() {
     assert_eq!(ring.submit(), Ok(3));
     expect(&mut ring, 0..3);
     wraps(&mut ring);
-}
-
-/// Bytes of address space that this process has in use.
-fn address_space() -> libc::rlim_t {
-    let text = std::fs::read_to_string("/proc/self/statm").expect("the kernel tells");
-    let pages = text.split(' ').next().and_then(|pages| pages.parse::<libc::rlim_t>().ok());
-    pages.expect("a number") * libc::rlim_t::try_from(page_size()).expect("a small number")
 }
 
 /// Goal: without room to map the new queues, the ring is unchanged.

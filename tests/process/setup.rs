@@ -6,7 +6,7 @@ use core::ops::RangeInclusive;
 use std::time::Instant;
 
 use crate::common;
-use crate::common::process::{bounded, in_child};
+use crate::common::process::{UNLIMITED, bounded, in_child, may_lock_any_amount};
 use crate::common::{PATIENCE, complete, reap, require};
 use ringbolt::ops::{Nop, RawOp};
 use ringbolt::sys::{Features, NopFlags, Opcode, SetupFlags};
@@ -78,6 +78,7 @@ fn completion_entries_are_as_many_as_asked_for_rounded_up() {
 /// liburing: cq-size.
 #[test]
 fn clamp_cuts_both_sizes_down() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     let builder = new().clamp();
     assert_eq!(sizes(&builder, MAX_ENTRIES + 1), (MAX_ENTRIES, MAX_CQ_ENTRIES));
     assert_eq!(sizes(&builder, u32::MAX), (MAX_ENTRIES, MAX_CQ_ENTRIES));

@@ -6,7 +6,9 @@ use std::io::ErrorKind;
 
 use crate::common;
 use crate::common::memory::Provided;
-use crate::common::process::{bounded, in_child, limit, refuse_call};
+use crate::common::process::{
+    UNLIMITED, address_space, bounded, in_child, limit, may_lock_any_amount, refuse_call,
+};
 use crate::common::require;
 use ringbolt::sys::{self, SetupFlags, SharedPtr, io_uring_params};
 use ringbolt::{BuildError, Builder, Contradiction, CqEntry, IoUring, LayoutError, MemoryNeeded};
@@ -134,6 +136,7 @@ fn sizes_that_no_ring_can_have_are_refused() {
 /// Goal: an error that names `clamp` is mended by it, and one that is not mended does not name it.
 #[test]
 fn clamp_is_named_where_it_helps_and_nowhere_else() {
+    require!(machine: may_lock_any_amount(), UNLIMITED);
     for (entries, cq_entries, helps) in [
         (0, None, false),
         (32_769, None, true),
@@ -413,7 +416,7 @@ fn a_ring_that_cannot_be_mapped_is_closed() {
         let ring = new().build(4).expect("a ring");
         let free = rustix::io::dup(ring.as_fd()).expect("a descriptor");
         // What is mapped already stays so; there is no room for 2 MiB of entries more.
-        limit(libc::RLIMIT_AS, 1 << 20);
+        limit(libc::RLIMIT_AS, address_space() + (1 << 20));
         let error = refusal(new().build(32_768));
         assert_eq!(error, BuildError::Map(Errno::NOMEM));
         let number = free.as_raw_fd() + 1;
