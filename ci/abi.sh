@@ -14,23 +14,14 @@ trap 'rm -rf "$scratch"' EXIT
 
 # Prints where the headers of the newest package are, after unpacking it.
 fetch() {
-    local state=$PWD/target/abi
-    mkdir -p "$state"/lists/partial "$state"/archives/partial
-    for suite in sid trixie-backports; do
-        echo "deb [check-valid-until=no] http://deb.debian.org/debian $suite main"
-    done > "$state/sources.list"
-    local options=(-o "Dir::State=$state" -o "Dir::State::Lists=$state/lists"
-        -o "Dir::State::Status=/dev/null" -o "Dir::Cache=$state"
-        -o "Dir::Cache::Archives=$state/archives" -o "Dir::Etc::SourceList=$state/sources.list"
-        -o "Dir::Etc::SourceParts=-" -o "APT::Sandbox::User=root" -o "APT::Architecture=amd64")
-    apt-get "${options[@]}" update > "$scratch/apt" 2>&1 || { cat "$scratch/apt" >&2; exit 1; }
-    # Without names of candidates, which are not released.
     local version
-    version=$(apt-cache "${options[@]}" madison linux-libc-dev |
+    debian amd64 || exit 1
+    # Without names of candidates, which are not released.
+    version=$(apt-cache "${APT[@]}" madison linux-libc-dev |
         awk -F'|' '{ gsub(/ /, "", $2); print $2 }' | grep -v '~rc\|~exp' | sort -V | tail -n 1)
     [ -n "$version" ] || fail "no package linux-libc-dev"
     echo "linux-libc-dev $version" >&2
-    (cd "$scratch" && apt-get "${options[@]}" download "linux-libc-dev=$version" > /dev/null)
+    (cd "$scratch" && apt-get "${APT[@]}" download "linux-libc-dev=$version" > /dev/null)
     dpkg-deb -x "$scratch"/linux-libc-dev_*.deb "$scratch/headers"
     echo "$scratch/headers/usr/include"
 }

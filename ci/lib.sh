@@ -29,3 +29,26 @@ no_skips() {
         echo 8 > /proc/sys/vm/nr_hugepages || true
     fi
 }
+
+# Makes APT the options by which apt-get and apt-cache know the packages of these suites of Debian,
+# for an architecture of Debian's, whatever the machine has: the state is in target/apt. Fetches the
+# lists unless that was done in the last hours.
+debian() {
+    local arch=$1 state=$PWD/target/apt/$1
+    mkdir -p "$state"/lists/partial "$state"/archives/partial
+    for suite in bullseye bookworm trixie trixie-backports sid; do
+        echo "deb [check-valid-until=no] http://deb.debian.org/debian $suite main"
+    done > "$state/sources.list"
+    for suite in bullseye bookworm trixie; do
+        echo "deb [check-valid-until=no] http://deb.debian.org/debian-security $suite-security main"
+    done >> "$state/sources.list"
+    APT=(-o "Dir::State=$state" -o "Dir::State::Lists=$state/lists" -o "Dir::State::Status=/dev/null"
+        -o "Dir::Cache=$state" -o "Dir::Cache::Archives=$state/archives"
+        -o "Dir::Etc::SourceList=$state/sources.list" -o "Dir::Etc::SourceParts=-"
+        -o "APT::Sandbox::User=root" -o "APT::Architecture=$arch" -o "APT::Architectures=$arch"
+        -o "Acquire::Retries=3" -o "Acquire::Languages=none")
+    if [ -z "$(find "$state/fresh" -mmin -300 2> /dev/null)" ]; then
+        apt-get "${APT[@]}" update > "$state/log" 2>&1 || { cat "$state/log" >&2; return 1; }
+        touch "$state/fresh"
+    fi
+}

@@ -13,6 +13,7 @@ use core::panic::AssertUnwindSafe;
 use std::panic::{catch_unwind, resume_unwind};
 
 use checks::jobs::{self, Tally};
+use common::process::raise_limit_of_descriptors;
 use common::require;
 use ringbolt::sys::Opcode;
 
@@ -54,5 +55,7 @@ fn programs_get_their_values_back_from_the_simulated_kernel() {
 fn programs_get_their_values_back_from_the_running_kernel() {
     // Nops with a result came later than any other thing that is used.
     require!(op: Opcode::BIND);
+    // What is forgotten keeps its descriptors.
+    raise_limit_of_descriptors();
     run(300, jobs::running);
 }

@@ -167,6 +167,17 @@ pub(crate) fn limit(resource: Resource, limit: libc::rlim_t) {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
+/// Lets this process have as many descriptors as it may allow itself: users have 1024 at first.
+pub(crate) fn raise_limit_of_descriptors() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a limit that the kernel writes during the call.
+    let asked = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: a limit that the kernel reads during the call.
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    assert_eq!((asked, set), (0, 0), "{}", std::io::Error::last_os_error());
+}
+
 /// A copy of this process.
 #[derive(Debug)]
 pub(crate) struct Copy(libc::pid_t);
