@@ -98,7 +98,7 @@ busybox_for() {
 
 # Boots a kernel; $work/NAME.console has what it says.
 boot() {
-    local name=$1 arch=$2 disk=$work/disk qemu console
+    local name=$1 arch=$2 disk=$work/$1.disk qemu console
     case $arch in
     amd64) qemu="qemu-system-x86_64 -machine q35 -cpu max" console=ttyS0 ;;
     arm64) qemu="qemu-system-aarch64 -machine virt -cpu max,pauth-impdef=on" console=ttyAMA0 ;;

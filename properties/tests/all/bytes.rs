@@ -48,7 +48,7 @@ fn run(name: &str, cases: u32, len: usize) {
         check(&input);
     }
     let config = ProptestConfig {
-        cases: if cfg!(miri) { 8 } else { cases },
+        cases: if cfg!(miri) { 8 } else { trial::cases(cases) },
         // Inputs that wait in vain do so for seconds.
         max_shrink_time: 20_000,
         ..ProptestConfig::default()

@@ -44,8 +44,7 @@ fn compare(kind: Kind, script: &Script) {
 
 /// Performs as many scripts as are asked for, or `usual`.
 fn compare_many(kind: Kind, usual: u32) {
-    let cases = std::env::var("RINGBOLT_CASES").ok();
-    let cases = cases.map_or(usual, |cases| cases.parse().expect("RINGBOLT_CASES is a number"));
+    let cases = trial::cases(usual);
     let config = ProptestConfig { cases, max_shrink_time: 60_000, ..ProptestConfig::default() };
     trial::on_any(config, &Script::any(), Script::to_string, |script| compare(kind, script));
 }

@@ -228,7 +228,7 @@ impl Program {
 
 /// Executes random steps, and counts at the end what happened to each entry.
 fn loses_nothing(builder: Builder, cases: u32) {
-    let config = ProptestConfig { cases, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: trial::cases(cases), ..ProptestConfig::default() };
     let show = |steps: &Vec<Step>| {
         let lines: Vec<_> = steps.iter().map(|step| format!("{step:?}")).collect();
         lines.join("\n")

@@ -1,6 +1,6 @@
 //! Scripts of actions on the queues over the simulated kernel: random ones, and seeds.
 //!
-//! `RINGBOLT_CASES` says how many random scripts there are of each kind.
+//! [`trial::cases`] says how many random scripts there are of each kind.
 
 #![cfg(all(feature = "sim", feature = "owned"))]
 #![allow(clippy::indexing_slicing, reason = "a wrong index is a failed test")]
@@ -58,9 +58,7 @@ const ACTIONS: usize = if cfg!(miri) { 30 } else { 120 };
 
 /// How many random scripts there are where a test has no reason for another number.
 fn cases() -> u32 {
-    let wish = std::env::var("RINGBOLT_CASES").ok();
-    let wish = wish.map(|wish| wish.parse().expect("RINGBOLT_CASES is a number"));
-    wish.unwrap_or(if cfg!(miri) { 8 } else { 2000 })
+    trial::cases(if cfg!(miri) { 8 } else { 2000 })
 }
 
 /// Any action. It shrinks towards those that come first, with small numbers.

@@ -30,6 +30,12 @@ fn be_quiet(quiet: bool) {
     crate::checks::script::run::be_quiet(quiet);
 }
 
+/// As many values as `RINGBOLT_CASES` says, or `usual`.
+pub(crate) fn cases(usual: u32) -> u32 {
+    let wish = std::env::var("RINGBOLT_CASES").ok();
+    wish.map_or(usual, |wish| wish.parse().expect("RINGBOLT_CASES is a number"))
+}
+
 /// Runs `test` on as many values of `strategy` as `config` says. For a value that fails, and that
 /// the test does not print itself, `show` says how it is printed.
 pub(crate) fn on_any<S: Strategy>(
