@@ -84,9 +84,10 @@
 //!
 //! # Kernels
 //!
-//! Linux 5.1 and later. Each item says which version it came with; [`Capabilities`] is what the
-//! running kernel says it can do. Versions tell little: distributions carry features back. Sets
-//! that the kernel may extend are open: a value that is not known here is kept, passed on and
+//! Linux 5.10 and later. On a kernel whose io_uring is older than that of Linux 5.9 no ring can be
+//! made: [`BuildError::TooOld`]. Each item says which version it came with; [`Capabilities`] is
+//! what the running kernel says it can do. Versions tell little: distributions carry features back.
+//! Sets that the kernel may extend are open: a value that is not known here is kept, passed on and
 //! printed as a number.
 //!
 //! # Features

@@ -64,6 +64,9 @@ pub enum BuildError {
     /// `ENOSYS`: this kernel has no io_uring, or a seccomp filter (of a container or a sandbox)
     /// answers as if it had none.
     NotSupported,
+    /// The kernel's io_uring is older than that of Linux 5.9: `IORING_FEAT_POLL_32BITS` is missing.
+    /// The oldest kernel that this crate is tested on is Linux 5.10. The ring was closed again.
+    TooOld,
     /// `EPERM`: this process may not use io_uring. A sysctl, a seccomp filter or a security module
     /// forbids it, or the kernel is older than Linux 5.13 and SQPOLL needs privileges.
     NotPermitted,
@@ -163,10 +166,11 @@ impl BuildError {
         }
     }
 
-    /// The kernel's errno, if the kernel was asked.
+    /// The kernel's errno, if the kernel was asked; `ENOSYS` for [`TooOld`](Self::TooOld), by which
+    /// programs know that they have to do without io_uring.
     pub const fn errno(&self) -> Option<Errno> {
         match self {
-            Self::NotSupported => Some(Errno::NOSYS),
+            Self::NotSupported | Self::TooOld => Some(Errno::NOSYS),
             Self::NotPermitted => Some(Errno::PERM),
             Self::AccessDenied => Some(Errno::ACCESS),
             Self::OutOfMemory => Some(Errno::NOMEM),
@@ -283,6 +287,10 @@ impl BuildError {
                 "io_uring_setup is missing or refused (ENOSYS): the kernel has no io_uring (it is \
                  older than Linux 5.1, or built without CONFIG_IO_URING), or the seccomp filter of \
                  a container or sandbox answers as if it had none",
+            ),
+            Self::TooOld => f.write_str(
+                "the io_uring of this kernel is too old: it is that of Linux 5.8 or older \
+                 (IORING_FEAT_POLL_32BITS is missing), and Linux 5.10 or later is needed",
             ),
             Self::NotPermitted => f.write_str(
                 "io_uring is not permitted here: io_uring_setup was refused (EPERM). Sysctl \

@@ -19,7 +19,7 @@ use crate::ring::layout::Layout;
 use crate::ring::map::{Memory, RingMemory};
 use crate::setup::build_error::BuildError;
 use crate::setup::disabled::DisabledIoUring;
-use crate::sys::{self, SetupFlags, io_uring_params};
+use crate::sys::{self, Features, SetupFlags, io_uring_params};
 use crate::uring::IoUring;
 use crate::uring::handle::{Handle, RingFd};
 use crate::uring::thread::{AnyThread, NoFd, OneThread};
@@ -438,6 +438,9 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
             Some(memory) => Memory::provided(memory, layout)
                 .ok_or(BuildError::Memory { needed: self.memory_needed(entries)? })?,
         };
+        if !params.features.contains(Features::POLL_32BITS) {
+            return Err(BuildError::TooOld);
+        }
         // SAFETY: the ring was just set up with these parameters, and is empty.
         Ok(unsafe { IoUring::new_raw(handle, memory, params) })
     }

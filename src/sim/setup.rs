@@ -44,6 +44,7 @@ const FEATURES: Features = Features::SINGLE_MMAP
     .union(Features::NODROP)
     .union(Features::SUBMIT_STABLE)
     .union(Features::RW_CUR_POS)
+    .union(Features::POLL_32BITS)
     .union(Features::SQPOLL_NONFIXED)
     .union(Features::EXT_ARG)
     .union(Features::CQE_SKIP)

@@ -455,6 +455,7 @@ fn every_reason_has_a_text_and_an_io_error_of_its_kind() {
             "4096 bytes are needed for the rings",
         ),
         (BuildError::NotSupported, ErrorKind::Unsupported, "no io_uring"),
+        (BuildError::TooOld, ErrorKind::Unsupported, "Linux 5.10 or later"),
         (BuildError::NotPermitted, ErrorKind::PermissionDenied, "not permitted"),
         (BuildError::OutOfMemory, ErrorKind::OutOfMemory, "ENOMEM"),
         (BuildError::Invalid { flags: F::empty() }, ErrorKind::InvalidInput, "EINVAL"),

@@ -105,13 +105,18 @@ fn set_up_can_be_answered_with_any_values() {
     kernel.answer_setup_with(|params| params.cq_entries = 1 << 20);
     assert!(matches!(builder.build_local(4).unwrap_err(), BuildError::Map(Errno::INVAL)));
     kernel.answer_setup_with(|params| {
-        params.features = Features::empty();
+        params.features = Features::POLL_32BITS;
         params.sq_entries = 64;
         params.sq_off.array = 16;
         params.sq_off.head = params.cq_off.tail;
     });
     let mut ring = builder.build_local(4).unwrap();
     work(&kernel, &mut ring);
+    drop(ring);
+    kernel.answer_setup_with(|params| params.features.remove(Features::POLL_32BITS));
+    let error = builder.build_local(4).unwrap_err();
+    assert!(error == BuildError::TooOld && std::format!("{error}").contains("5.10"), "{error}");
+    let ring = builder.build_local(4).unwrap();
     drop(ring);
     // The change applies to one set-up.
     let mut ring = builder.build_local(4).unwrap();
