@@ -56,6 +56,8 @@ fetch() {
 image() {
     local target=$1 arch=$2 root=$work/root-$2 name path
     export CARGO_TARGET_DIR=$work/build CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
+    # Every instruction is emulated.
+    export CARGO_PROFILE_DEV_OPT_LEVEL=1
     export RUSTFLAGS="-Ctarget-feature=+crt-static -Cstrip=symbols"
     [ "$arch" = amd64 ] || RUSTFLAGS+=" -Clinker=rust-lld -Clinker-flavor=ld.lld"
     rm -rf "$root" && mkdir -p "$root"/{bin,proc,sys,dev,etc,tmp,t/debug/{deps,examples}}

@@ -139,10 +139,10 @@ pub use setup::capabilities::{Capabilities, Variant};
 pub use setup::disabled::{DisabledIoUring, EnableError};
 pub use setup::resize::ResizeError;
 pub use uring::closing::{Leftover, StillInFlight};
-pub use uring::completion::{CompletionQueue, Drain, IntoDrain};
+pub use uring::completion::{CompletionQueue, Drain, IntoDrain, LocalCompletionQueue};
 #[cfg(feature = "owned")]
 pub use uring::owned::{OwnedCompletionQueue, OwnedSubmissionQueue};
-pub use uring::submission::SubmissionQueue;
+pub use uring::submission::{LocalSubmissionQueue, SubmissionQueue};
 pub use uring::thread::{AnyThread, HasFd, NoFd, OneThread};
 pub use uring::together::Reserved;
 pub use uring::{IoUring, LocalIoUring};

@@ -12,7 +12,7 @@ mod sqe;
 
 use core::fmt;
 
-use crate::sys::{Opcode, SetupFlags};
+use crate::sys::{Opcode, SetupFlags, SqeFlags};
 
 pub use cqe::Cqe;
 pub(crate) use sqe::LINKS;
@@ -96,6 +96,12 @@ pub trait SqEntry: Copy + fmt::Debug + From<Sqe> + SqSlots + 'static {
 
     /// The entry's 64-byte head.
     fn as_sqe(&self) -> &Sqe;
+
+    /// Sets what the completion of this entry will carry, whatever the width.
+    fn set_user_data(&mut self, user_data: u64);
+
+    /// Replaces the `IOSQE_` flags, whatever the width.
+    fn set_flags(&mut self, flags: SqeFlags);
 }
 
 /// What can be pushed to a queue of entries of the kind `S`: whatever converts to `S`.
@@ -154,6 +160,16 @@ impl SqEntry for Sqe {
     fn as_sqe(&self) -> &Sqe {
         self
     }
+
+    #[inline(always)]
+    fn set_user_data(&mut self, user_data: u64) {
+        Sqe::set_user_data(self, user_data);
+    }
+
+    #[inline(always)]
+    fn set_flags(&mut self, flags: SqeFlags) {
+        Sqe::set_flags(self, flags);
+    }
 }
 
 impl SqEntry for Sqe128 {
@@ -163,6 +179,16 @@ impl SqEntry for Sqe128 {
     fn as_sqe(&self) -> &Sqe {
         &self.sqe
     }
+
+    #[inline(always)]
+    fn set_user_data(&mut self, user_data: u64) {
+        self.sqe.set_user_data(user_data);
+    }
+
+    #[inline(always)]
+    fn set_flags(&mut self, flags: SqeFlags) {
+        self.sqe.set_flags(flags);
+    }
 }
 
 impl SqEntry for SqeMixed {
@@ -171,6 +197,16 @@ impl SqEntry for SqeMixed {
     #[inline(always)]
     fn as_sqe(&self) -> &Sqe {
         &self.0.sqe
+    }
+
+    #[inline(always)]
+    fn set_user_data(&mut self, user_data: u64) {
+        self.0.sqe.set_user_data(user_data);
+    }
+
+    #[inline(always)]
+    fn set_flags(&mut self, flags: SqeFlags) {
+        self.0.sqe.set_flags(flags);
     }
 }
 

@@ -70,14 +70,35 @@ pub struct Builder<'fd, S: SqEntry = Sqe, C: CqEntry = Cqe> {
     widths: PhantomData<(S, C)>,
 }
 
+impl<S: SqEntry, C: CqEntry> Default for Builder<'static, S, C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<S: SqEntry, C: CqEntry> Clone for Builder<'_, S, C> {
     fn clone(&self) -> Self {
         Self { widths: PhantomData, ..*self }
     }
 }
 
-impl Builder<'static> {
-    pub(crate) const fn new() -> Self {
+impl<S: SqEntry, C: CqEntry> Builder<'static, S, C> {
+    /// A builder of rings with these widths of entries, without any flag: for code that is generic
+    /// over them. [`IoUring::builder`] is the same for entries of 64 bytes and completions of 16.
+    ///
+    /// ```
+    /// use ringbolt::{BuildError, Builder, Cqe32, CqEntry, IoUring, SqEntry, Sqe128};
+    ///
+    /// fn ring<S: SqEntry, C: CqEntry>() -> Result<IoUring<S, C>, BuildError> {
+    ///     Builder::<S, C>::new().coop_taskrun().build(8)
+    /// }
+    ///
+    /// # fn main() -> Result<(), BuildError> {
+    /// let mut ring = ring::<Sqe128, Cqe32>()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn new() -> Self {
         Self {
             flags: SetupFlags::empty(),
             unknown: 0,
@@ -397,7 +418,7 @@ impl<'fd, S: SqEntry, C: CqEntry> Builder<'fd, S, C> {
 
     /// A builder that has nothing but sizes to check.
     pub(crate) const fn sized(cq_entries: Option<u32>) -> Self {
-        let sizes: Builder<'fd, S, C> = Builder::new().with_widths();
+        let sizes: Builder<'fd, S, C> = Builder::new();
         Builder { cq_entries, ..sizes }
     }
 

@@ -141,7 +141,6 @@ mod tests {
     use super::{SetBy, SetupFlags, TABLE};
     use crate::IoUring;
     use crate::enter::submit::CHANGE_SUBMIT;
-    use crate::setup::builder::Builder;
 
     /// The names of the flags that have one.
     fn named() -> Vec<(&'static str, SetupFlags)> {
@@ -172,7 +171,7 @@ mod tests {
             let all = row.flag.union(row.needs);
             let needs_of_needs = TABLE.iter().filter(|other| all.contains(other.flag));
             let all = needs_of_needs.fold(all, |all, other| all.union(other.needs));
-            let refused = Builder::new().flags(all).check(8, SetupFlags::empty()).err();
+            let refused = IoUring::builder().flags(all).check(8, SetupFlags::empty()).err();
             let by_method =
                 TABLE.iter().any(|other| all.contains(other.flag) && other.set_by == SetBy::Method);
             assert_eq!(refused.is_some(), by_method, "{:?}: {refused:?}", row.flag);

@@ -18,7 +18,10 @@ use crate::ops::time::Timespec;
 use crate::register::BufferRing;
 use crate::ring::cq::{Cq, Span};
 use crate::sys::{CqFlags, EnterFlags, SetupFlags, SqStatus};
-use crate::uring::thread::AnyThread;
+use crate::uring::thread::{AnyThread, OneThread};
+
+/// The completion queue of a [`LocalIoUring`](crate::LocalIoUring), borrowed.
+pub type LocalCompletionQueue<'r, C = Cqe> = CompletionQueue<'r, C, OneThread>;
 
 /// Where completions come from: the ring's completion queue, borrowed.
 ///

@@ -18,7 +18,10 @@ use crate::ring::cursor::Cursor;
 use crate::ring::push_error::PushError;
 use crate::ring::sq::Sq;
 use crate::sys::{EnterFlags, SqStatus};
-use crate::uring::thread::AnyThread;
+use crate::uring::thread::{AnyThread, OneThread};
+
+/// The submission queue of a [`LocalIoUring`](crate::LocalIoUring), borrowed.
+pub type LocalSubmissionQueue<'r, S = Sqe> = SubmissionQueue<'r, S, OneThread>;
 
 /// Where pushed entries go: the ring's submission queue, borrowed.
 ///

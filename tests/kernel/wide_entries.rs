@@ -10,8 +10,10 @@ use crate::op_common::{
 };
 use ringbolt::ops::{Nop, Nop128, Read, SocketCommand};
 use ringbolt::rustix::io::Errno;
-use ringbolt::sys::{RegisterOp, SetupFlags};
-use ringbolt::{CqEntry, Cqe32, CqeMixed, IoUring, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed};
+use ringbolt::sys::{RegisterOp, SetupFlags, SqeFlags};
+use ringbolt::{
+    Builder, CqEntry, Cqe32, CqeMixed, IoUring, SafeSqe, SqEntry, Sqe, Sqe128, SqeMixed,
+};
 
 const DIGITS: &[u8] = b"0123456789";
 
@@ -34,9 +36,12 @@ where
         assert_eq!(reap_told(ring, nops), expected);
 
         let mut buf = [0_u8; 4];
-        let read = Read::new(&file, buf.as_mut_ptr(), 4).offset(round % 6).sqe(round);
+        let read = Read::new(&file, buf.as_mut_ptr(), 4).offset(round % 6).sqe(0);
+        let mut entry = S::from(read);
+        entry.set_user_data(round);
+        entry.set_flags(if round % 2 == 0 { SqeFlags::ASYNC } else { SqeFlags::empty() });
         // SAFETY: `file` and `buf` stay until `complete` returns.
-        let cqe = unsafe { complete(ring, S::from(read)) };
+        let cqe = unsafe { complete(ring, entry) };
         assert_eq!((cqe.as_cqe().user_data(), cqe.as_cqe().result()), (round, Ok(4)));
         let at = usize::try_from(round % 6).expect("a small number");
         assert_eq!(DIGITS.get(at..at + 4), Some(&buf[..]));
@@ -53,6 +58,7 @@ fn each_pair_of_widths_works() {
     exercise(&mut builder.clone().cqe32().build(8).expect("a ring"));
     exercise(&mut builder.clone().sqe128().cqe32().build(8).expect("a ring"));
     exercise(&mut builder.cqe32().sqe128().build(8).expect("a ring"));
+    exercise(&mut Builder::<Sqe128, Cqe32>::new().build(8).expect("a ring"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::jobs::{OwnedJobs, SafeRing};
 use crate::ops::{Fixed, Nop};
 use crate::sim::{Kernel, Pace, Word};
 use crate::sys::{Features, SetupFlags, SqStatus, io_uring_cqe};
-use crate::{BuildError, Builder, Cqe, IoUring, Sqe};
+use crate::{BuildError, Cqe, IoUring, Sqe};
 
 /// Uses the ring and ignores the results.
 fn work<T>(kernel: &Kernel, ring: &mut IoUring<Sqe, Cqe, T>) {
@@ -200,7 +200,7 @@ fn nothing_false_is_written_to_a_ring_with_jobs() {
     ];
     for lie in lies {
         let kernel = Kernel::new();
-        let builder = Builder::new().simulated(&kernel);
+        let builder = IoUring::builder().simulated(&kernel);
         let ring = SafeRing::build_local(&builder, 8).unwrap();
         catch_unwind(AssertUnwindSafe(|| lie(&kernel))).unwrap_err();
         let mut jobs: OwnedJobs<()> = ring.into_jobs(1);
@@ -213,6 +213,6 @@ fn nothing_false_is_written_to_a_ring_with_jobs() {
     }
     let kernel = Kernel::new();
     kernel.answer_setup_with(|params| params.cq_entries *= 2);
-    let builder = Builder::new().simulated(&kernel);
+    let builder = IoUring::builder().simulated(&kernel);
     catch_unwind(AssertUnwindSafe(|| SafeRing::build_local(&builder, 8))).unwrap_err();
 }
