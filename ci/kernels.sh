@@ -57,7 +57,7 @@ image() {
     local target=$1 arch=$2 root=$work/root-$2 name path
     export CARGO_TARGET_DIR=$work/build CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
     # Every instruction is emulated.
-    export CARGO_PROFILE_DEV_OPT_LEVEL=1
+    export CARGO_PROFILE_DEV_OPT_LEVEL=1 RINGBOLT_PATIENCE=60
     export RUSTFLAGS="-Ctarget-feature=+crt-static -Cstrip=symbols"
     [ "$arch" = amd64 ] || RUSTFLAGS+=" -Clinker=rust-lld -Clinker-flavor=ld.lld"
     rm -rf "$root" && mkdir -p "$root"/{bin,proc,sys,dev,etc,tmp,t/debug/{deps,examples}}
@@ -74,7 +74,7 @@ image() {
     cargo build --workspace --all-features --examples --target "$target"
     find "$CARGO_TARGET_DIR/$target/debug/examples" -maxdepth 1 -type f -perm -1 ! -name '*-*' \
         -exec cp {} "$root/t/debug/examples" \;
-    unset CARGO_TARGET_DIR RUSTFLAGS
+    unset CARGO_TARGET_DIR RUSTFLAGS RINGBOLT_PATIENCE
     # Tests read the sources from where they were built.
     pwd > "$root/t/manifest"
     mkdir -p "$root$PWD" && git archive HEAD | tar x -C "$root$PWD"

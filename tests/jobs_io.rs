@@ -20,7 +20,7 @@ use ringbolt::ops::{
 use ringbolt::register::BufferRingOptions;
 use ringbolt::rustix::event::epoll::EventFlags;
 use ringbolt::rustix::io::Errno;
-use ringbolt::sys::{BufRingFlags, CqeFlags, Features, Opcode};
+use ringbolt::sys::{BufRingFlags, CqeFlags, Features, Opcode, RegisterOp};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -202,6 +202,7 @@ fn polls_and_timeouts_go_on() -> Outcome {
 
 #[test]
 fn a_read_takes_a_buffer_of_a_group_and_a_slot_is_read_from() -> Outcome {
+    require!(register: RegisterOp::REGISTER_PBUF_RING);
     let mut jobs: OwnedJobs<Option<File>> = SafeRing::new(8)?.into_jobs(1);
     let group = jobs.provide(2, 64)?;
     let file = File::open("Cargo.toml")?;

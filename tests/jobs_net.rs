@@ -237,6 +237,7 @@ fn a_bundle_is_taken_buffer_by_buffer() -> Outcome {
 
 #[test]
 fn a_datagram_that_is_cut_has_its_buffer_and_no_other() -> Outcome {
+    require!(op: Opcode::SEND_ZC);
     let (receiver, sender) =
         (UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?, UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
     sender.send_to(&[7; 100], receiver.local_addr()?)?;

@@ -143,7 +143,8 @@ impl<'r, C: CqEntry, T> CompletionQueue<'r, C, T> {
     /// Completions that the kernel had to drop, modulo 2^32.
     ///
     /// With [`Features::NODROP`](crate::sys::Features::NODROP), since Linux 5.5, it keeps
-    /// those for which there is no room, and drops only when memory runs out.
+    /// those for which there is no room, and drops only when memory runs out. On Linux 5.10 and
+    /// 5.15 completions that come later may overtake those that are kept.
     #[inline]
     pub fn overflow(&self) -> u32 {
         self.cq.overflow()

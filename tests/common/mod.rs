@@ -43,8 +43,15 @@ use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
 /// How long a test waits for what must come: long enough for a machine that is busy, short
-/// enough for somebody who looks on.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// enough for somebody who looks on. Seconds in `RINGBOLT_PATIENCE`, when the tests are compiled,
+/// are for machines that are emulated.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(match option_env!("RINGBOLT_PATIENCE") {
+    None => 20,
+    Some(seconds) => match u64::from_str_radix(seconds, 10) {
+        Ok(seconds) => seconds,
+        Err(_) => panic!("RINGBOLT_PATIENCE is a number of seconds"),
+    },
+});
 
 /// Returns from the test, loudly, unless the kernel or the machine has what it needs.
 macro_rules! require {

@@ -9,10 +9,12 @@ use std::thread;
 use std::time::Instant;
 
 use ringbolt::sys::Opcode;
-
 use crate::common::{PATIENCE, require};
 use crate::read::stop_and_continue;
 use crate::{assert_fails, command, noise, path_of, run};
+
+/// Receives that go on came with it.
+const AS_OF_6_0: Opcode = Opcode::SEND_ZC;
 
 /// An echo server, killed when dropped.
 struct Echo {
@@ -81,7 +83,7 @@ fn read_one(stream: &mut TcpStream) -> std::io::Result<usize> {
 
 #[test]
 fn sends_back_what_many_clients_send() {
-    require!(op: Opcode::RECV);
+    require!(op: AS_OF_6_0);
     let server = Echo::start(&[]);
     let mut streams: Vec<_> = (0..500).map(|_| server.connect()).collect();
     for round in 0..3_u8 {
@@ -101,7 +103,7 @@ fn sends_back_what_many_clients_send() {
 
 #[test]
 fn sends_back_large_messages_from_several_threads() {
-    require!(op: Opcode::RECV);
+    require!(op: AS_OF_6_0);
     let server = Echo::start(&[]);
     thread::scope(|scope| {
         for part in 0..4 {
@@ -130,7 +132,7 @@ fn sends_back_large_messages_from_several_threads() {
 
 #[test]
 fn closes_a_connection_whose_peer_is_idle_and_no_other() {
-    require!(op: Opcode::RECV);
+    require!(op: AS_OF_6_0);
     let server = Echo::start(&["--idle", "1"]);
     let begin = Instant::now();
     let mut idle = server.connect();
@@ -150,7 +152,7 @@ fn closes_a_connection_whose_peer_is_idle_and_no_other() {
 
 #[test]
 fn closes_a_connection_whose_peer_takes_nothing() {
-    require!(op: Opcode::SEND);
+    require!(op: AS_OF_6_0);
     let server = Echo::start(&["--idle", "0.5"]);
     let mut stream = server.connect();
     // Until the server can neither send nor, therefore, receive. Then it gives up.
@@ -166,7 +168,7 @@ fn closes_a_connection_whose_peer_takes_nothing() {
 
 #[test]
 fn uses_its_slots_again() {
-    require!(op: Opcode::RECV);
+    require!(op: AS_OF_6_0);
     let server = Echo::start(&["--connections", "2"]);
     for _ in 0..50 {
         let mut streams = [server.connect(), server.connect()];
@@ -183,7 +185,7 @@ fn uses_its_slots_again() {
 
 #[test]
 fn refuses_more_connections_than_it_has_room_for() {
-    require!(op: Opcode::RECV);
+    require!(op: AS_OF_6_0);
     let server = Echo::start(&["--connections", "2"]);
     let mut streams = [server.connect(), server.connect()];
     for stream in &mut streams {
@@ -200,7 +202,7 @@ fn refuses_more_connections_than_it_has_room_for() {
 
 #[test]
 fn survives_when_descriptors_run_out() {
-    require!(op: Opcode::RECV);
+    require!(op: AS_OF_6_0);
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "ulimit -n 16 && exec \"$0\""]).arg(path_of("echo"));
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -219,7 +221,7 @@ fn survives_when_descriptors_run_out() {
 
 #[test]
 fn reports_an_address_that_is_taken() {
-    require!(op: Opcode::RECV);
+    require!(op: AS_OF_6_0);
     let server = Echo::start(&[]);
     let address = server.address.to_string();
     assert_fails(&run("echo", &["--listen", &address]), 1, &format!("echo: {address}: Address"));
@@ -229,7 +231,7 @@ fn reports_an_address_that_is_taken() {
 /// Method: while it waits for a connection, and while it waits for data of one.
 #[test]
 fn a_server_that_is_stopped_and_continued_serves_on() {
-    require!(op: Opcode::SOCKET);
+    require!(op: AS_OF_6_0);
     let echo = Echo::start(&[]);
     let pause = Duration::from_millis(5);
     let interrupt = || stop_and_continue(&echo.child, 5, pause, pause);
