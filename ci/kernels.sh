@@ -4,19 +4,20 @@
 # each, what was missing where, and each failure; target/kernels/matrix.tsv has every test. A test
 # that fails, a program that hangs, and a warning of the kernel fail.
 #
-#     ci/kernels.sh [--only PATTERN] [--limit SECONDS] [VERSION[/arm64]...]
+#     ci/kernels.sh [--only PATTERN] [--test NAME] [--limit SECONDS] [VERSION[/arm64]...]
 #
 # VERSION is the beginning of a version, as 6.12, or `newest`. The pattern is one of the test
-# programs. Needs root, and the packages that ci/setup.sh names.
+# programs, the name a part of the names of tests. Needs root, and the packages that ci/setup.sh names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh
 
 work=$PWD/target/kernels
-only=. limit=600
+only=. limit=600 part=
 while [[ ${1-} == --* ]]; do
     case $1 in
     --only) only=$2 ;;
+    --test) part=$2 ;;
     --limit) limit=$2 ;;
     *) fail "what is $1?" ;;
     esac
@@ -113,7 +114,7 @@ boot() {
         -drive "if=none,id=a,format=raw,cache=unsafe,file=$disk" \
         -device nvme,serial=a,drive=a,max_ioqpairs=8 \
         -append "console=$console panic=-1 quiet loglevel=4 log_buf_len=4M rdinit=/init \
-            mitigations=off nvme.poll_queues=2 limit=$limit only=$only" \
+            mitigations=off nvme.poll_queues=2 limit=$limit only=$only part=$part" \
         < /dev/null > "$work/$name.console" 2>&1 || echo "qemu ended with $?"
     rm -f "$disk"
     sed -i 's/\r$//' "$work/$name.console"
