@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use ringbolt::sys::Opcode;
 use crate::common::{PATIENCE, require};
 use crate::read::stop_and_continue;
 use crate::{assert_fails, command, noise, path_of, run};
+use ringbolt::sys::Opcode;
 
 /// Receives that go on came with it.
 const AS_OF_6_0: Opcode = Opcode::SEND_ZC;

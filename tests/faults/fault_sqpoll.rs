@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::common::process::bounded;
 use crate::common::{reap, require};
-use crate::op_common::AS_OF_6_11;
 use crate::fault_common::{Deadline, Ledger, take};
+use crate::op_common::AS_OF_6_11;
 use ringbolt::ops::Nop;
 use ringbolt::sys::{SetupFlags, SqStatus};
 use ringbolt::{IoUring, PushError, Sqe, Timespec};

@@ -296,6 +296,7 @@ fn nops<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>) {
 /// liburing: nop.
 #[test]
 fn a_nop_completes_in_every_kind_of_ring() {
+    require!(setup: SetupFlags::SQE128);
     type F = SetupFlags;
     let defer = F::SINGLE_ISSUER | F::DEFER_TASKRUN;
     let kinds = [

@@ -17,7 +17,7 @@ use ringbolt::ops::{Accept, AsyncCancel, PollAdd, PollRemove, Read};
 use ringbolt::rustix::event::epoll::EventFlags;
 use ringbolt::rustix::fd::{FromRawFd, OwnedFd};
 use ringbolt::rustix::io::Errno;
-use ringbolt::sys::{CancelFlags, Features};
+use ringbolt::sys::{CancelFlags, Features, SetupFlags};
 use ringbolt::{Builder, Cqe, IoUring};
 
 /// Goal: an operation that is cancelled while it completes does exactly one of the two, and reports
@@ -162,6 +162,7 @@ fn each_of_many_polls_ends_once() {
 /// liburing: poll-mshot-overflow.
 #[test]
 fn a_multishot_poll_that_overflows_keeps_its_order_and_reports_its_end() {
+    require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
     require!(feature: Features::NODROP);
     bounded(|| {
         for builder in [IoUring::builder(), IoUring::builder().single_issuer().defer_taskrun()] {

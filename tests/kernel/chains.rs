@@ -77,6 +77,7 @@ fn a_chain_runs_in_order() {
 /// liburing: link.
 #[test]
 fn what_is_behind_a_failure_is_cancelled() {
+    require!(feature: Features::LINKED_FILE);
     let mut ring = ring();
     let chain = [nop(1).link(), failing(2).link(), nop(3).link(), nop(4), nop(5)];
     let mut told = run(&mut ring, &chain, 5);
@@ -112,6 +113,7 @@ fn a_short_read_breaks_a_chain() {
 
 #[test]
 fn a_hard_link_goes_on_after_a_failure() {
+    require!(feature: Features::LINKED_FILE);
     let mut ring = ring();
     let chain = [failing(1).hard_link(), failing(2).hard_link(), nop(3)];
     let bad = Err(Errno::BADF);
@@ -371,6 +373,7 @@ fn addresses_may_be_reused_right_after_submit() {
 /// Method: rings of each kind; reads into one buffer, which end in order only if they are linked.
 #[test]
 fn a_chain_that_is_pushed_one_by_one_runs_as_one() {
+    require!(setup: SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN);
     let builders = [
         IoUring::builder(),
         IoUring::builder().sqpoll(1),

@@ -13,7 +13,7 @@ use crate::contract_common::Until::{self, Completion, Taken};
 use crate::contract_common::cases::{FILES, PATHS, SOCKETS, WAITS};
 use crate::contract_common::messages::MESSAGES;
 use crate::contract_common::{Case, sources};
-use ringbolt::sys::Features;
+use ringbolt::sys::{Features, SetupFlags};
 use rustix::io::Errno;
 
 /// Arguments that this way does not show, and where else they are shown.
@@ -62,26 +62,31 @@ fn check(cases: &[Case]) {
 
 #[test]
 fn paths_and_names_are_read_before_a_submit_returns() {
+    require!(setup: SetupFlags::SUBMIT_ALL);
     check(PATHS);
 }
 
 #[test]
 fn vectors_are_read_before_a_submit_returns_and_buffers_later() {
+    require!(setup: SetupFlags::SUBMIT_ALL);
     check(FILES);
 }
 
 #[test]
 fn times_are_read_before_a_submit_returns_and_words_later() {
+    require!(setup: SetupFlags::SUBMIT_ALL);
     check(WAITS);
 }
 
 #[test]
 fn addresses_are_read_before_a_submit_returns_and_written_later() {
+    require!(setup: SetupFlags::SUBMIT_ALL);
     check(SOCKETS);
 }
 
 #[test]
 fn headers_of_messages_are_read_before_a_submit_returns_and_control_messages_later() {
+    require!(setup: SetupFlags::SUBMIT_ALL);
     check(MESSAGES);
 }
 

@@ -16,7 +16,7 @@ use ringbolt::ops::{
 use ringbolt::register::FileSlot;
 use ringbolt::rustix::fd::AsRawFd as _;
 use ringbolt::rustix::io::{Errno, FdFlags, fcntl_getfd};
-use ringbolt::sys::{BufRingFlags, CqeFlags, FixedFdFlags, Opcode};
+use ringbolt::sys::{BufRingFlags, CqeFlags, Features, FixedFdFlags, Opcode};
 use ringbolt::{Cqe, IoUring, Sqe};
 
 const GROUP: u16 = 0xfffe;
@@ -298,6 +298,7 @@ fn files_go_into_free_slots_whose_numbers_replace_them() {
 
 #[test]
 fn a_file_updated_into_a_slot_is_there_for_the_next_in_the_chain() {
+    require!(feature: Features::LINKED_FILE);
     require!(op: Opcode::FILES_UPDATE);
     let (_dir, [zero, one, _]) = files();
     let mut ring = ring();

@@ -3,11 +3,12 @@
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
+use crate::op_common::AS_OF_6_11;
 use core::mem::MaybeUninit;
 
-use crate::common::reap;
+use crate::common::{reap, require};
 use ringbolt::ops::{Nop, RawOp};
-use ringbolt::sys::{NopFlags, Opcode, SqeFlags};
+use ringbolt::sys::{Features, NopFlags, Opcode, SqeFlags};
 use ringbolt::{Cqe, IoUring, PushError, SafeSqe, Sqe};
 use rustix::io::Errno;
 
@@ -118,6 +119,7 @@ fn an_entry_whose_chain_is_open_is_refused() {
 
 #[test]
 fn a_chain_is_pushed_whole_and_carried_out_in_order() {
+    require!(feature: Features::LINKED_FILE);
     let mut ring = ring(8);
     let fails: Sqe = Nop::new().inject_result(-5).sqe(11).into();
     let chain = [nop(10).link().into(), fails.link(), nop(12).link().into(), nop(13).into()];
@@ -346,6 +348,7 @@ fn rolling_back_takes_everything_back_at_once() {
 
 #[test]
 fn entries_can_be_stored_changed_and_pushed_again() {
+    require!(op: AS_OF_6_11);
     let flags = NopFlags::INJECT_RESULT.bits();
     let stored = RawOp::new(Opcode::NOP).fields(|sqe| {
         sqe.set_op_flags(flags);
