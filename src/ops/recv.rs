@@ -119,7 +119,8 @@ impl Recv {
 
     /// Receives from `socket` into a buffer that the kernel picks from those provided as
     /// `group`, when there is data; [`Cqe::buffer_id`](crate::Cqe::buffer_id) returns which.
-    /// Since Linux 5.7.
+    /// Since Linux 5.7. Before Linux 6.0 a [`len`](Recv::len) has to be given: without it nothing
+    /// is received, and the result is 0, as at the end of a stream.
     #[inline(always)]
     pub fn provided<F: IntoTarget>(socket: F, group: u16) -> Recv<F::Entry> {
         Recv(on(Opcode::RECV, socket.into_target()).buffer_group(group), PhantomData)
@@ -212,7 +213,8 @@ impl<'a> Recv<InGroup<Lent<'a>>> {
 }
 
 impl<E: Pushed> Recv<E> {
-    /// Receives at most `len` bytes into the provided buffer; 0 for as many as it holds.
+    /// Receives at most `len` bytes into the provided buffer; 0 for as many as it holds, since
+    /// Linux 6.0.
     #[inline(always)]
     pub const fn len(mut self, len: u32) -> Self {
         self.0.set_len(len);

@@ -114,7 +114,8 @@ impl Read {
 
     /// Reads from `target` up to `len` bytes into a buffer that the kernel picks from those
     /// provided as `group`; [`Cqe::buffer_id`](crate::Cqe::buffer_id) returns which. `len` of 0
-    /// stands for the buffer's own length. Since Linux 5.7.
+    /// stands for the buffer's own length since Linux 6.0; before, nothing is read. Since Linux
+    /// 5.7.
     ///
     /// A read that waits for data may hold a buffer meanwhile. If it fails or is cancelled then,
     /// its completion names the buffer all the same, which is the program's again.

@@ -50,14 +50,14 @@ fn starved(idle_ms: u32, entries: u32, test: fn(IoUring)) {
         pin(cpu);
         let cpu = u32::try_from(cpu).expect("a small number");
         let over = AtomicBool::new(false);
+        let builder = IoUring::builder().sqpoll(idle_ms).sqpoll_cpu(cpu);
+        let ring = builder.build(entries).expect("an SQPOLL ring");
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     core::hint::spin_loop();
                 }
             });
-            let builder = IoUring::builder().sqpoll(idle_ms).sqpoll_cpu(cpu);
-            let ring = builder.build(entries).expect("an SQPOLL ring");
             let ended = std::panic::catch_unwind(move || test(ring));
             // Otherwise the scope would not end.
             over.store(true, Ordering::Relaxed);

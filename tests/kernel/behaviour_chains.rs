@@ -9,7 +9,7 @@ use crate::common;
 use crate::common::process::bounded;
 use crate::common::{complete, require};
 use crate::op_common::{
-    Told, assert_quiet, leaked, pipe, reap_sorted, reap_told, ring, start, start_all,
+    AS_OF_6_0, Told, assert_quiet, leaked, pipe, reap_sorted, reap_told, ring, start, start_all,
 };
 use ringbolt::ops::{LinkTimeout, Nop, PollAdd, RawOp, Read, Timeout};
 use ringbolt::rustix::event::epoll::EventFlags;
@@ -38,6 +38,7 @@ const TIES: [fn(Sqe) -> Sqe; 2] = [|sqe| sqe.link(), |sqe| sqe.hard_link()];
 /// liburing: submit-link-fail, drop-submit.
 #[test]
 fn a_chain_with_a_refused_entry_completes_as_a_whole_and_is_counted() {
+    require!(op: AS_OF_6_0);
     for (length, bad) in (1..=5).flat_map(|length| (0..length).map(move |bad| (length, bad))) {
         for (tie, submit_all) in TIES.into_iter().flat_map(|tie| [(tie, false), (tie, true)]) {
             if submit_all && common::lacks_setup(SetupFlags::SUBMIT_ALL).is_some() {
@@ -211,6 +212,7 @@ fn chains_and_drains_keep_their_order_while_completions_overflow() {
 /// liburing: defer, timeout.
 #[test]
 fn entries_delayed_by_a_drain_can_still_be_refused_or_time_out() {
+    require!(op: AS_OF_6_0);
     bounded(|| {
         let mut ring = ring();
         let (reader, mut writer) = pipe();

@@ -8,7 +8,7 @@ use std::fs::File;
 use crate::common;
 use crate::common::process::bounded;
 use crate::common::{TempDir, complete, reap, require};
-use crate::op_common::{assert_quiet, leaked, pipe, reap_told};
+use crate::op_common::{AS_OF_6_0, assert_quiet, leaked, pipe, reap_told};
 use ringbolt::ops::{Fsync, Nop, Read};
 use ringbolt::sys::{Features, SetupFlags, SqStatus};
 use ringbolt::{BuildError, Builder, Contradiction, Cqe, IoUring, Sqe, Timespec};
@@ -38,6 +38,7 @@ fn on_each_kind(test: fn(&mut IoUring<Sqe, Cqe, ringbolt::OneThread>)) {
 /// liburing: iopoll.
 #[test]
 fn operations_that_need_no_device_complete_by_polling() {
+    require!(op: AS_OF_6_0);
     on_each_kind(|ring| {
         for user_data in 0..20 {
             ring.submission().push_safe(Nop::new().sqe(user_data)).expect("room");

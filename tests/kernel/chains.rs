@@ -7,8 +7,8 @@ use std::io::Write as _;
 
 use crate::common::{TempDir, complete, require};
 use crate::op_common::{
-    AS_OF_6_11, Told, accept, assert_quiet, leaked, listener, pipe, reap_sorted, reap_told, ring,
-    start, start_all,
+    AS_OF_6_0, AS_OF_6_11, Told, accept, assert_quiet, leaked, listener, pipe, reap_sorted,
+    reap_told, ring, start, start_all,
 };
 use ringbolt::ops::{Connect, Fsync, IoVec, Nop, OpenAt, RawOp, Read, Readv, Statx, Target, Write};
 use ringbolt::rustix::fd::{FromRawFd as _, OwnedFd};
@@ -250,6 +250,7 @@ fn a_chain_refused_in_the_middle_is_taken_whole() {
 /// liburing: submit-link-fail.
 #[test]
 fn a_chain_refused_at_its_end_stops_the_submit_behind_it() {
+    require!(op: AS_OF_6_0);
     let mut ring = ring();
     let entries = [nop(1).link(), refused(2), nop(3), nop(4)];
     // SAFETY: the entries name nothing.
@@ -325,6 +326,7 @@ fn vectors_may_be_reused_right_after_submit() {
 
 #[test]
 fn paths_may_be_reused_right_after_submit() {
+    require!(op: AS_OF_6_0);
     require!(feature: Features::SUBMIT_STABLE);
     let dir = TempDir::new();
     let path = dir.file("name", b"12345");

@@ -13,8 +13,8 @@ use crate::common::{Lack, reap, require};
 use crate::contract_common::device::{ATTEMPTS, Direct, FILLED, LEN, NEEDED, in_flight};
 use crate::op_common;
 use crate::op_common::{
-    assert_quiet, cancel, complete_safe, leaked, pipe, reap_sorted, reap_told, ring, start,
-    start_all, tcp_pair,
+    AS_OF_6_0, assert_quiet, cancel, complete_safe, leaked, pipe, reap_sorted, reap_told, ring,
+    start, start_all, tcp_pair,
 };
 use ringbolt::ops::{
     Accept, AsyncCancel, Close, Nop, PollAdd, Read, Recv, Shutdown, Splice, Timeout,
@@ -62,6 +62,7 @@ fn a_call_that_cancels_does_not_find_what_a_device_carries_out() {
 /// The same for an operation that cancels: its completion comes first.
 #[test]
 fn an_operation_that_cancels_does_not_find_what_a_device_carries_out() {
+    require!(op: AS_OF_6_0);
     let Some(direct) = Direct::new() else { return Lack::of_machine(NEEDED).skip() };
     for (entry, expected) in [
         (AsyncCancel::of_user_data(1), Err(Errno::NOENT)),

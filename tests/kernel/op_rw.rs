@@ -7,7 +7,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use crate::common::{TempDir, complete, require};
 use crate::op_common::{
-    assert_quiet, leaked, pipe, raises_sigpipe, reap_sorted, reap_told, ring, start,
+    AS_OF_6_0, AS_OF_6_11, assert_quiet, leaked, pipe, raises_sigpipe, reap_sorted, reap_told,
+    ring, start,
 };
 use ringbolt::Sqe;
 use ringbolt::ops::{
@@ -152,6 +153,7 @@ fn rwf_flags_reach_the_kernel() {
 
 #[test]
 fn nowait_is_eagain_where_others_wait() {
+    require!(op: AS_OF_6_0);
     let (reader, _writer) = pipe();
     let mut buf = [0; 1];
     let read = Read::new(&reader, buf.as_mut_ptr(), 1).flags(RwFlags::NOWAIT).sqe(1);
@@ -306,6 +308,7 @@ fn a_read_of_a_pipe_waits_for_data_and_ends_with_its_writer() {
 
 #[test]
 fn a_write_to_a_full_pipe_waits_for_room() {
+    require!(op: AS_OF_6_0);
     let (mut reader, writer) = pipe();
     let mut ring = ring();
     let chunk = leaked::<4096>();
@@ -344,6 +347,7 @@ fn a_waiting_read_can_be_cancelled() {
 
 #[test]
 fn a_write_that_nobody_reads_is_epipe_and_raises_sigpipe() {
+    require!(op: AS_OF_6_11);
     let (reader, writer) = pipe();
     drop(reader);
     let raised = raises_sigpipe(|| {

@@ -7,8 +7,8 @@ use std::io::{Read as _, Write as _};
 use crate::common::{TempDir, complete, reap, require};
 use crate::op_common;
 use crate::op_common::{
-    AS_OF_5_19, assert_quiet, cancel, complete_safe, owned, pipe, provide, reap_told, ring, start,
-    start_all, unix_pair,
+    AS_OF_5_19, AS_OF_6_0, assert_quiet, cancel, complete_safe, owned, pipe, provide, reap_told,
+    ring, start, start_all, unix_pair,
 };
 use ringbolt::ops::{
     FilesUpdate, Fixed, FixedFdInstall, Nop, ProvideBuffers, Read, Recv, RemoveBuffers,
@@ -43,6 +43,7 @@ fn file(contents: &[u8]) -> (TempDir, File) {
 
 #[test]
 fn reads_pick_buffers_of_their_group_until_there_is_none() {
+    require!(op: AS_OF_6_0);
     require!(op: Opcode::PROVIDE_BUFFERS);
     let (_dir, file) = file(b"0123456789abcdef0123");
     let mut ring = ring();
@@ -63,6 +64,7 @@ fn reads_pick_buffers_of_their_group_until_there_is_none() {
 
 #[test]
 fn a_group_that_was_empty_can_be_filled_again() {
+    require!(op: AS_OF_6_0);
     require!(op: Opcode::PROVIDE_BUFFERS);
     let (mut ours, theirs) = unix_pair();
     let mut ring = ring();
@@ -89,6 +91,7 @@ fn a_group_that_was_empty_can_be_filled_again() {
 
 #[test]
 fn receives_that_wait_share_the_last_buffer_until_there_is_data() {
+    require!(op: AS_OF_6_0);
     require!(op: Opcode::PROVIDE_BUFFERS);
     let (mut ours, theirs) = unix_pair();
     let mut ring = ring();
@@ -109,6 +112,7 @@ fn receives_that_wait_share_the_last_buffer_until_there_is_data() {
 
 #[test]
 fn a_buffer_that_a_cancelled_read_held_comes_back_with_its_completion() {
+    require!(op: AS_OF_6_0);
     // Goal: no buffer is lost. Method: a read that waits may hold one, or not; together with
     // those that can still be removed there are as many as there were.
     require!(op: Opcode::PROVIDE_BUFFERS);
@@ -129,6 +133,7 @@ fn a_buffer_that_a_cancelled_read_held_comes_back_with_its_completion() {
 
 #[test]
 fn groups_are_apart_and_buffers_are_taken_back_by_number() {
+    require!(op: AS_OF_6_0);
     require!(op: Opcode::PROVIDE_BUFFERS);
     let (_dir, file) = file(b"abcd");
     let mut ring = ring();
@@ -148,6 +153,7 @@ fn groups_are_apart_and_buffers_are_taken_back_by_number() {
 
 #[test]
 fn buffers_that_cannot_be_provided_say_why() {
+    require!(op: AS_OF_6_0);
     require!(op: Opcode::PROVIDE_BUFFERS);
     let mut ring = ring();
     let memory = op_common::leaked::<64>().as_mut_ptr();
@@ -187,6 +193,7 @@ fn a_group_that_is_a_buffer_ring_is_left_alone() {
 
 #[test]
 fn provided_buffers_come_in_order_with_the_read_that_needs_them() {
+    require!(op: AS_OF_6_0);
     require!(op: Opcode::PROVIDE_BUFFERS);
     let (_dir, file) = file(b"abcdefgh");
     let mut ring = ring();

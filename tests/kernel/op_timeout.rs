@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use crate::common::{complete, reap, require};
 use crate::op_common::{
-    AS_OF_5_15, AS_OF_6_7, assert_quiet, leaked, pipe, reap_sorted, reap_told, ring, start,
-    start_all,
+    AS_OF_5_15, AS_OF_6_0, AS_OF_6_7, assert_quiet, leaked, pipe, reap_sorted, reap_told, ring,
+    start, start_all,
 };
 use ringbolt::ops::{AsyncCancel, LinkTimeout, Nop, Read, Timeout, TimeoutRemove, TimeoutUpdate};
 use ringbolt::rustix::io::Errno;
@@ -54,6 +54,7 @@ fn a_timeout_is_etime_when_its_time_is_up_and_not_before() {
 
 #[test]
 fn a_timeout_of_0_is_up_at_once_and_one_that_is_no_time_is_einval() {
+    require!(op: AS_OF_6_0);
     let mut ring = ring();
     let mut outcome = |timespec| {
         // SAFETY: the timespec stays until `complete` returns.

@@ -215,6 +215,7 @@ fn what_is_not_connected_says_so() {
 
 #[test]
 fn a_provided_buffer_is_picked_when_there_is_data() {
+    require!(op: AS_OF_6_0);
     let (mut ours, theirs) = unix_pair();
     let mut ring = ring();
     let memory = provide::<16>(&mut ring, 3, 1);

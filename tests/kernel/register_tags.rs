@@ -48,6 +48,7 @@ fn a_tag_is_posted_when_its_file_is_replaced() {
 /// liburing: rsrc_tags.
 #[test]
 fn tags_are_posted_when_the_table_is_dropped() {
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_FILES2);
     let pipe = pipe();
     let mut ring = tagged(&pipe);
@@ -76,6 +77,7 @@ fn a_tag_waits_for_the_operation_that_uses_its_file() {
 
 #[test]
 fn updates_can_set_new_tags() {
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_FILES_UPDATE2);
     let pipe = pipe();
     let mut ring = tagged(&pipe);
@@ -92,6 +94,7 @@ fn updates_can_set_new_tags() {
 
 #[test]
 fn a_slot_without_a_file_has_no_tag() {
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_FILES_UPDATE2);
     let pipe = pipe();
     let mut ring = ring();
@@ -197,6 +200,7 @@ fn tagged_buffers_work_like_untagged_ones() {
 /// liburing: rsrc_tags.
 #[test]
 fn a_tag_is_posted_when_its_buffer_is_replaced_or_the_table_dropped() {
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_BUFFERS2);
     let (mut ring, _) = with_buffers();
     // SAFETY: there is no memory.

@@ -11,12 +11,12 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::common::process::{Copy, in_child};
-use crate::common::{PATIENCE, require};
+use crate::common::{Lack, PATIENCE, require};
 use crate::op_common::{assert_quiet, leaked, listener, pipe, reap_told, start, start_all};
 use ringbolt::ops::{Accept, Nop, PollAdd, Read};
 use ringbolt::rustix::event::epoll::EventFlags;
 use ringbolt::sys::{self, EnterFlags, RegisterOp, SetupFlags};
-use ringbolt::{Builder, Cqe, IoUring, PushError, Sqe};
+use ringbolt::{BuildError, Builder, Cqe, IoUring, PushError, Sqe};
 use rustix::fd::AsRawFd;
 use rustix::io::Errno;
 
@@ -117,6 +117,10 @@ fn operations_in_flight_end_with_their_process() {
     in_child("operations_in_flight_end_with_their_process", || {
         for killed in [false, true] {
             for builder in [new(), new().sqpoll(10), new().single_issuer().defer_taskrun()] {
+                if let Err(lack @ BuildError::Invalid { .. }) = builder.build_local(8) {
+                    Lack::of_kernel(lack, None).skip();
+                    continue;
+                }
                 let (reader, mut writer) = pipe();
                 let (mut ready, mut is_ready) = pipe();
                 let (listener, address) = listener();
@@ -137,7 +141,7 @@ fn operations_in_flight_end_with_their_process() {
                         std::thread::sleep(3 * PATIENCE);
                     }
                 });
-                drop((reader, listener));
+                drop((reader, listener, is_ready));
                 ready.read_exact(&mut [0]).expect("a byte of the child's");
                 if killed {
                     // SAFETY: a child of this process, which has not been waited for.
