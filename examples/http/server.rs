@@ -12,14 +12,15 @@ use ringbolt::Timespec;
 use ringbolt::jobs::{Cause, Done, Event, Key, OwnedJobs, Slot};
 use ringbolt::rustix::io::Errno;
 
-use crate::client::{BLOCK, Client, End, HEAD, Step, Task};
+use crate::client::{BLOCK, Client, End, HEAD, Pipe, Step, Task};
 use crate::files::{Files, Open};
 use crate::report;
 use crate::request::Request;
 use crate::response::{Status, answer, refuse};
 
-/// The most buffers that are kept for later answers.
-const SPARE_BLOCKS: usize = 256;
+/// The most buffers, and the most pipes, that are kept for later answers.
+const SPARE: usize = 256;
+const SPARE_PIPES: usize = 64;
 
 /// How long an accept that failed is not repeated.
 const BACKOFF: Timespec = Timespec::new(0, 100_000_000);
@@ -42,6 +43,8 @@ pub(crate) struct Server {
     files: Files,
     /// Buffers for answers.
     spare: Vec<Box<[u8]>>,
+    /// Empty pipes.
+    pipes: Vec<Pipe>,
     /// Connections, by their number.
     watches: Vec<Option<Watch>>,
     free: Vec<u32>,
@@ -67,6 +70,7 @@ impl Server {
             root: Rc::new(root),
             files,
             spare: Vec::new(),
+            pipes: Vec::new(),
             watches: (0..connections).map(|_| None).collect(),
             free: (0..connections).rev().collect(),
             now: 0,
@@ -152,6 +156,7 @@ impl Server {
             file: None,
             offset: 0,
             left: 0,
+            pipe: None,
             end: End::Next,
         };
         let key = jobs.start(Task::Serve(Box::new(client)), Task::once)?;
@@ -191,10 +196,43 @@ impl Server {
 
     /// A connection has done one step. Starts the next one, or closes it.
     fn go_on(&mut self, mut done: TaskDone<'_>) -> Result<(), Cause> {
-        let (file, result) = (done.descriptor(), done.result());
-        let Task::Serve(client) = &mut *done else { unreachable!("it is a connection's") };
-        let next = match (client.step, result) {
-            (step, Err(Errno::INTR)) if !matches!(step, Step::ReadAndSend) => Some(step),
+        let file = done.descriptor();
+        let results = [done.result(), done.result_of(1), done.result_of(2)];
+        let client = done.client();
+        let next = match client.step {
+            Step::Splice | Step::SpliceRest => self.spliced(client, results),
+            step => self.next_step(client, step, file, results[0]),
+        };
+        let Some(step) = next else {
+            let index = client.index;
+            self.keep(client);
+            drop(done.finish());
+            if let Some(watch) = self.watches.get_mut(index as usize) {
+                *watch = None;
+            }
+            self.free.push(index);
+            return Ok(());
+        };
+        client.step = step;
+        match step {
+            Step::ReadAndSend => done.restart_quiet(Task::read_and_send)?,
+            Step::Splice => done.restart_quiet(Task::splice)?,
+            Step::SpliceRest => done.restart_quiet(Task::splice_rest)?,
+            _ => done.restart(Task::once)?,
+        };
+        Ok(())
+    }
+
+    /// What a connection does after `step`, unless it is to be closed.
+    fn next_step(
+        &mut self,
+        client: &mut Client,
+        step: Step,
+        file: Option<OwnedFd>,
+        result: Result<u32, Errno>,
+    ) -> Option<Step> {
+        match (step, result) {
+            (Step::Receive | Step::Open | Step::Drain, Err(Errno::INTR)) => Some(step),
             (Step::Receive, Ok(len @ 1..)) => {
                 if client.filled == 0 {
                     self.wait_anew(client);
@@ -206,7 +244,10 @@ impl Server {
                 Some(self.cannot_open(client, errno))
             }
             (Step::Open, Ok(_)) => file.map(|file| self.opened(client, file)),
-            (Step::Send, Ok(len)) if len as usize == client.head => self.answered(client),
+            (Step::Send, Ok(len)) if len as usize == client.head => match client.left {
+                0 => self.answered(client),
+                _ => Some(Step::Splice),
+            },
             // Unless the read was short, as the file has shrunk: the result is its own then.
             (Step::ReadAndSend, Ok(len)) if len as usize == client.head + client.part() => {
                 self.wait_anew(client);
@@ -218,27 +259,44 @@ impl Server {
             (Step::Shutdown, Ok(_)) | (Step::Drain, Ok(1..)) => Some(Step::Drain),
             // The client has ended, is gone, or was too slow.
             _ => None,
-        };
-        match next {
-            Some(Step::ReadAndSend) => {
-                client.step = Step::ReadAndSend;
-                done.restart_quiet(Task::read_and_send)?;
-            }
-            Some(step) => {
-                client.step = step;
-                done.restart(Task::once)?;
-            }
-            None => {
-                let index = client.index;
-                self.keep_block(client);
-                drop(done.finish());
-                if let Some(watch) = self.watches.get_mut(index as usize) {
-                    *watch = None;
-                }
-                self.free.push(index);
-            }
         }
-        Ok(())
+    }
+
+    /// A part of a file has gone into the pipe, or out of it, or both.
+    fn spliced(&mut self, client: &mut Client, results: [Result<u32, Errno>; 3]) -> Option<Step> {
+        let pipeful = client.pipeful();
+        let pipe = client.pipe.as_mut()?;
+        let sent = if let Step::Splice = client.step {
+            let (filled, sent) = match results {
+                // As it should be.
+                [_, Err(Errno::NODATA), sent] => (pipeful, sent),
+                // Less than was asked for: the second splice has not begun.
+                [_, Ok(filled @ 1..), _] => (filled, Ok(0)),
+                _ => return None,
+            };
+            pipe.filled = filled;
+            client.offset += u64::from(filled);
+            sent
+        } else {
+            results[1]
+        };
+        let sent = match sent {
+            Ok(sent) => sent,
+            // The room in the socket is gone again.
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(_) => return None,
+        };
+        pipe.filled -= sent;
+        let is_empty = pipe.filled == 0;
+        client.left -= u64::from(sent);
+        if sent > 0 {
+            self.wait_anew(client);
+        }
+        match client.left {
+            0 => self.answered(client),
+            _ if is_empty => Some(Step::Splice),
+            _ => Some(Step::SpliceRest),
+        }
     }
 
     /// What to do about what was received and not answered.
@@ -266,7 +324,12 @@ impl Server {
         let len = request.len;
         client.file = Some(file);
         client.consume(len);
-        if client.left > 0 { Step::ReadAndSend } else { Step::Send }
+        if client.left <= client.room() {
+            return if client.left > 0 { Step::ReadAndSend } else { Step::Send };
+        }
+        // Without a pipe, in parts.
+        client.pipe = self.pipes.pop().or_else(|| Pipe::new().ok());
+        if client.pipe.is_some() { Step::Send } else { Step::ReadAndSend }
     }
 
     /// The file of a request is open.
@@ -321,8 +384,7 @@ impl Server {
     /// An answer was sent. Returns what follows.
     fn answered(&mut self, client: &mut Client) -> Option<Step> {
         self.wait_anew(client);
-        self.keep_block(client);
-        client.file = None;
+        self.keep(client);
         match client.end {
             End::Close if client.filled == 0 => None,
             End::Close | End::Drain => Some(Step::Shutdown),
@@ -332,11 +394,14 @@ impl Server {
         }
     }
 
-    /// Keeps the buffer of an answer for the next one.
-    fn keep_block(&mut self, client: &mut Client) {
+    /// Keeps what an answer needed for the next one.
+    fn keep(&mut self, client: &mut Client) {
+        client.file = None;
         let block = core::mem::take(&mut client.outbox);
-        if !block.is_empty() && self.spare.len() < SPARE_BLOCKS {
+        if !block.is_empty() && self.spare.len() < SPARE {
             self.spare.push(block);
         }
+        let pipe = client.pipe.take().filter(|pipe| pipe.filled == 0);
+        self.pipes.extend(pipe.filter(|_| self.pipes.len() < SPARE_PIPES));
     }
 }
