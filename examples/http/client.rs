@@ -20,11 +20,11 @@ use crate::files::{HOW, Open};
 /// The longest head of a request, in bytes.
 pub(crate) const HEAD: usize = 8192;
 
-/// The length of the buffer for an answer, in bytes: head and body of a small file. What is longer is
-/// spliced.
+/// The length of the buffer for an answer, in bytes: head and body of a small file. What is longer
+/// is spliced.
 ///
-/// A read and a send copy the bytes, which costs more than the detour of a splice (each is done by a
-/// worker thread of the ring) from some 100 KiB on: for 1 MiB three times as much.
+/// A read and a send copy the bytes. For 1 MiB they take three times the CPU time of splices,
+/// though each of these is done by a worker thread of the ring.
 pub(crate) const BLOCK: usize = 64 << 10;
 
 /// The values of jobs.
