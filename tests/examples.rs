@@ -17,6 +17,10 @@ mod echo;
 mod event_loop;
 #[path = "examples/grep.rs"]
 mod grep;
+#[path = "examples/http.rs"]
+mod http;
+#[path = "examples/http_limits.rs"]
+mod http_limits;
 #[path = "examples/read.rs"]
 mod read;
 
@@ -144,7 +148,7 @@ fn files_of_another_size() -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn every_example_explains_itself() {
-    for example in ["cat", "cp", "echo", "grep", "probe"] {
+    for example in ["cat", "cp", "echo", "grep", "http", "probe"] {
         let help = run(example, &["--help"]);
         assert_eq!((help.status.code(), text(&help.stderr)), (Some(0), ""));
         assert!(text(&help.stdout).starts_with(&format!("Usage: {example}")));
@@ -153,7 +157,7 @@ fn every_example_explains_itself() {
 
 #[test]
 fn every_example_refuses_bad_usage_and_points_to_help() {
-    let usages: [(&str, &[&str]); 14] = [
+    let usages: [(&str, &[&str]); 17] = [
         ("cat", &["--no-such-option"]),
         ("cat", &["--depth", "0"]),
         ("cat", &["--block", "many"]),
@@ -167,6 +171,9 @@ fn every_example_refuses_bad_usage_and_points_to_help() {
         ("grep", &[]),
         ("grep", &[""]),
         ("grep", &["--depth", "0", "pattern"]),
+        ("http", &["--timeout", "0"]),
+        ("http", &["--connections", "0"]),
+        ("http", &["one", "two"]),
         ("probe", &["more"]),
     ];
     for (example, args) in usages {
