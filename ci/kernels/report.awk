@@ -8,7 +8,6 @@
 /^test .* has been running for over/ { slow[$2] = 1 }
 /^skipped: all tests of this program/ { print "ROW\t" program "\t*\tskipped\t" substr($0, 10, 200) }
 /^---- .* stdout ----$/ { inside = $2; next }
-/^(failures|successes):$/ { inside = "" }
 inside != "" && /^skipped: / {
     what = substr($0, 10)
     skips[inside] = skips[inside] (skips[inside] == "" ? "" : "; ") what

@@ -10,7 +10,7 @@ use std::io::Write as _;
 use crate::common::require;
 use crate::fault_common::{Deadline, Ledger, on_each_kind, take};
 use crate::op_common;
-use crate::op_common::{AS_OF_5_19, assert_quiet, pipe};
+use crate::op_common::{AS_OF_6_11, assert_quiet, pipe};
 use ringbolt::ops::{Nop, Read, Timeout};
 use ringbolt::sys::{Features, SetupFlags};
 use ringbolt::{Advice, Builder, Cqe, LocalIoUring, Sqe, SubmitError, Timespec};
@@ -170,8 +170,8 @@ impl Work {
 /// workers, by clocks and by data, and with each way to wait for them.
 #[test]
 fn no_operation_is_lost_in_a_storm_of_signals() {
-    // Before Linux 5.19 a signal cancels reads of pipes.
-    require!(op: AS_OF_5_19);
+    // On Linux 5.10 and 6.1 a signal cancels reads of pipes.
+    require!(op: AS_OF_6_11);
     require!(feature: Features::EXT_ARG);
     on_each_kind(|builder| {
         let mut work = Work::new(&builder);
@@ -209,8 +209,8 @@ fn no_operation_is_lost_in_a_storm_of_signals() {
 /// Method: the waits themselves submit each batch, and signals may interrupt them.
 #[test]
 fn no_entry_is_submitted_twice_because_a_wait_was_interrupted() {
-    // Before Linux 5.19 a signal cancels reads of pipes.
-    require!(op: AS_OF_5_19);
+    // On Linux 5.10 and 6.1 a signal cancels reads of pipes.
+    require!(op: AS_OF_6_11);
     on_each_kind(|builder| {
         let mut work = Work::new(&builder);
         let polled = work.ring.setup_flags().contains(SetupFlags::SQPOLL);

@@ -9,7 +9,8 @@ use crate::common;
 use crate::common::process::bounded;
 use crate::common::{complete, require};
 use crate::op_common::{
-    AS_OF_6_0, Told, assert_quiet, leaked, pipe, reap_sorted, reap_told, ring, start, start_all,
+    AS_OF_6_0, AS_OF_6_11, Told, assert_quiet, leaked, pipe, reap_sorted, reap_told, ring, start,
+    start_all,
 };
 use ringbolt::ops::{LinkTimeout, Nop, PollAdd, RawOp, Read, Timeout};
 use ringbolt::rustix::event::epoll::EventFlags;
@@ -145,6 +146,7 @@ fn drains_are_refused_on_a_ring_that_uses_skip_success() {
 /// liburing: skip-cqe.
 #[test]
 fn entries_of_a_chain_complete_unless_they_skip_and_succeed() {
+    require!(op: AS_OF_6_11);
     require!(feature: Features::CQE_SKIP);
     let mut ring = ring();
     for (skips, fails) in (0..16_u32).flat_map(|skips| (0..=4).map(move |fails| (skips, fails))) {
@@ -184,6 +186,7 @@ fn entries_of_a_chain_complete_unless_they_skip_and_succeed() {
 /// liburing: defer, link.
 #[test]
 fn chains_and_drains_keep_their_order_while_completions_overflow() {
+    require!(op: AS_OF_6_11);
     require!(feature: Features::NODROP);
     bounded(|| {
         for drains in [false, true] {
@@ -212,7 +215,7 @@ fn chains_and_drains_keep_their_order_while_completions_overflow() {
 /// liburing: defer, timeout.
 #[test]
 fn entries_delayed_by_a_drain_can_still_be_refused_or_time_out() {
-    require!(op: AS_OF_6_0);
+    require!(op: AS_OF_6_11);
     bounded(|| {
         let mut ring = ring();
         let (reader, mut writer) = pipe();

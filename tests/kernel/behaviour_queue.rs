@@ -8,7 +8,7 @@ use std::io::Write as _;
 use crate::common;
 use crate::common::process::bounded;
 use crate::common::{complete, reap, require};
-use crate::op_common::{assert_quiet, leaked, pipe, reap_sorted, reap_told};
+use crate::op_common::{AS_OF_6_11, assert_quiet, leaked, pipe, reap_sorted, reap_told};
 use ringbolt::ops::{Nop, PollAdd, Read};
 use ringbolt::rustix::event::epoll::EventFlags;
 use ringbolt::sys::{EnterFlags, Features, SetupFlags, SqStatus};
@@ -296,6 +296,7 @@ fn nops<S: SqEntry, C: CqEntry, T>(ring: &mut IoUring<S, C, T>) {
 /// liburing: nop.
 #[test]
 fn a_nop_completes_in_every_kind_of_ring() {
+    require!(op: AS_OF_6_11);
     require!(setup: SetupFlags::SQE128);
     type F = SetupFlags;
     let defer = F::SINGLE_ISSUER | F::DEFER_TASKRUN;

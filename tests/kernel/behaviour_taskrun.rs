@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::common::process::bounded;
 use crate::common::{PATIENCE, require};
-use crate::op_common::{assert_quiet, pipe, reap_told, start, start_all};
+use crate::op_common::{AS_OF_6_11, assert_quiet, pipe, reap_told, start, start_all};
 use ringbolt::ops::{Nop, PollAdd, Timeout};
 use ringbolt::register::register;
 use ringbolt::rustix::event::epoll::EventFlags;
@@ -69,6 +69,7 @@ fn deferred_work_runs_only_when_its_thread_asks_for_events() {
 /// liburing: defer-taskrun, eventfd.
 #[test]
 fn an_eventfd_is_signalled_once_until_deferred_work_has_run() {
+    require!(op: AS_OF_6_11);
     require!(setup: DEFER);
     bounded(|| {
         let mut ring = deferring(DEFER);
@@ -128,6 +129,7 @@ fn a_thread_may_end_with_deferred_work_pending() {
 /// liburing: defer-taskrun, defer.
 #[test]
 fn drains_and_links_keep_their_order_with_deferred_work() {
+    require!(op: AS_OF_6_11);
     require!(setup: DEFER);
     bounded(|| {
         let mut ring = deferring(DEFER);

@@ -137,6 +137,7 @@ fn a_hard_link_waits_all_the_same() {
 
 #[test]
 fn a_drain_waits_for_all_before_it_and_holds_back_all_behind_it() {
+    require!(op: AS_OF_6_11);
     let (reader, mut writer) = pipe();
     let mut ring = ring();
     let read = Read::new(&reader, leaked::<8>().as_mut_ptr(), 8).sqe(1);

@@ -27,7 +27,7 @@ fn on_each_kind(test: fn(LocalIoUring)) {
     };
     build(IoUring::builder());
     build(IoUring::builder().sqpoll(1));
-    require!(setup: DEFERRED);
+    require!(setup: DEFERRED.union(SetupFlags::NO_SQARRAY));
     build(IoUring::builder().flags(DEFERRED).no_sqarray());
     bounded(move || test(IoUring::local(16).expect("a ring")));
 }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
+use crate::op_common::AS_OF_6_11;
 use std::collections::BTreeSet;
 
 use crate::common::require;
@@ -68,12 +69,14 @@ fn paths_and_names_are_read_before_a_submit_returns() {
 
 #[test]
 fn vectors_are_read_before_a_submit_returns_and_buffers_later() {
+    require!(op: AS_OF_6_11);
     require!(setup: SetupFlags::SUBMIT_ALL);
     check(FILES);
 }
 
 #[test]
 fn times_are_read_before_a_submit_returns_and_words_later() {
+    require!(op: AS_OF_6_11);
     require!(setup: SetupFlags::SUBMIT_ALL);
     check(WAITS);
 }

@@ -12,7 +12,8 @@ use std::time::Instant;
 use crate::common::{Lack, PATIENCE, TempDir, complete, reap, require};
 use crate::contract_common::device::{ATTEMPTS, Direct, FILLED, NEEDED};
 use crate::op_common::{
-    AS_OF_6_0, assert_quiet, leaked, patient, pipe, reap_told, ring, start, start_all, udp,
+    AS_OF_6_0, AS_OF_6_11, assert_quiet, leaked, patient, pipe, reap_told, ring, start, start_all,
+    udp,
 };
 use ringbolt::ops::{
     IoVec, LinkTimeout, Madvise, MsgHdr, ProvideBuffers, Read, ReadFixed, RecvMsg, Send, SendMsg,
@@ -242,7 +243,7 @@ fn a_device_writes_after_a_link_timeout_has_reported_enoent() {
 
 #[test]
 fn memory_to_be_registered_can_be_written_and_is_no_shared_file_on_a_disk() {
-    require!(op: AS_OF_6_0);
+    require!(op: AS_OF_6_11);
     static TEXT: [u8; 8192] = [b'x'; 8192];
     let (private, shared) = (MapFlags::PRIVATE, MapFlags::SHARED);
     let memfd = memfd_create("contract", MemfdFlags::CLOEXEC).expect("a file");

@@ -10,8 +10,8 @@ use std::net::TcpStream;
 
 use crate::common::{complete, reap, require};
 use crate::op_common::{
-    AS_OF_6_0, AS_OF_6_7, assert_quiet, cancel, leaked, pipe, provide, reap_sorted, reap_told,
-    ring, start, tcp_pair, udp, unix_pair,
+    AS_OF_6_0, AS_OF_6_7, AS_OF_6_11, assert_quiet, cancel, leaked, pipe, provide, reap_sorted,
+    reap_told, ring, start, tcp_pair, udp, unix_pair,
 };
 use ringbolt::ops::{IoVec, MsgHdr, Nop, RecvMsg, RecvZc, SendMsg, SendMsgZc, SendZc, Target};
 use ringbolt::rustix::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
@@ -175,6 +175,7 @@ fn the_header_and_the_vectors_may_go_away_right_after_submit() {
 
 #[test]
 fn messages_that_cannot_be_say_why() {
+    require!(op: AS_OF_6_11);
     let (ours, _theirs) = unix_pair();
     let (reader, _writer) = pipe();
     let (alone, out) = (udp(), parts([b"x"]));

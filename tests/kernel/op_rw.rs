@@ -153,7 +153,7 @@ fn rwf_flags_reach_the_kernel() {
 
 #[test]
 fn nowait_is_eagain_where_others_wait() {
-    require!(op: AS_OF_6_0);
+    require!(op: AS_OF_6_11);
     let (reader, _writer) = pipe();
     let mut buf = [0; 1];
     let read = Read::new(&reader, buf.as_mut_ptr(), 1).flags(RwFlags::NOWAIT).sqe(1);
@@ -308,7 +308,7 @@ fn a_read_of_a_pipe_waits_for_data_and_ends_with_its_writer() {
 
 #[test]
 fn a_write_to_a_full_pipe_waits_for_room() {
-    require!(op: AS_OF_6_0);
+    require!(op: AS_OF_6_11);
     let (mut reader, writer) = pipe();
     let mut ring = ring();
     let chunk = leaked::<4096>();

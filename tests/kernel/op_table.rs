@@ -7,8 +7,8 @@ use std::io::{Read as _, Write as _};
 use crate::common::{TempDir, complete, reap, require};
 use crate::op_common;
 use crate::op_common::{
-    AS_OF_5_19, AS_OF_6_0, assert_quiet, cancel, complete_safe, owned, pipe, provide, reap_told,
-    ring, start, start_all, unix_pair,
+    AS_OF_5_19, AS_OF_6_0, AS_OF_6_11, assert_quiet, cancel, complete_safe, owned, pipe, provide,
+    reap_told, ring, start, start_all, unix_pair,
 };
 use ringbolt::ops::{
     FilesUpdate, Fixed, FixedFdInstall, Nop, ProvideBuffers, Read, Recv, RemoveBuffers,
@@ -91,7 +91,7 @@ fn a_group_that_was_empty_can_be_filled_again() {
 
 #[test]
 fn receives_that_wait_share_the_last_buffer_until_there_is_data() {
-    require!(op: AS_OF_6_0);
+    require!(op: AS_OF_6_11);
     require!(op: Opcode::PROVIDE_BUFFERS);
     let (mut ours, theirs) = unix_pair();
     let mut ring = ring();
@@ -133,7 +133,7 @@ fn a_buffer_that_a_cancelled_read_held_comes_back_with_its_completion() {
 
 #[test]
 fn groups_are_apart_and_buffers_are_taken_back_by_number() {
-    require!(op: AS_OF_6_0);
+    require!(op: AS_OF_6_11);
     require!(op: Opcode::PROVIDE_BUFFERS);
     let (_dir, file) = file(b"abcd");
     let mut ring = ring();

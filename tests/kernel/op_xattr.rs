@@ -12,7 +12,7 @@ use ringbolt::ops::{FGetXattr, FSetXattr, Fixed, GetXattr, SetXattr, Target};
 use ringbolt::register::FileSlot;
 use ringbolt::rustix::fs::XattrFlags;
 use ringbolt::rustix::io::Errno;
-use ringbolt::sys::Opcode;
+use ringbolt::sys::{Opcode, RegisterOp};
 use ringbolt::{IoUring, Sqe};
 
 const NAME: &CStr = c"user.ringbolt";
@@ -76,6 +76,7 @@ fn get(path: &CStr, value: &mut [u8]) -> GetXattr {
 
 #[test]
 fn an_attribute_is_set_of_a_file_and_by_path() {
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(op: Opcode::FSETXATTR);
     require!(machine: has_attributes(), "attributes of temporary files");
     let (_dir, file, path) = file();
@@ -94,6 +95,7 @@ fn an_attribute_is_set_of_a_file_and_by_path() {
 
 #[test]
 fn an_attribute_is_read_of_a_file_and_by_path() {
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(op: Opcode::FGETXATTR);
     require!(machine: has_attributes(), "attributes of temporary files");
     let (_dir, file, path) = file();

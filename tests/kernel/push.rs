@@ -119,6 +119,7 @@ fn an_entry_whose_chain_is_open_is_refused() {
 
 #[test]
 fn a_chain_is_pushed_whole_and_carried_out_in_order() {
+    require!(op: AS_OF_6_11);
     require!(feature: Features::LINKED_FILE);
     let mut ring = ring(8);
     let fails: Sqe = Nop::new().inject_result(-5).sqe(11).into();

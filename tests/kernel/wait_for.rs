@@ -8,7 +8,7 @@ use std::io::Write as _;
 use crate::common::require;
 use crate::common::signal::under_fire;
 use crate::common::timing::on_each_kind;
-use crate::op_common::{AS_OF_6_0, leaked, pipe};
+use crate::op_common::{AS_OF_6_0, AS_OF_6_11, leaked, pipe};
 use ringbolt::ops::{Nop, PollAdd, RawOp, Read, Timeout};
 use ringbolt::sys::{Opcode, SetupFlags};
 use ringbolt::{Advice, Cqe, CqeMixed, IoUring, Sqe, Timespec};
@@ -91,7 +91,7 @@ fn a_signal_after_the_submission_is_reported() {
 /// The kernel stops at an entry that it refuses, and does not wait.
 #[test]
 fn entries_behind_one_that_is_refused_are_submitted() {
-    require!(op: AS_OF_6_0);
+    require!(op: AS_OF_6_11);
     on_each_kind(|builder| {
         let mut ring = builder.build_local(8).expect("a ring");
         for round in 0..50 {

@@ -193,6 +193,7 @@ fn operations_in_flight_end_when_their_process_becomes_another_program() {
 /// liburing: teardowns.
 #[test]
 fn many_rings_are_set_up_and_torn_down_in_many_processes() {
+    require!(setup: SetupFlags::NO_SQARRAY);
     in_child("many_rings_are_set_up_and_torn_down_in_many_processes", || {
         for _ in 0..10 {
             let children = [(); 4].map(|()| {

@@ -9,7 +9,7 @@ use std::fs::File;
 use crate::common::memory::Pages;
 use crate::common::process::{UNLIMITED, bounded, in_child, limit, may_lock_any_amount};
 use crate::common::{PATIENCE, require, set_up};
-use crate::op_common::{assert_quiet, complete_safe, leaked, reap_told, ring};
+use crate::op_common::{AS_OF_6_11, assert_quiet, complete_safe, leaked, reap_told, ring};
 use ringbolt::ops::{IoVec, Nop};
 use ringbolt::register::{FileSlot, register};
 use ringbolt::sys::{
@@ -304,6 +304,7 @@ fn registering_refuses_other_files_and_unknown_operations() {
 /// liburing: io_uring_register.
 #[test]
 fn invalid_buffers_are_refused() {
+    require!(op: AS_OF_6_11);
     let ring = ring();
     let registrar = ring.registrar();
     let page = leaked::<4096>().as_mut_ptr();
@@ -388,6 +389,7 @@ fn tables_beyond_the_limit_of_open_files_are_refused() {
 /// liburing: reg-reg-ring.
 #[test]
 fn a_registered_index_refers_to_a_ring_only_with_its_flag() {
+    require!(op: AS_OF_6_11);
     require!(register: RegisterOp::REGISTER_RING_FDS);
     bounded(|| {
         let mut ring = IoUring::new(4).expect("a ring");

@@ -1,12 +1,13 @@
 //! Rings with a polling thread: entries are consumed without system calls while it is awake, and
 //! are never left in the queue when it sleeps.
 
+use crate::op_common::AS_OF_6_11;
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::common::process::{bounded, in_child, refuse_call};
-use crate::common::{PATIENCE, reap};
+use crate::common::{PATIENCE, reap, require};
 use ringbolt::ops::Nop;
 use ringbolt::sys::SqStatus;
 use ringbolt::{IoUring, PushError, Timespec};
@@ -271,6 +272,7 @@ fn only_unpublished_entries_can_be_taken_back() {
 /// Method: chains whose first entry fails, so that a part that was split off would succeed.
 #[test]
 fn the_polling_thread_never_splits_a_chain() {
+    require!(op: AS_OF_6_11);
     let _alone = alone();
     bounded(|| {
         let mut ring = polled(8, AWAKE);
