@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::fs;
-use std::io::{BufRead as _, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
@@ -107,13 +107,9 @@ fn closes_connections_that_are_too_slow() {
     require!(op: Opcode::RECV);
     let server = Http::start(&["--timeout", "0.4"]);
     let begin = Instant::now();
-    // One sends nothing, one a byte now and then, and one takes nothing.
+    // One sends nothing, and one a byte now and then.
     let mut silent = server.connect();
     let mut slow = server.connect();
-    let mut full = server.connect();
-    for _ in 0..8 {
-        full.send(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
-    }
     slow.send(b"GET /small.txt HTTP/1.1\r\nHost");
     while slow.0.get_mut().write_all(b"-").is_ok() {
         assert!(begin.elapsed() < PATIENCE, "each byte makes the server more patient");
@@ -121,10 +117,30 @@ fn closes_connections_that_are_too_slow() {
     }
     silent.assert_closed();
     assert!(begin.elapsed() >= Duration::from_millis(390), "after {:?}", begin.elapsed());
+    assert_serves(&server);
+}
+
+#[test]
+fn closes_a_connection_that_takes_nothing() {
+    require!(op: Opcode::RECV);
+    let server = Http::start(&["--timeout", "0.3", "--connections", "1"]);
+    let mut full = server.connect();
+    full.send(&b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n".repeat(8));
+    assert_eq!(full.head().status, 200);
+    // There is room for another one when it is gone.
+    let begin = Instant::now();
+    loop {
+        let mut next = server.connect();
+        let _ = next.0.get_mut().write_all(b"GET /empty HTTP/1.1\r\nHost: h\r\n\r\n");
+        if next.0.fill_buf().is_ok_and(|answer| !answer.is_empty()) {
+            break;
+        }
+        assert!(begin.elapsed() < PATIENCE, "it stays");
+        thread::sleep(Duration::from_millis(20));
+    }
     let mut taken = Vec::new();
     let _ = full.0.read_to_end(&mut taken);
-    assert!(taken.len() < 8 * LARGE, "it was served, however slow it is");
-    assert_serves(&server);
+    assert!(taken.len() < 7 * LARGE, "it has everything");
 }
 
 #[test]
@@ -166,7 +182,7 @@ fn survives_when_descriptors_run_out() {
         let script = format!("ulimit -n 14 && exec \"$0\" {mode} \"$1\"");
         shell.args(["-c", &script]).arg(path_of("http"));
         shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let server = Http::start_by(shell);
+        let mut server = Http::start_by(shell);
         for number in 0..12 {
             fs::write(server.root.join(&number.to_string()), noise(300_000)).unwrap();
         }
@@ -182,12 +198,14 @@ fn survives_when_descriptors_run_out() {
         }
         // More connections than slots.
         let mut more: Vec<_> = (0..16).map(|_| server.connect()).collect();
-        thread::sleep(Duration::from_millis(200));
+        let mut stderr = String::new();
+        let reports = server.child.stderr.as_mut().unwrap();
+        BufReader::new(reports).read_line(&mut stderr).unwrap();
         drop(clients);
         let mut last = more.pop().unwrap();
         drop(more);
         assert_eq!(text(&last.get("/small.txt", "").body), "a small file\n");
-        let stderr = server.stop();
+        stderr += &server.stop();
         assert!(stderr.starts_with("http: accept: Too many open files"), "{stderr}");
         assert!(stderr.lines().count() < 10, "{stderr}");
     }
