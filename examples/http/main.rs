@@ -4,6 +4,7 @@
 //!
 //! - serve a connection by one job that is started again in its place: receive, open, answer;
 //! - link the send of an answer to the read of what it has, with one completion for both;
+//! - splice large files through a pipe, without a thread of the kernel that waits for a client;
 //! - open files without leaving a directory, whatever the path says (`OpenAt2`);
 //! - keep files open, and memory for answers only as long as there is one to send.
 //!
@@ -42,8 +43,9 @@ Serves the files in DIRECTORY, or in the working directory, over HTTP/1.1, throu
 first line on standard output tells the address that is listened on.
 
       --listen ADDR:PORT  where to listen; port 0 is any that is free (127.0.0.1:0)
-      --timeout SECONDS   closes connections that have not sent a whole request, or taken 128 KiB
-                          of an answer, for so long, such as 2.5 (60); it may take an eighth longer
+      --timeout SECONDS   closes connections that have not sent a whole request, or taken the next
+                          64 KiB of an answer, for so long, such as 2.5 (60); it may take an
+                          eighth longer
       --connections N     how many at once (1 to 16000; 4096)
       --reopen            opens the file for each request; otherwise files are kept open, and
                           what has replaced one at its path is seen after at most a second

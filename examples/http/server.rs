@@ -89,10 +89,10 @@ impl Server {
         timeout: Duration,
     ) -> Result<Never, Cause> {
         let tick = (timeout / 8).clamp(Duration::from_millis(1), TICK);
-        let ticks = |time: Duration| {
-            u32::try_from(time.as_nanos().div_ceil(tick.as_nanos())).unwrap_or(u32::MAX)
-        };
-        (self.patience, self.second) = (ticks(timeout), ticks(Duration::from_secs(1)));
+        // A client has at least its time, and a file at most a second.
+        let count = |ticks: u128| u32::try_from(ticks).unwrap_or(u32::MAX);
+        self.patience = count(timeout.as_nanos().div_ceil(tick.as_nanos()));
+        self.second = count(Duration::from_secs(1).as_nanos() / tick.as_nanos());
         self.date = httpdate::fmt_http_date(SystemTime::now());
         jobs.start_multi(Task::Listen { listener, pause: BACKOFF }, Task::accept)?;
         jobs.start(Task::Tick(tick.into()), Task::once)?;

@@ -59,6 +59,8 @@ impl SocketOption {
     pub const DOMAIN: Self = Self::of(SOCKET, 39);
     /// `TCP_NODELAY`: small segments are sent at once. Set only, as all options of its level.
     pub const TCP_NODELAY: Self = Self::of(TCP, 1);
+    /// `TCP_MAXSEG`: the longest segment, in bytes; before the socket is connected.
+    pub const TCP_MAX_SEGMENT: Self = Self::of(TCP, 2);
     /// `TCP_KEEPIDLE`: seconds without data before the first probe.
     pub const TCP_KEEP_IDLE: Self = Self::of(TCP, 4);
     /// `TCP_KEEPINTVL`: seconds between probes.
