@@ -27,7 +27,7 @@ use ringbolt::Timespec;
 use ringbolt::jobs::{Cause, Event, Key, OwnedJobs, Received, SafeRing, Slot};
 use ringbolt::ops::{Accept, Fixed, Group, Multi, Op, Recv, Send, Timeout};
 use ringbolt::rustix::io::Errno;
-use ringbolt::rustix::net::{RecvFlags, SendFlags, listen, sockopt};
+use ringbolt::rustix::net::{SendFlags, listen, sockopt};
 use ringbolt::rustix::process::{Resource, getrlimit};
 
 const HELP: &str = "\
@@ -199,15 +199,13 @@ impl Task {
             Self::Listen { pause, .. } => Timeout::lent(pause).op(),
             Self::Tick(time) => Timeout::lent(time).op(),
             // A short send would be an error: the kernel sends the rest when there is room.
-            Self::Send { socket, data, .. } => Send::lent(*socket, &*data).flags(WHOLE).op(),
+            Self::Send { socket, data, .. } => {
+                Send::lent(*socket, &*data).whole().flags(SendFlags::NOSIGNAL).op()
+            }
             Self::Receive { .. } => unreachable!("it goes on"),
         }
     }
 }
-
-/// Everything is sent, or the send fails.
-const WHOLE: SendFlags =
-    SendFlags::NOSIGNAL.union(SendFlags::from_bits_retain(RecvFlags::WAITALL.bits()));
 
 /// One connection.
 struct Connection {

@@ -12,7 +12,7 @@ use ringbolt::ops::{
 };
 use ringbolt::rustix::event::epoll::EventFlags;
 use ringbolt::rustix::io::Errno;
-use ringbolt::rustix::net::{RecvFlags, SendFlags, Shutdown as How, SocketFlags};
+use ringbolt::rustix::net::{SendFlags, Shutdown as How, SocketFlags};
 use ringbolt::rustix::pipe::{PipeFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with};
 
 use crate::files::{HOW, Open};
@@ -165,7 +165,7 @@ impl Client {
                 let head = self.outbox.get(..self.head).unwrap_or_default();
                 // The first part of the file follows in the same packet.
                 let more = if self.left > 0 { SendFlags::MORE } else { SendFlags::empty() };
-                Send::lent(&self.slot, head).flags(WHOLE | more).op()
+                Send::lent(&self.slot, head).whole().flags(SendFlags::NOSIGNAL | more).op()
             }
             Step::Shutdown => Shutdown::lent(&self.slot, How::Write).op(),
             Step::Drain => Recv::lent(&self.slot, &mut self.inbox).op(),
@@ -179,7 +179,7 @@ impl Client {
         let block = Span::from(&mut self.outbox).first(self.head + part);
         [
             Read::lent(&file.file, block.after(self.head)).offset(self.offset).op(),
-            Send::lent(&self.slot, block).flags(WHOLE).op(),
+            Send::lent(&self.slot, block).whole().flags(SendFlags::NOSIGNAL).op(),
         ]
     }
 
@@ -226,7 +226,3 @@ impl Client {
         self.filled -= len;
     }
 }
-
-/// Everything is sent, or the send fails.
-const WHOLE: SendFlags =
-    SendFlags::NOSIGNAL.union(SendFlags::from_bits_retain(RecvFlags::WAITALL.bits()));

@@ -214,6 +214,15 @@ macro_rules! send_options {
                 self
             }
 
+            /// Sends everything or fails: where there is room for a part, the kernel sends that,
+            /// waits for more room, and goes on. `MSG_WAITALL`, since Linux 5.19. Otherwise the
+            /// result may be less than was to be sent.
+            #[inline(always)]
+            pub const fn whole(self) -> Self {
+                let waitall = ::rustix::net::RecvFlags::WAITALL.bits();
+                self.flags(SendFlags::from_bits_retain(waitall))
+            }
+
             /// Waits for room before the first attempt, for a socket that is likely full.
             /// `IORING_RECVSEND_POLL_FIRST`, since Linux 5.19.
             #[inline(always)]

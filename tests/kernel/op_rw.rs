@@ -7,8 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use crate::common::{TempDir, complete, require};
 use crate::op_common::{
-    AS_OF_6_0, AS_OF_6_11, assert_quiet, leaked, pipe, raises_sigpipe, reap_sorted, reap_told,
-    ring, start,
+    AS_OF_6_11, assert_quiet, leaked, pipe, raises_sigpipe, reap_sorted, reap_told, ring, start,
 };
 use ringbolt::Sqe;
 use ringbolt::ops::{

@@ -213,6 +213,32 @@ fn what_is_not_connected_says_so() {
     assert_eq!(cqe.result(), Err(Errno::DESTADDRREQ));
 }
 
+/// Goal: a send of the whole ends when everything is sent, and another when there is no room.
+/// Method: more than the socket holds, and a peer that reads everything later.
+#[test]
+fn a_send_is_short_unless_it_is_of_the_whole() {
+    require!(op: AS_OF_5_19);
+    const LEN: u32 = 4 << 20;
+    let (ours, mut theirs) = unix_pair();
+    let mut ring = ring();
+    let bytes: &'static [u8] = vec![7; LEN as usize].leak();
+    let send = Send::new(&ours, bytes.as_ptr(), LEN);
+    // SAFETY: the bytes are leaked, and the socket stays.
+    let short = unsafe { complete(&mut ring, send.sqe(1)) }.result().expect("some are sent");
+    assert!(short < LEN, "the socket holds everything");
+    let mut got = vec![0; short as usize];
+    theirs.read_exact(&mut got).expect("what was sent");
+    // SAFETY: as above.
+    unsafe { start(&mut ring, send.whole().sqe(2)) };
+    assert_quiet(&mut ring);
+    let reader = std::thread::spawn(move || {
+        let mut got = vec![0; LEN as usize];
+        theirs.read_exact(&mut got).map(|()| got == bytes)
+    });
+    assert_eq!(reap_told(&mut ring, 1), [(2, Ok(LEN))]);
+    assert!(reader.join().expect("it returns").expect("everything"), "as it was sent");
+}
+
 #[test]
 fn a_provided_buffer_is_picked_when_there_is_data() {
     require!(op: AS_OF_6_0);

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use crate::common::require;
 use crate::common::signal::under_fire;
 use crate::common::timing::on_each_kind;
-use crate::op_common::{AS_OF_6_0, AS_OF_6_11, leaked, pipe};
+use crate::op_common::{AS_OF_6_11, leaked, pipe};
 use ringbolt::ops::{Nop, PollAdd, RawOp, Read, Timeout};
 use ringbolt::sys::{Opcode, SetupFlags};
 use ringbolt::{Advice, Cqe, CqeMixed, IoUring, Sqe, Timespec};

@@ -51,6 +51,7 @@ pub(super) fn messages() -> Vec<Case> {
     vec![
         case("send", send.flags(nosignal).sqe(TAG)),
         case("send_poll_first", send.poll_first().sqe(TAG)),
+        case("send_whole", send.whole().sqe(TAG)),
         case("send_bundle", Send::bundle(SEVEN, 0, 9).flags(nosignal).sqe(TAG)),
         case("sendto", send.flags(nosignal).to(address, 28).sqe(TAG)),
         case("send_zc", zc.flags(nosignal).send_flags(usage).sqe(TAG)),
