@@ -19,6 +19,8 @@ mod event_loop;
 mod grep;
 #[path = "examples/read.rs"]
 mod read;
+#[path = "examples/short.rs"]
+mod short;
 
 use core::time::Duration;
 use std::fs::File;
