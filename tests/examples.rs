@@ -19,6 +19,8 @@ mod event_loop;
 mod grep;
 #[path = "examples/read.rs"]
 mod read;
+#[path = "examples/runtime.rs"]
+mod runtime;
 #[path = "examples/short.rs"]
 mod short;
 
@@ -146,7 +148,7 @@ fn files_of_another_size() -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn every_example_explains_itself() {
-    for example in ["cat", "cp", "echo", "grep", "probe"] {
+    for example in ["cat", "cp", "echo", "grep", "probe", "runtime"] {
         let help = run(example, &["--help"]);
         assert_eq!((help.status.code(), text(&help.stderr)), (Some(0), ""));
         assert!(text(&help.stdout).starts_with(&format!("Usage: {example}")));
@@ -155,7 +157,7 @@ fn every_example_explains_itself() {
 
 #[test]
 fn every_example_refuses_bad_usage_and_points_to_help() {
-    let usages: [(&str, &[&str]); 14] = [
+    let usages: [(&str, &[&str]); 15] = [
         ("cat", &["--no-such-option"]),
         ("cat", &["--depth", "0"]),
         ("cat", &["--block", "many"]),
@@ -170,6 +172,7 @@ fn every_example_refuses_bad_usage_and_points_to_help() {
         ("grep", &[""]),
         ("grep", &["--depth", "0", "pattern"]),
         ("probe", &["more"]),
+        ("runtime", &["--seconds", "few"]),
     ];
     for (example, args) in usages {
         let output = run(example, args);
