@@ -163,6 +163,7 @@ fn tasks_that_are_left_are_dropped_with_the_runtime() {
 fn another_thread_wakes_a_task() {
     require!(op: Opcode::POLL_ADD);
     let (runtime, handle) = runtime();
+    let end = Instant::now() + PATIENCE;
     for _ in 0..100 {
         let state = Arc::new(Mutex::new((false, None::<Waker>)));
         let other = Arc::clone(&state);
@@ -184,6 +185,8 @@ fn another_thread_wakes_a_task() {
         });
         assert_eq!(runtime.block_on(timeout(&handle, PATIENCE, woken)).unwrap().unwrap(), Some(()));
         thread.join().unwrap();
+        // Not by the timeout, whose wake-up would do, too.
+        assert!(Instant::now() < end, "the task was not woken");
     }
 }
 
