@@ -23,6 +23,10 @@ mod http;
 mod http_limits;
 #[path = "examples/read.rs"]
 mod read;
+#[path = "examples/runtime.rs"]
+mod runtime;
+#[path = "examples/short.rs"]
+mod short;
 
 use core::time::Duration;
 use std::fs::File;
@@ -148,7 +152,7 @@ fn files_of_another_size() -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn every_example_explains_itself() {
-    for example in ["cat", "cp", "echo", "grep", "http", "probe"] {
+    for example in ["cat", "cp", "echo", "grep", "http", "probe", "runtime"] {
         let help = run(example, &["--help"]);
         assert_eq!((help.status.code(), text(&help.stderr)), (Some(0), ""));
         assert!(text(&help.stdout).starts_with(&format!("Usage: {example}")));
@@ -157,7 +161,7 @@ fn every_example_explains_itself() {
 
 #[test]
 fn every_example_refuses_bad_usage_and_points_to_help() {
-    let usages: [(&str, &[&str]); 17] = [
+    let usages: [(&str, &[&str]); 18] = [
         ("cat", &["--no-such-option"]),
         ("cat", &["--depth", "0"]),
         ("cat", &["--block", "many"]),
@@ -175,6 +179,7 @@ fn every_example_refuses_bad_usage_and_points_to_help() {
         ("http", &["--connections", "0"]),
         ("http", &["one", "two"]),
         ("probe", &["more"]),
+        ("runtime", &["--seconds", "few"]),
     ];
     for (example, args) in usages {
         let output = run(example, args);
