@@ -18,7 +18,7 @@ export RINGBOLT_PROGRAMS=${RINGBOLT_PROGRAMS:-1500}
 
 tests() {
     local what="--all-features --test jobs --test jobs_faults --test jobs_kernel
-        --test jobs_process --test jobs_random"
+        --test jobs_net --test jobs_process --test jobs_random"
     # Without quotes: one word each. What never ends is noticed, too.
     cd "$copy"
     cargo test $what --no-run 2>&1 && timeout "${MUTANT_SECONDS:-120}" \
@@ -79,6 +79,9 @@ mutant "J4: a chain is over with its first link" src/jobs/place.rs \
 mutant "J4: the last link of a chain is not waited for" src/jobs/chain.rs \
     'self.missing.set((1_u8 << count).wrapping_sub(1));' \
     'self.missing.set((1_u8 << count).wrapping_sub(1) >> 1);'
+mutant "J4: a send that does not copy is over with its first completion" src/jobs/table.rs \
+    'self.fly(place, place.user_data.get().wrapping_add(TURN) | MULTI, op.into_parts())' \
+    'self.fly(place, place.user_data.get().wrapping_add(TURN), op.into_parts())'
 mutant "J7: what an event owns is not given back before a restart" src/jobs/event.rs \
     'let Event { jobs, seen } = self.settled();
         let place = seen.place;
