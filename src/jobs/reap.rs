@@ -23,6 +23,10 @@ where
     /// Returns the next event, if a completion is ready. Makes no system call. In a child process
     /// there is none.
     ///
+    /// On a ring that defers work, as [`SafeRing::new`](super::SafeRing::new) makes it, completions
+    /// come in when a call enters the kernel: [`submit_and_wait(0)`](Self::submit_and_wait) brings
+    /// them in without waiting.
+    ///
     /// An event that was neither finished nor restarted is dropped with the next call of any
     /// method: its value, and the buffer or descriptor that it has.
     #[inline(always)]
@@ -217,6 +221,7 @@ where
 
     /// Submits, and waits for `want` completions, for at most `timeout`: see
     /// [`submit_and_wait_timeout`](crate::SubmissionQueue::submit_and_wait_timeout) of the queue.
+    /// If something was submitted, it returns how much, even if the time is up.
     ///
     /// # Errors
     ///

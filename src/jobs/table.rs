@@ -177,6 +177,9 @@ where
     /// The operation is submitted with the next call that submits. If the submission queue is full,
     /// this submits what it holds first.
     ///
+    /// `op` is a function, or a closure that is written in the call: for one that was put into a
+    /// variable before, the compiler does not find that it takes a value of any lifetime.
+    ///
     /// # Errors
     ///
     /// [`Refused`], with the value: if every [place](Self::capacity) is taken, or if the queue is

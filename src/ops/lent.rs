@@ -58,6 +58,13 @@ impl<'a, F: AsFd> From<&'a F> for On<'a> {
     }
 }
 
+impl<'a, F: AsFd> From<&'a mut F> for On<'a> {
+    #[inline(always)]
+    fn from(file: &'a mut F) -> Self {
+        Self::from(&*file)
+    }
+}
+
 impl<'a> From<BorrowedFd<'a>> for On<'a> {
     #[inline(always)]
     fn from(fd: BorrowedFd<'a>) -> Self {
@@ -89,6 +96,13 @@ impl<'a, F: AsFd> From<&'a F> for OnFd<'a> {
     #[inline(always)]
     fn from(file: &'a F) -> Self {
         Self(file.as_fd())
+    }
+}
+
+impl<'a, F: AsFd> From<&'a mut F> for OnFd<'a> {
+    #[inline(always)]
+    fn from(file: &'a mut F) -> Self {
+        Self::from(&*file)
     }
 }
 

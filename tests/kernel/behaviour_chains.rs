@@ -15,7 +15,7 @@ use crate::op_common::{
 use ringbolt::ops::{LinkTimeout, Nop, PollAdd, RawOp, Read, Timeout};
 use ringbolt::rustix::event::epoll::EventFlags;
 use ringbolt::rustix::io::Errno;
-use ringbolt::sys::{Features, Opcode, SetupFlags, SqStatus};
+use ringbolt::sys::{Features, Opcode, RegisterOp, SetupFlags, SqStatus};
 use ringbolt::{IoUring, Sqe, Timespec};
 
 const CANCELED: Result<u32, Errno> = Err(Errno::CANCELED);
@@ -186,7 +186,7 @@ fn entries_of_a_chain_complete_unless_they_skip_and_succeed() {
 /// liburing: defer, link.
 #[test]
 fn chains_and_drains_keep_their_order_while_completions_overflow() {
-    require!(op: AS_OF_6_11);
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(feature: Features::NODROP);
     bounded(|| {
         for drains in [false, true] {
@@ -215,7 +215,7 @@ fn chains_and_drains_keep_their_order_while_completions_overflow() {
 /// liburing: defer, timeout.
 #[test]
 fn entries_delayed_by_a_drain_can_still_be_refused_or_time_out() {
-    require!(op: AS_OF_6_11);
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     bounded(|| {
         let mut ring = ring();
         let (reader, mut writer) = pipe();

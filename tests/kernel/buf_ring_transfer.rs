@@ -9,7 +9,7 @@ use std::io::Write as _;
 use crate::buf_common::Buffers;
 use crate::common::{TempDir, complete, reap, require};
 use crate::op_common::{
-    AS_OF_6_0, AS_OF_6_7, AS_OF_6_11, assert_quiet, pipe, ring, start, tcp_pair, unix_pair,
+    AS_OF_6_0, AS_OF_6_7, assert_quiet, pipe, ring, start, tcp_pair, unix_pair,
 };
 use ringbolt::ops::{Nop, RawOp, Read, ReadMultishot, Recv};
 use ringbolt::rustix::fd::AsFd as _;
@@ -103,7 +103,7 @@ fn told(cqe: Cqe) -> (u64, Result<u32, Errno>, Option<u16>, bool) {
 /// liburing: buf-ring-mshot.
 #[test]
 fn several_multishot_receives_share_a_ring() {
-    require!(op: AS_OF_6_11);
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let mut ring = ring();
     let mut buffers = Buffers::new(&ring, 1, 16, 8, OWN);
     let mut pairs: Vec<_> = (0..8).map(|_| unix_pair()).collect();

@@ -14,7 +14,7 @@ use crate::contract_common::Until::{self, Completion, Taken};
 use crate::contract_common::cases::{FILES, PATHS, SOCKETS, WAITS};
 use crate::contract_common::messages::MESSAGES;
 use crate::contract_common::{Case, sources};
-use ringbolt::sys::{Features, SetupFlags};
+use ringbolt::sys::{Features, RegisterOp, SetupFlags};
 use rustix::io::Errno;
 
 /// Arguments that this way does not show, and where else they are shown.
@@ -69,7 +69,7 @@ fn paths_and_names_are_read_before_a_submit_returns() {
 
 #[test]
 fn vectors_are_read_before_a_submit_returns_and_buffers_later() {
-    require!(op: AS_OF_6_11);
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(setup: SetupFlags::SUBMIT_ALL);
     check(FILES);
 }

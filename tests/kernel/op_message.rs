@@ -10,15 +10,15 @@ use std::net::TcpStream;
 
 use crate::common::{complete, reap, require};
 use crate::op_common::{
-    AS_OF_6_0, AS_OF_6_7, AS_OF_6_11, assert_quiet, cancel, leaked, pipe, provide, reap_sorted,
-    reap_told, ring, start, tcp_pair, udp, unix_pair,
+    AS_OF_6_0, AS_OF_6_7, assert_quiet, cancel, leaked, pipe, provide, reap_sorted, reap_told,
+    ring, start, tcp_pair, udp, unix_pair,
 };
 use ringbolt::ops::{IoVec, MsgHdr, Nop, RecvMsg, RecvZc, SendMsg, SendMsgZc, SendZc, Target};
 use ringbolt::rustix::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
 use ringbolt::rustix::io::{Errno, FdFlags, fcntl_getfd};
 use ringbolt::rustix::net::addr::{SocketAddrArg as _, SocketAddrStorage};
 use ringbolt::rustix::net::{RecvFlags, SendFlags, SocketAddrAny};
-use ringbolt::sys::{NotifUsage, Opcode, RecvSendFlags};
+use ringbolt::sys::{NotifUsage, Opcode, RecvSendFlags, RegisterOp};
 use ringbolt::{Cqe, IoUring, ReceivedMessage, Sqe};
 
 const GROUP: u16 = 5;
@@ -175,7 +175,7 @@ fn the_header_and_the_vectors_may_go_away_right_after_submit() {
 
 #[test]
 fn messages_that_cannot_be_say_why() {
-    require!(op: AS_OF_6_11);
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     let (ours, _theirs) = unix_pair();
     let (reader, _writer) = pipe();
     let (alone, out) = (udp(), parts([b"x"]));

@@ -109,6 +109,8 @@ fn each_ring_releases_shared_buffers_independently() {
 /// liburing: regbuf-clone.
 #[test]
 fn a_range_is_cloned_to_the_given_slots() {
+    // Linux 6.13, which also has this, has ranges of tables, and these rules.
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (source, mut ring) = (Source::new(4), ring());
     assert_eq!(source.share(&ring, range(1, 3, 2), PLAIN), Ok(()));
@@ -118,6 +120,8 @@ fn a_range_is_cloned_to_the_given_slots() {
 /// liburing: regbuf-clone.
 #[test]
 fn a_second_table_is_ebusy_unless_it_replaces() {
+    // Linux 6.13, which also has this, has ranges of tables, and these rules.
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (source, mut ring) = (Source::new(3), ring());
     assert_eq!(source.share(&ring, range(0, 0, 2), PLAIN), Ok(()));
@@ -135,6 +139,8 @@ fn a_second_table_is_ebusy_unless_it_replaces() {
 
 #[test]
 fn replacing_without_a_table_makes_one() {
+    // Linux 6.13, which also has this, has ranges of tables, and these rules.
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (source, mut ring) = (Source::new(2), ring());
     assert_eq!(source.share(&ring, ALL, REPLACE), Ok(()));
@@ -143,6 +149,8 @@ fn replacing_without_a_table_makes_one() {
 
 #[test]
 fn empty_slots_stay_empty() {
+    // Linux 6.13, which also has this, has ranges of tables, and these rules.
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (source, mut ring) = (Source::new(3), ring());
     // SAFETY: there is no memory.
@@ -157,6 +165,8 @@ fn empty_slots_stay_empty() {
 
 #[test]
 fn a_ring_can_move_its_own_buffers() {
+    // Linux 6.13, which also has this, has ranges of tables, and these rules.
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let mut source = Source::new(2);
     assert_eq!(source.share(&source.ring, range(0, 3, 1), REPLACE), Ok(()));
@@ -167,6 +177,8 @@ fn a_ring_can_move_its_own_buffers() {
 /// liburing: regbuf-clone.
 #[test]
 fn a_range_outside_a_table_is_refused() {
+    // Linux 6.13, which also has this, has ranges of tables, and these rules.
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (source, mut ring) = (Source::new(3), ring());
     for (bad, errno) in [
@@ -228,6 +240,8 @@ fn an_entry_in_flight_keeps_a_shared_buffer() {
 
 #[test]
 fn a_tag_is_posted_when_its_own_ring_releases_the_buffer() {
+    // Before Linux 6.13, which also has this, tags of dropped tables are not posted.
+    require!(register: RegisterOp::REGISTER_RESIZE_RINGS);
     require!(register: RegisterOp::REGISTER_CLONE_BUFFERS);
     let (mut first, mut second) = (ring(), ring());
     let buffer = IoVec::from(&leaked::<8>()[..]);
