@@ -12,7 +12,7 @@ inside != "" && /^skipped: / {
     what = substr($0, 10)
     skips[inside] = skips[inside] (skips[inside] == "" ? "" : "; ") what
 }
-inside != "" && length(text[inside]) < 1500 { text[inside] = text[inside] " | " substr($0, 1, 240) }
+inside != "" && length(text[inside]) < 4500 { text[inside] = text[inside] " | " substr($0, 1, 400) }
 END {
     for (test in outcome) {
         row = "ROW\t" program "\t" test "\t"

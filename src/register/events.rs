@@ -64,6 +64,11 @@ impl Registrar<'_> {
     /// some milliseconds after the work is there, which was seen on Linux 6.12 and from 7.1 on:
     /// wait for it, and do not read the eventfd once.
     ///
+    /// **On Linux 6.12.118, which Debian 13 has, only the first work after the registration is
+    /// signalled** on a ring with DEFER_TASKRUN: a loop that waits for the eventfd waits for ever.
+    /// Other point releases may do the same. Where a loop waits for an eventfd, either use a ring
+    /// without DEFER_TASKRUN, which is signalled there each time, or bound each wait by a timeout.
+    ///
     /// ```
     /// use ringbolt::{IoUring, ops::Nop};
     /// use ringbolt::rustix::{event::{EventfdFlags, eventfd}, io::read};

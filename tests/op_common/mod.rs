@@ -11,7 +11,9 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 
-use ringbolt::ops::{AsyncCancel, ProvideBuffers};
+use ringbolt::ops::{AsyncCancel, PollAdd, ProvideBuffers};
+use ringbolt::rustix::event::epoll::EventFlags;
+use ringbolt::rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use ringbolt::rustix::fd::{AsFd, FromRawFd, OwnedFd};
 use ringbolt::rustix::io::Errno;
 use ringbolt::rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -36,6 +38,30 @@ pub(crate) type Told = (u64, Result<u32, Errno>);
 pub(crate) fn ring() -> IoUring {
     IoUring::new(8).expect("these tests need a kernel with io_uring")
 }
+
+/// Whether the eventfd of a ring with deferred work counts each time, and not only the first. For
+/// `require!(repaired: eventfds_count_again(), COUNTS_AGAIN)`.
+pub(crate) fn eventfds_count_again() -> bool {
+    let mut ring = IoUring::local(8).expect("a ring");
+    let event = eventfd(0, EventfdFlags::CLOEXEC).expect("an eventfd");
+    ring.registrar().register_eventfd(&event).expect("registered");
+    (0..2).all(|_| {
+        let (reader, mut writer) = pipe();
+        // SAFETY: no memory is named, and the pipe stays until the poll has completed.
+        unsafe { start(&mut ring, PollAdd::new(&reader, EventFlags::IN).sqe(1)) };
+        writer.write_all(b"x").expect("room in the pipe");
+        let second = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
+        let counts = poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&second)) == Ok(1);
+        reap(&mut ring, 1);
+        if counts {
+            rustix::io::read(&event, &mut [0; 8]).expect("a count");
+        }
+        counts
+    })
+}
+
+/// What a kernel lacks where [`eventfds_count_again`] says no.
+pub(crate) const COUNTS_AGAIN: &str = "eventfds of deferred work that count more than once";
 
 /// Submits an entry that need not complete at once.
 ///
