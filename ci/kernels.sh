@@ -7,7 +7,8 @@
 #     ci/kernels.sh [--only PATTERN] [--test NAME] [--limit SECONDS] [VERSION[/arm64]...]
 #
 # VERSION is the beginning of a version, as 6.12, or `newest`. The pattern is one of the test
-# programs, the name a part of the names of tests. Needs root, and the packages that ci/setup.sh names.
+# programs, the name a part of the names of tests. Needs root, the packages qemu-system-x86 (for
+# arm64: qemu-system-arm), cpio and e2fsprogs, and the targets *-unknown-linux-musl of rustup.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/lib.sh
@@ -22,6 +23,9 @@ while [[ ${1-} == --* ]]; do
     *) fail "what is $1?" ;;
     esac
     shift 2
+done
+for program in cpio apt-get dpkg-deb /sbin/mke2fs; do
+    command -v "$program" > /dev/null || fail "$program is missing: see the head of this script"
 done
 [ $# -gt 0 ] || set -- 5.10 6.1 6.12 6.18 newest newest/arm64
 mkdir -p "$work"
@@ -146,8 +150,11 @@ summary() {
 failed=()
 names=()
 for word in "$@"; do
-    arch=amd64 target=x86_64-unknown-linux-musl
-    [[ $word != */arm64 ]] || arch=arm64 target=aarch64-unknown-linux-musl
+    arch=amd64 target=x86_64-unknown-linux-musl qemu=qemu-system-x86_64
+    [[ $word != */arm64 ]] ||
+        arch=arm64 target=aarch64-unknown-linux-musl qemu=qemu-system-aarch64
+    command -v $qemu > /dev/null || fail "$qemu is missing: see the head of this script"
+    rustup target add "$target"
     if [ ! -e "$work/$arch.built" ]; then
         say "building for $target"
         image $target $arch
