@@ -175,6 +175,23 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/chains.md")]
     pub mod chains {}
+
+    /// Registered buffers and files, and provided buffers.
+    ///
+    #[doc = include_str!("../docs/pictures/provided.svg")]
+    ///
+    #[doc = include_str!("../docs/memory.md")]
+    pub mod memory {}
+
+    /// Deferred work, event loops, backpressure and overflow.
+    ///
+    #[doc = include_str!("../docs/waiting.md")]
+    pub mod waiting {}
+
+    /// Cancellation, shutting down, threads, fork and exec.
+    ///
+    #[doc = include_str!("../docs/ending.md")]
+    pub mod ending {}
 }
 
 /// Runs the program of the README.
