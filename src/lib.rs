@@ -192,6 +192,26 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/ending.md")]
     pub mod ending {}
+
+    /// Choosing set-up flags, and when SQPOLL helps.
+    ///
+    #[doc = include_str!("../docs/flags.md")]
+    pub mod flags {}
+
+    /// Each errno and what to do, and io_uring in containers.
+    ///
+    #[doc = include_str!("../docs/errors.md")]
+    pub mod errors {}
+
+    /// Testing without a kernel.
+    ///
+    #[doc = include_str!("../docs/testing.md")]
+    pub mod testing {}
+
+    /// Questions from the articles.
+    ///
+    #[doc = include_str!("../docs/questions.md")]
+    pub mod questions {}
 }
 
 /// Runs the program of the README.
