@@ -40,7 +40,7 @@
 //! # A tour
 //!
 //! - [`jobs`] is the safe front: a [`SafeRing`](jobs::SafeRing), and [`Jobs`](jobs::Jobs) on it.
-//!   The [guide] says which layer to use.
+//!   The [guide] begins with which layer to use.
 //! - [`Builder`] sets a ring up, and says by [`BuildError`] why it cannot be.
 //! - [`IoUring`] is the ring. Its two halves, [`SubmissionQueue`] and [`CompletionQueue`],
 //!   are borrowed from it one at a time, or together for two threads.
@@ -150,10 +150,69 @@ pub use uring::{IoUring, LocalIoUring};
 /// The crates whose types are part of this crate's interface, by the versions it uses.
 pub use rustix;
 
-/// Which layer to use: the safe front, typed operations, or the kernel's own interface.
 #[cfg(any(doc, doctest))]
-#[doc = include_str!("../docs/layers.md")]
-pub mod guide {}
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {
+    /// Which layer to use.
+    ///
+    #[doc = include_str!("../docs/pictures/layers.svg")]
+    ///
+    #[doc = include_str!("../docs/layers.md")]
+    pub mod layers {}
+
+    /// A ring in ten steps, and who owns the buffer until when.
+    ///
+    #[doc = include_str!("../docs/pictures/rings.svg")]
+    ///
+    #[doc = include_str!("../docs/pictures/operation.svg")]
+    ///
+    #[doc = include_str!("../docs/ring.md")]
+    pub mod ring {}
+
+    /// Chains, and what breaks them.
+    ///
+    #[doc = include_str!("../docs/pictures/chain.svg")]
+    ///
+    #[doc = include_str!("../docs/chains.md")]
+    pub mod chains {}
+
+    /// Registered buffers and files, and provided buffers.
+    ///
+    #[doc = include_str!("../docs/pictures/provided.svg")]
+    ///
+    #[doc = include_str!("../docs/memory.md")]
+    pub mod memory {}
+
+    /// Deferred work, event loops, backpressure and overflow.
+    ///
+    #[doc = include_str!("../docs/waiting.md")]
+    pub mod waiting {}
+
+    /// Cancellation, shutting down, threads, fork and exec.
+    ///
+    #[doc = include_str!("../docs/ending.md")]
+    pub mod ending {}
+
+    /// Choosing set-up flags, and when SQPOLL helps.
+    ///
+    #[doc = include_str!("../docs/flags.md")]
+    pub mod flags {}
+
+    /// Each errno and what to do, and io_uring in containers.
+    ///
+    #[doc = include_str!("../docs/errors.md")]
+    pub mod errors {}
+
+    /// Testing without a kernel.
+    ///
+    #[doc = include_str!("../docs/testing.md")]
+    pub mod testing {}
+
+    /// Questions from the articles.
+    ///
+    #[doc = include_str!("../docs/questions.md")]
+    pub mod questions {}
+}
 
 /// Runs the program of the README.
 #[cfg(doctest)]

@@ -3,6 +3,7 @@
 mod aliases;
 mod behaviours;
 mod flags_add;
+mod guide;
 mod op_values;
 mod reach;
 mod scripts;
