@@ -140,7 +140,7 @@ summary() {
     awk '/^PROGRAM/ && $3 != "hung" && $3 != 0 { print "  exit code " $3 " of " $2 }' "$console"
     grep '^KERNEL' "$console" | sort | uniq -c || true
     if grep -q '^GUEST ends' "$console" &&
-        ! grep -qE '^KERNEL|^PROGRAM [^ ]+ ([^0]|0.)' "$console"; then
+        ! grep -qE '^KERNEL|^PROGRAM [^ ]+ ([^0]|0[^ ])' "$console"; then
         return 0
     fi
     grep -q '^GUEST ends' "$console" || tail -n 20 "$console"
