@@ -154,7 +154,7 @@ for word in "$@"; do
     [[ $word != */arm64 ]] ||
         arch=arm64 target=aarch64-unknown-linux-musl qemu=qemu-system-aarch64
     command -v $qemu > /dev/null || fail "$qemu is missing: see the head of this script"
-    rustup target add "$target"
+    rustup target list --installed | grep -qx "$target" || rustup target add "$target"
     if [ ! -e "$work/$arch.built" ]; then
         say "building for $target"
         image $target $arch
