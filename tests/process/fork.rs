@@ -43,7 +43,7 @@ fn mappings() -> String {
 /// Method: each call of the interface, in a child, while an entry is queued and one in flight.
 #[test]
 fn every_use_of_an_inherited_ring_is_refused() {
-    require!(setup: DEFERRED);
+    require!(setup: DEFERRED.union(SetupFlags::NO_SQARRAY));
     in_child("every_use_of_an_inherited_ring_is_refused", || {
         for builder in builders() {
             let mut ring = builder.build_local(4).expect("a ring");
@@ -114,7 +114,7 @@ fn refuses_everything(ring: &mut LocalIoUring) {
 /// indices that the inherited one had in the parent, then drops that, and uses its own.
 #[test]
 fn dropping_an_inherited_ring_leaves_the_childs_own_rings_alone() {
-    require!(setup: DEFERRED);
+    require!(setup: DEFERRED.union(SetupFlags::NO_SQARRAY));
     require!(register: RegisterOp::REGISTER_RING_FDS);
     in_child("dropping_an_inherited_ring_leaves_the_childs_own_rings_alone", || {
         for builder in builders() {
