@@ -145,11 +145,15 @@ fn a_full_completion_queue_ends_operations_that_go_on() {
                 assert_eq!(ring.submit(), Ok(1));
             }
             let _peer = sources.bring();
-            let first = taken(&mut ring);
+            let mut first = taken(&mut ring);
+            let times_out = entry.opcode() == Opcode::TIMEOUT;
+            if times_out {
+                // On a slow machine it is up before the queue is full.
+                first.retain(|cqe| !cqe.has_more());
+            }
             assert_eq!(first.len(), 1, "{entry:?}, {flags:?}: {first:?}");
             assert!(!first[0].has_more(), "{entry:?}, {flags:?}: {first:?}");
             let failed = first[0].result().err();
-            let times_out = entry.opcode() == Opcode::TIMEOUT;
             assert_eq!(failed, times_out.then_some(Errno::TIME), "the event itself is not lost");
             if entry.opcode() == Opcode::ACCEPT {
                 drop(op_common::owned(first[0].result()));
