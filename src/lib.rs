@@ -153,6 +153,9 @@ pub use rustix;
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {
+    // So that the tables of pages name items as programs do.
+    use crate::*;
+
     /// Which layer to use.
     ///
     #[doc = include_str!("../docs/pictures/layers.svg")]
@@ -212,6 +215,11 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/questions.md")]
     pub mod questions {}
+
+    /// Coming from the crate io-uring.
+    ///
+    #[doc = include_str!("../docs/from_io_uring.md")]
+    pub mod from_io_uring {}
 }
 
 /// Runs the program of the README.

@@ -4,6 +4,7 @@ mod aliases;
 mod behaviours;
 mod flags_add;
 mod guide;
+mod migration;
 mod op_values;
 mod reach;
 mod scripts;
